@@ -1,0 +1,16 @@
+import pytest
+
+from inferno.errors import UsageError
+from inferno.names import check_name
+
+
+@pytest.mark.parametrize("name", ["web1", "0", "a-b", "a" * 63])
+def test_good_names_pass(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["kiln", "..", "a/b", "-x", "Web", "a" * 64, "", "a\n", "é"])
+def test_bad_names_are_refused_with_a_hint(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_name(name)
+    assert caught.value.hint
