@@ -1,0 +1,109 @@
+"""Settings and defaults, all of them: flags > environment > /etc/inferno/env > the defaults below.
+
+Names of environment variables are the predecessor's, so that its users' files keep working.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferno.errors import UsageError
+
+ENV_FILE = Path("/etc/inferno/env")
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+DEFAULT_VCPUS = 1
+DEFAULT_MEMORY_MIB = 128
+DEFAULT_STOP_TIMEOUT_S = 10
+DEFAULT_ROOTFS_SIZE_MB = 5120
+# The first uid (and gid) of the range VMs run as: above what /etc/subuid hands out by default on Debian
+# (100000 + 65536 each for the first users), below nspawn's 524288..1879048191 collisions being merely possible.
+DEFAULT_UID_BASE = 800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for one command. Paths are absolute; sizes carry their unit in the name."""
+
+    root: Path
+    share_dir: Path
+    db_path: Path
+    log_level: str
+    vg_name: str
+    rootfs_size_mb: int
+    uid_base: int
+    jail_uid: int | None
+    jail_gid: int | None
+    firecracker: Path | None
+    jailer: Path | None
+
+
+def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
+    """Read the settings. Raises UsageError for a value that cannot be used, or an env file others may write."""
+    values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
+
+    def path(name: str, default: Path) -> Path:
+        return Path(os.path.abspath(os.path.expanduser(values.get(name) or default)))
+
+    def maybe_path(name: str) -> Path | None:
+        return path(name, Path()) if values.get(name) else None
+
+    home = values.get("HOME") or "/root"
+    root = path("INFERNO_ROOT", Path(home, ".local/share/inferno"))
+    return Settings(
+        root=root,
+        share_dir=path("INFERNO_SHARE_DIR", _default_share_dir()),
+        db_path=path("DB_PATH", root / "inferno.db"),
+        log_level=values.get("LOG_LEVEL", "info").lower(),
+        vg_name=values.get("VG_NAME", "inferno_rootfs_vg"),
+        rootfs_size_mb=_integer(values, "ROOTFS_SIZE_MB", 16, 16 << 20) or DEFAULT_ROOTFS_SIZE_MB,
+        uid_base=_integer(values, "INFERNO_UID_BASE", 1000, 2**31) or DEFAULT_UID_BASE,
+        jail_uid=_integer(values, "INFERNO_JAIL_UID", 1, 2**31),
+        jail_gid=_integer(values, "INFERNO_JAIL_GID", 1, 2**31),
+        firecracker=maybe_path("INFERNO_FIRECRACKER"),
+        jailer=maybe_path("INFERNO_JAILER"),
+    )
+
+
+def _default_share_dir() -> Path:
+    return CHECKOUT / "artifacts" if (CHECKOUT / "pyproject.toml").exists() else Path("/usr/share/inferno")
+
+
+def _integer(values: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    text = values.get(name)
+    if not text:
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise UsageError(f"{name}={text!r} is not a number from {low} to {high}", f"unset {name} or correct it")
+    return number
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """NAME=value lines, `#` comments, optional quotes; read as data, never run by a shell."""
+    try:
+        with path.open() as file:
+            info = os.fstat(file.fileno())
+            if info.st_mode & 0o022 or info.st_uid != 0:
+                raise UsageError(f"{path} can be written by others than root", f"chown root {path}; chmod go-w {path}")
+            lines = file.read().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError:
+        return {}
+    values = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"{path}:{number}: not NAME=value: {text!r}")
+        values[name] = value.strip().strip("\"'")
+    return values

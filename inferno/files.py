@@ -1,0 +1,129 @@
+"""Writing, removing and locking files so that a kill at any instant leaves either the old state or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inferno.errors import InfernoError
+
+
+class BusyError(InfernoError):
+    """Somebody else holds the lock; the text says who."""
+
+
+def write(path: Path, content: bytes | str, mode: int = 0o644) -> bool:
+    """Make `path` hold `content`, atomically. Returns whether anything had to change (same bytes: nothing is done)."""
+    data = content.encode() if isinstance(content, str) else content
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == data:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    return True
+
+
+def write_json(path: Path, value: Any) -> bool:
+    """`write` of indented JSON; same value, same bytes."""
+    return write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def symlink(target: str, path: Path) -> None:
+    """Make `path` a symlink to `target`, atomically replacing what was there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(target)
+    os.replace(temporary, path)
+
+
+def sync_tree(path: Path) -> None:
+    """Write everything below `path` to disk, so that a rename of it may follow (a power cut keeps the order)."""
+    for folder, _, names in os.walk(path):
+        for name in [*names, "."]:
+            entry = os.path.join(folder, name)
+            if name == "." or stat.S_ISREG(os.lstat(entry).st_mode):
+                descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete `path` and all below it by descriptor, following no symlink on the way; nothing there is fine."""
+    if path.is_symlink() or not path.is_dir():
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        return
+    # CPython's rmtree works with dir_fd and O_NOFOLLOW where the platform has them, as Linux does.
+    assert shutil.rmtree.avoids_symlink_attacks
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def sha256(path: Path) -> str:
+    """The hex sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock(path: Path, what: str, *, wait: bool = True, shared: bool = False, keep: bool = False) -> Iterator[None]:
+    """Hold an flock on `path` (made when missing, removed on release unless `keep`).
+
+    `what` is written into it, for whoever finds it busy. Without `wait` raises BusyError naming the holder.
+    The kernel drops the lock with its holder, however that ends, so no lock is ever stale.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _acquire(path, what, wait, shared)
+    try:
+        if not shared:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"pid {os.getpid()}: {what}".encode(), 0)
+        yield
+    finally:
+        if not shared and not keep:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        os.close(descriptor)
+
+
+def _acquire(path: Path, what: str, wait: bool, shared: bool) -> int:
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+            os.close(descriptor)
+            raise BusyError(f"{path.name.removeprefix('vm-')} is busy ({holder}); wanted: {what}") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # The last holder may have removed the file while this process waited: then the lock is on a ghost.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
+                return descriptor
+        os.close(descriptor)

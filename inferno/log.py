@@ -1,0 +1,21 @@
+"""How the library tells a person what happens: by callbacks that the front end hands in, never by printing.
+
+`Progress` is what long work calls: progress("pull nginx", done_bytes, total_bytes). The default says nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+logger = logging.getLogger("inferno")
+
+
+class Progress(Protocol):
+    """Told about long work: `what` is one line for a person; done and total are in one unit, or None when unknown."""
+
+    def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None: ...
+
+
+def quiet(what: str, done: int | None = None, total: int | None = None) -> None:
+    """The Progress that tells nobody."""

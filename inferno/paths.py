@@ -1,0 +1,116 @@
+"""Every path below INFERNO_ROOT, composed in one place (the tree is drawn in docs/how-a-vm-is-built.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDir:
+    """One version, vms/kiln/<ULID>: the trusted files of root's, and the jail `root/` that the VM's uid owns."""
+
+    dir: Path
+
+    @property
+    def ulid(self) -> str:
+        return self.dir.name
+
+    @property
+    def jail(self) -> Path:
+        return self.dir / "root"
+
+    @property
+    def record(self) -> Path:
+        return self.dir / "version.json"
+
+    @property
+    def scratch(self) -> Path:
+        return self.dir / "scratch.img"
+
+    @property
+    def base(self) -> Path:
+        return self.dir / "rootfs.img"
+
+    def file(self, name: str) -> Path:
+        """A trusted file beside the jail: firecracker, vmlinux, initrd.cpio, kiln.json, firecracker.json …"""
+        return self.dir / name
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where things live below `root` (INFERNO_ROOT)."""
+
+    root: Path
+
+    @property
+    def task_db(self) -> Path:
+        return self.root / "tasks.db"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def vms(self) -> Path:
+        return self.root / "vms"
+
+    @property
+    def versions(self) -> Path:
+        return self.vms / "kiln"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def combined_log(self) -> Path:
+        return self.logs / "vm_combined.log"
+
+    @property
+    def collector(self) -> Path:
+        """The collector's own directory, 0700: its socket, its lock."""
+        return self.root / "run" / "logs"
+
+    @property
+    def collector_socket(self) -> Path:
+        return self.collector / "vm_logs.sock"
+
+    def image(self, digest: str) -> Path:
+        """The directory of an image; `digest` is hex, or `sha256:` and hex."""
+        return self.images / digest.removeprefix("sha256:")
+
+    def ref(self, ref: str) -> Path:
+        """The stamp that says which digest a reference meant when it was last resolved."""
+        return self.images / "refs" / f"{quote(ref, safe='')}.json"
+
+    def stored(self, digest: str, name: str) -> Path:
+        """The trusted copy of a file, known by the sha256 of its content."""
+        return self.store / digest.removeprefix("sha256:") / name
+
+    def version(self, ulid: str) -> VersionDir:
+        return VersionDir(self.versions / ulid)
+
+    def vm(self, name: str) -> Path:
+        return self.vms / name
+
+    def current(self, name: str) -> Path:
+        return self.vm(name) / "current"
+
+    def lock(self, name: str) -> Path:
+        return self.locks / name
+
+    def vm_lock(self, name: str) -> Path:
+        return self.locks / f"vm-{name}"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
