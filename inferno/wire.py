@@ -1,0 +1,188 @@
+"""What crosses from the host to kiln, init and Firecracker, as pydantic models: strict, unknown fields refused.
+
+The shapes are fixed by the golden files in tests/contract, which the Rust tests read too. All defaults live here:
+the Rust side has none. Importing this module imports pydantic, so only actions that render configs do.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Firecracker's own reading of Linux limits: firecracker/src/vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS.
+MAX_VCPUS = 32
+GUEST_CID = 3
+STDOUT_PORT, EXIT_PORT, API_PORT = 10000, 10001, 10002
+# What each word is for: docs/how-it-starts.md.
+BOOT_ARGS = "reboot=k panic=-1 quiet random.trust_cpu=on swiotlb=noforce nomodule rdinit=/inferno/init"
+DEBUG_BOOT_ARGS = f"{BOOT_ARGS} console=ttyS0 8250.nr_uarts=1"
+
+Port = Annotated[int, Field(ge=1, lt=2**32 - 1)]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Log(Wire):
+    debug: bool
+
+
+class Process(Wire):
+    """`user` is Docker's: empty, or NAME|UID[:GROUP|GID]; init resolves it inside the guest's root."""
+
+    args: Annotated[list[str], Field(min_length=1)]
+    env: list[str]
+    cwd: str
+    user: str
+
+
+class Ip(Wire):
+    interface: str
+    address: str
+    prefix_len: Annotated[int, Field(ge=0, le=32)]
+    gateway: str
+
+
+class OverlayRoot(Wire):
+    kind: Literal["overlay"] = "overlay"
+    base: str = "/dev/vda"
+    base_fs: str = "erofs"
+    scratch: str = "/dev/vdb"
+    scratch_fs: str = "ext4"
+
+
+class DeviceRoot(Wire):
+    kind: Literal["ext4"] = "ext4"
+    device: str
+
+
+class Resolv(Wire):
+    nameservers: list[str]
+    search: list[str]
+    options: list[str]
+
+
+class Host(Wire):
+    address: str
+    names: list[str]
+
+
+class File(Wire):
+    """A file init writes into the guest; `mode` is the permission bits."""
+
+    path: str
+    mode: Annotated[int, Field(ge=0, le=0o7777)]
+    content: str
+
+
+class Run(Wire):
+    """run.json, read by init. `id` is the version's ULID."""
+
+    id: str
+    hostname: str
+    process: Process
+    ips: list[Ip]
+    root: Annotated[OverlayRoot | DeviceRoot, Field(discriminator="kind")]
+    etc_resolv: Resolv
+    etc_hosts: list[Host]
+    files: list[File]
+    log: Log
+    vsock_stdout_port: Port = STDOUT_PORT
+    vsock_exit_port: Port = EXIT_PORT
+    vsock_api_port: Port = API_PORT
+
+
+class Vmm(Wire):
+    path: str
+    args: list[str]
+
+
+class Kiln(Wire):
+    """kiln.json, read by kiln; paths are as seen inside the jail."""
+
+    id: str
+    firecracker: Vmm
+    vsock_uds_path: str = "/control.sock"
+    vsock_stdout_port: Port = STDOUT_PORT
+    vsock_exit_port: Port = EXIT_PORT
+    log_socket_path: str = "/vm_logs.sock"
+    notify_socket_path: str = "/notify.sock"
+    exit_status_path: str = "/exit_status.json"
+    log: Log
+    console_ring_kib: int = 64
+    log_ring_kib: int = 256
+
+
+class BootSource(Wire):
+    kernel_image_path: str = "/vmlinux"
+    initrd_path: str = "/initrd.cpio"
+    boot_args: str
+
+
+class Drive(Wire):
+    """`cache_type` Unsafe: guest flushes are not passed on, right for a base that is read-only and a scratch that
+    is thrown away."""
+
+    drive_id: str
+    path_on_host: str
+    is_root_device: bool = False
+    is_read_only: bool
+    cache_type: Literal["Unsafe", "Writeback"] = "Unsafe"
+    io_engine: Literal["Sync"] = "Sync"
+
+
+class Machine(Wire):
+    vcpu_count: Annotated[int, Field(ge=1, le=MAX_VCPUS)]
+    mem_size_mib: Annotated[int, Field(ge=1)]
+    smt: bool = False
+    track_dirty_pages: bool = False
+
+
+class NetworkInterface(Wire):
+    iface_id: str = "eth0"
+    host_dev_name: str
+    guest_mac: str
+
+
+class Vsock(Wire):
+    guest_cid: int = GUEST_CID
+    uds_path: str = "/control.sock"
+
+
+class Entropy(Wire):
+    pass
+
+
+class Firecracker(Wire):
+    """firecracker.json. Firecracker ignores unknown top-level keys in silence, so they are refused here."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True
+    )
+    boot_source: BootSource
+    drives: list[Drive]
+    machine_config: Machine
+    network_interfaces: list[NetworkInterface]
+    vsock: Vsock = Vsock()
+    entropy: Entropy = Entropy()
+
+
+class ExitStatus(Wire):
+    """exit_status.json, written by kiln. Times are RFC 3339, UTC, microseconds."""
+
+    vm_exit_code: int | None
+    vm_signal: int | None
+    vm_error: str | None
+    exit_code: int | None
+    signal: int | None
+    oom_killed: bool
+    error: str | None
+    started_at: str | None
+    exited_at: str | None
+
+
+def dump(model: Wire) -> str:
+    """The model as a file's text: indented JSON, in the order of the fields; same model, same bytes."""
+    return model.model_dump_json(indent=2, by_alias=True) + "\n"

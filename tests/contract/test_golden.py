@@ -1,0 +1,33 @@
+"""The golden files are what the host's models write, and only that: an extra, missing or mistyped field is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from inferno import wire
+
+HERE = Path(__file__).parent
+MODELS = {"run": wire.Run, "kiln": wire.Kiln, "firecracker": wire.Firecracker, "exit_status": wire.ExitStatus}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_written_back_byte_for_byte(name: str) -> None:
+    text = (HERE / f"{name}.json").read_text()
+    model = MODELS[name].model_validate_json(text)
+    assert wire.dump(model) == text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_unknown_field_is_refused(name: str) -> None:
+    value = json.loads((HERE / f"{name}.json").read_text()) | {"surprise": 1}
+    with pytest.raises(ValidationError, match="surprise"):
+        MODELS[name].model_validate_json(json.dumps(value))
+
+
+def test_out_of_range_vcpus_are_refused() -> None:
+    value = json.loads((HERE / "firecracker.json").read_text())
+    value["machine-config"]["vcpu_count"] = 33
+    with pytest.raises(ValidationError, match="vcpu_count"):
+        wire.Firecracker.model_validate_json(json.dumps(value))
