@@ -1,0 +1,1 @@
+"""What the project builds or fetches once, whatever the VM: kiln, init, firecracker, jailer, vmlinux."""

@@ -1,0 +1,100 @@
+"""Builds our two Rust programs: static, and byte for byte the same from whatever folder they are built in.
+
+Three things would put a folder's name into a binary: the checkout, cargo's home (sources of dependencies) and the
+toolchain's sysroot (sources of std). rustc is told to write a fixed name for each. The profile (size, LTO, strip)
+is the workspace's Cargo.toml.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from inferno import run
+from inferno.artifact import cache
+from inferno.artifact.follow import follow
+from inferno.errors import InfernoError
+from inferno.log import Progress, quiet
+
+TARGET = "x86_64-unknown-linux-gnu"
+# Which program each crate makes.
+BINARIES = {"kiln": "kiln", "guest": "init"}
+# Where rustup and cargo keep things is theirs to know; the rest of the environment must not change a build.
+_PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "https_proxy", "HTTPS_PROXY", "no_proxy")
+
+
+def sources(crate: str, checkout: Path) -> list[Path]:
+    """Every file the crate's binary is made from, sorted: manifests, lock, sources, what says which compiler.
+
+    Cheap: starts no process, so that a build that is up to date costs a directory walk.
+    """
+    fixed = (
+        checkout / "Cargo.toml",
+        checkout / "Cargo.lock",
+        checkout / "rust-toolchain.toml",
+        checkout / crate / "Cargo.toml",
+        checkout / crate / "build.rs",
+    )
+    found = [path for path in fixed if path.is_file()]
+    found += [path for path in (checkout / crate / "src").rglob("*") if path.is_file()]
+    return sorted(found) + toolchain_files()
+
+
+def toolchain_files() -> list[Path]:
+    """Small files that change when the compiler does: rustup's own records, or the distribution's cargo."""
+    rustup = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
+    records = [rustup / "settings.toml", *sorted(rustup.glob("update-hashes/*"))]
+    program = shutil.which("cargo", path=run.clean_env()["PATH"])
+    if program is None:
+        return []
+    real = Path(program).resolve()
+    return [p for p in records if p.is_file()] if real.name == "rustup" else [real]
+
+
+def build(crate: str, out: Path, checkout: Path, progress: Progress = quiet) -> None:
+    """Build the crate of `checkout` and put its program at `out`, 0755, atomically; an equal one stays as it is.
+
+    Raises MissingToolError without cargo, CommandError (its `output` holds the compiler's words) on failure.
+    """
+    if crate not in BINARIES:
+        raise InfernoError(f"no such crate: {crate}", f"one of {', '.join(BINARIES)}")
+    binary = BINARIES[crate]
+    # A target directory of its own: `cargo test` beside a build neither waits for it nor undoes its flags.
+    target = checkout / "target" / "artifact"
+    environ = _environment(checkout)
+    argv = [
+        "cargo",
+        "build",
+        "--locked",
+        "--release",
+        "--target",
+        TARGET,
+        "--target-dir",
+        target,
+        "-p",
+        binary,
+    ]
+    follow(argv, what=binary, progress=progress, env=environ, cwd=checkout)
+    built = target / TARGET / "release" / binary
+    if not (out.is_file() and out.read_bytes() == built.read_bytes()):
+        cache.install(built, out, 0o755)
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    """The build's environment: fixed flags in cargo's own encoding, which leaves spaces in paths alone."""
+    environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    sysroot = run.run(["rustc", "--print", "sysroot"], cwd=checkout, env=environ).stdout.decode().strip()
+    cargo_home = environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo")
+    # The last matching prefix wins, so the checkout, which may hold the others, comes first.
+    prefixes = {os.fspath(checkout): "/inferno", cargo_home: "/cargo", sysroot: "/rust"}
+    flags = [
+        "-Ctarget-feature=+crt-static",
+        *(f"--remap-path-prefix={old}={new}" for old, new in prefixes.items()),
+    ]
+    # Incremental code generation depends on what was compiled before, and is of no use to a release.
+    return environ | {
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags),
+        "CARGO_INCREMENTAL": "0",
+        "SOURCE_DATE_EPOCH": "0",
+    }

