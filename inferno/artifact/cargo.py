@@ -1,8 +1,8 @@
 """Builds our two Rust programs: static, and byte for byte the same from whatever folder they are built in.
 
-Three things would put a folder's name into a binary: the checkout, cargo's home (sources of dependencies) and the
-toolchain's sysroot (sources of std). rustc is told to write a fixed name for each. The profile (size, LTO, strip)
-is the workspace's Cargo.toml.
+Three things would put a folder's name into a binary: the checkout, cargo's home (sources of dependencies) and
+the toolchain's sysroot (sources of std). rustc is told to write a fixed name for each. The profile (size, LTO,
+strip) is the workspace's Cargo.toml.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def toolchain_files() -> list[Path]:
 
 
 def build(crate: str, out: Path, checkout: Path, progress: Progress = quiet) -> None:
-    """Build the crate of `checkout` and put its program at `out`, 0755, atomically; an equal one stays as it is.
+    """Build the crate and put its program at `out`, 0755, atomically; an equal one stays as it is.
 
     Raises MissingToolError without cargo, CommandError (its `output` holds the compiler's words) on failure.
     """
@@ -63,7 +63,7 @@ def build(crate: str, out: Path, checkout: Path, progress: Progress = quiet) -> 
     # A target directory of its own: `cargo test` beside a build neither waits for it nor undoes its flags.
     target = checkout / "target" / "artifact"
     environ = _environment(checkout)
-    argv = [
+    argv: list[run.Arg] = [
         "cargo",
         "build",
         "--locked",

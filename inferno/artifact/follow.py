@@ -1,7 +1,7 @@
-"""Runs the long programs of a build (cargo, make, apt-get): each line they print goes to the caller as progress.
+"""Runs the long programs of a build (cargo, make, apt-get), and tells the caller each line they print.
 
-Whoever waits for such a program owns it: when the waiting process dies, by whatever signal, the kernel sends the
-program SIGTERM (PR_SET_PDEATHSIG), on which make and cargo end their own children.
+Whoever waits for such a program owns it: when the waiting process dies, by whatever signal, the kernel sends
+the program SIGTERM (PR_SET_PDEATHSIG), on which make and cargo end their own children.
 """
 
 from __future__ import annotations

