@@ -78,7 +78,7 @@ class File(Wire):
 
 
 class Run(Wire):
-    """run.json, read by init. `id` is the version's ULID."""
+    """run.json, read by init. `id` is the VM's name: an initrd serves every version that boots the same process."""
 
     id: str
     hostname: str
@@ -159,7 +159,11 @@ class Firecracker(Wire):
     """firecracker.json. Firecracker ignores unknown top-level keys in silence, so they are refused here."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=True,
     )
     boot_source: BootSource
     drives: list[Drive]

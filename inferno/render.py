@@ -1,0 +1,92 @@
+"""From what was asked and what the image says to the three files that a VM boots from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inferno import wire
+from inferno.errors import UsageError
+from inferno.image.config import ImageConfig
+from inferno.slot import Slot
+from inferno.spec import Spec
+
+# What Docker gives a process when the image says nothing (moby: oci/defaults.go, DefaultPathEnv).
+_DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Stands in kiln.json until create gives the version its own id.
+NO_ID = "0" * 26
+
+
+def process(spec: Spec, image: ImageConfig) -> wire.Process:
+    """Docker's rules: an entrypoint given by the user also drops the image's Cmd; later env words win.
+
+    Raises UsageError when neither the image nor the user names a program.
+    """
+    if spec.entrypoint is not None:
+        args = [*spec.entrypoint, *(spec.cmd or ())]
+    else:
+        args = [*image.entrypoint, *(image.cmd if spec.cmd is None else spec.cmd)]
+    if not args:
+        raise UsageError(f"image {spec.image!r} names no program to run", "give one: -- CMD ARGS")
+    env = dict(word.partition("=")[::2] for word in (_DEFAULT_PATH, *image.env, *spec.env))
+    return wire.Process(
+        args=args,
+        env=[f"{name}={value}" for name, value in env.items()],
+        cwd=spec.workdir or image.working_dir or "/",
+        user=spec.user if spec.user is not None else image.user,
+    )
+
+
+def run(name: str, spec: Spec, image: ImageConfig, slot: Slot) -> wire.Run:
+    """run.json of VM `name`."""
+    return wire.Run(
+        id=name,
+        hostname=name,
+        process=process(spec, image),
+        ips=[
+            wire.Ip(interface="eth0", address=str(slot.guest), prefix_len=slot.prefix_len, gateway=str(slot.gateway))
+        ],
+        root=wire.OverlayRoot(),
+        etc_resolv=_resolv(),
+        etc_hosts=[wire.Host(address=str(slot.guest), names=[name])],
+        files=[],
+        log=wire.Log(debug=False),
+    )
+
+
+def kiln() -> wire.Kiln:
+    """kiln.json but for the id, which `with_id` fills in."""
+    args = ["--id", NO_ID, "--no-api", "--config-file", "/firecracker.json"]
+    return wire.Kiln(id=NO_ID, firecracker=wire.Vmm(path="/firecracker", args=args), log=wire.Log(debug=False))
+
+
+def with_id(text: str, ulid: str) -> str:
+    """The text of kiln.json with the version's id in it. ULIDs have one length and an alphabet free of quotes."""
+    return text.replace(NO_ID, ulid)
+
+
+def firecracker(spec: Spec, slot: Slot) -> wire.Firecracker:
+    """firecracker.json: paths are the jail's."""
+    return wire.Firecracker(
+        boot_source=wire.BootSource(boot_args=wire.BOOT_ARGS),
+        drives=[
+            wire.Drive(drive_id="base", path_on_host="/rootfs.img", is_read_only=True),
+            wire.Drive(drive_id="scratch", path_on_host="/scratch.img", is_read_only=False),
+        ],
+        machine_config=wire.Machine(vcpu_count=spec.vcpus, mem_size_mib=spec.memory),
+        network_interfaces=[wire.NetworkInterface(host_dev_name=slot.tap, guest_mac=slot.mac)],
+    )
+
+
+def _resolv(path: Path = Path("/etc/resolv.conf")) -> wire.Resolv:
+    """The host's resolvers, without those on the host's own loopback, which no guest can reach; as Docker does."""
+    words = [line.split() for line in (path.read_text().splitlines() if path.exists() else ())]
+    servers = [w[1] for w in words if len(w) > 1 and w[0] == "nameserver" and not _loopback(w[1])]
+    return wire.Resolv(
+        nameservers=servers,
+        search=next((w[1:] for w in reversed(words) if w and w[0] == "search"), []),
+        options=next((w[1:] for w in reversed(words) if w and w[0] == "options"), []),
+    )
+
+
+def _loopback(address: str) -> bool:
+    return address.startswith("127.") or address == "::1"

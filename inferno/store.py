@@ -1,0 +1,60 @@
+"""Trusted copies of what jails are made of: root-owned, read-only, one real copy per content, hard-linked from there.
+
+A copy made once (not a link to the artifact, which a build may rewrite in place) keeps running VMs as they are.
+A file whose only link is the store's own is used by no version, and `collect` removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from inferno import files
+from inferno.paths import Paths
+
+
+def put(paths: Paths, source: Path, name: str, *, executable: bool = False) -> tuple[str, Path]:
+    """Make sure that the store holds `source`'s content; return its hex sha256 and the stored path.
+
+    The caller holds the lock `store` (shared or not) until its own hard link exists, so that `collect` leaves it.
+    """
+    digest = files.sha256(source)
+    stored = paths.stored(digest, name)
+    if not stored.exists():
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        temporary = stored.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(source, temporary)  # copy_file_range or sendfile inside: no byte passes through Python
+            if files.sha256(temporary) != digest:
+                raise OSError(f"{source} changed while it was copied")
+            temporary.chmod(0o555 if executable else 0o444)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, stored)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+    return digest, stored
+
+
+def lock(paths: Paths, *, exclusive: bool = False) -> contextlib.AbstractContextManager[None]:
+    """Held shared while links into the store are made, exclusive while it is collected."""
+    return files.lock(paths.lock("store"), "the store", shared=not exclusive, keep=True)
+
+
+def collect(paths: Paths) -> list[Path]:
+    """Remove what no version links to; return the removed paths. Templates of scratch disks stay."""
+    removed: list[Path] = []
+    with lock(paths, exclusive=True):
+        for folder in paths.store.iterdir() if paths.store.is_dir() else ():
+            if folder.name.startswith("scratch-"):
+                continue
+            for entry in list(folder.iterdir()):
+                if entry.stat(follow_symlinks=False).st_nlink == 1:
+                    entry.unlink()
+                    removed.append(entry)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    return removed

@@ -1,0 +1,1 @@
+"""How Inferno uses doit: a loader that makes tasks on demand, a task with locks and undo, a database, a reporter."""

@@ -1,0 +1,110 @@
+"""doit's commands as Inferno gives them: on our loader, with one-line errors and the exit statuses users know.
+
+They stand in for the stock ones by entry points, so `doit create:web1` works in any directory that has no dodo.py.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from doit.cmd_base import DodoTaskLoader
+from doit.cmd_clean import Clean as StockClean
+from doit.cmd_forget import Forget as StockForget
+from doit.cmd_info import Info as StockInfo
+from doit.cmd_list import List as StockList
+from doit.cmd_run import Run as StockRun
+
+from inferno.errors import InfernoError
+from tasks.engine.db import TaskDb
+from tasks.engine.loader import Loader
+from tasks.engine.reporter import report, say
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: unwound like Ctrl-C, but with a status of its own."""
+
+
+class _OnOurLoader:
+    """Mixed into each command: our loader where there is no dodo.py, our database, our errors."""
+
+    loader: Any
+
+    def __init__(self, task_loader: Any, **known: Any) -> None:
+        if type(task_loader) is DodoTaskLoader and not os.path.exists("dodo.py"):
+            task_loader = Loader()
+        super().__init__(task_loader=task_loader, **known)
+
+    def get_backends(self) -> Any:
+        backends = super().get_backends()  # type: ignore[misc]
+        backends["inferno"] = TaskDb
+        return backends
+
+    def execute(self, params: Any, args: list[str]) -> int | None:
+        try:
+            status: int | None = super().execute(params, args)  # type: ignore[misc]
+            sys.stdout.flush()
+            return status
+        except InfernoError as error:
+            report(error)
+            return error.status
+        except BrokenPipeError:  # doit list | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 128 + signal.SIGPIPE
+
+
+class List(_OnOurLoader, StockList): ...  # type: ignore[misc]
+
+
+class Info(_OnOurLoader, StockInfo): ...  # type: ignore[misc]
+
+
+class Clean(_OnOurLoader, StockClean): ...  # type: ignore[misc]
+
+
+class Forget(_OnOurLoader, StockForget): ...  # type: ignore[misc]
+
+
+class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
+    """Runs tasks; then what they left for the end: printing a result, following a VM in the foreground."""
+
+    name = "run"
+
+    def execute(self, params: Any, args: list[str]) -> int | None:
+        if not isinstance(self.loader, Loader):
+            return super().execute(params, args)
+        signal.signal(signal.SIGTERM, _terminate)
+        status: int | None = 1
+        try:
+            status = super().execute(params, args)
+        except KeyboardInterrupt as end:
+            self.loader.context.unwind()
+            say("stopped; what this run had made is undone")
+            return 128 + (signal.SIGTERM if isinstance(end, Terminated) else signal.SIGINT)
+        finally:
+            context = getattr(self.loader, "context", None)
+            if context:
+                if status:
+                    context.unwind()
+                context.release()
+        if status:
+            return self.loader.context.exit_status or status
+        return self._end()
+
+    def _end(self) -> int:
+        status = 0
+        try:
+            for action in self.loader.context.at_end:
+                status = action() or status
+        except InfernoError as error:
+            report(error)
+            return error.status
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        return status
+
+
+def _terminate(_signal: int, _frame: Any) -> None:
+    raise Terminated

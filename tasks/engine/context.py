@@ -1,0 +1,88 @@
+"""What one run of doit holds: settings, the VMs' specs as asked, locks, undo stacks, and what to do at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from inferno import config, files, names, spec
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.paths import Paths
+from inferno.state import State, VmRow
+
+
+class Context:
+    """Made once per run by the loader, and given to every task creator."""
+
+    def __init__(self) -> None:
+        self.settings: Settings = config.load()
+        self.paths = Paths(self.settings.root)
+        self.options: dict[str, dict[str, Any]] = {}  # of the tasks named on the command line
+        self.exit_status: int | None = None
+        self.at_end: list[Callable[[], int | None]] = []
+        self._held = contextlib.ExitStack()
+        self._locked: set[str] = set()
+        self._undo: dict[str, contextlib.ExitStack] = defaultdict(contextlib.ExitStack)
+
+    @cached_property
+    def state(self) -> State:
+        return State(self.settings.db_path)
+
+    def asked(self, task: str) -> dict[str, Any]:
+        """The options given to `task` on the command line."""
+        return self.options.get(task, {})
+
+    def row(self, name: str) -> VmRow:
+        """The VM's row. Raises UsageError, with a guess, when there is no such VM."""
+        names.check_name(name)
+        row = self.state.vm(name)
+        if row is None or row.version is None:
+            near = difflib.get_close_matches(name, self.state.names(), 1)
+            raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
+        return row
+
+    def spec(self, name: str) -> spec.Spec:
+        """The spec as it will be: what was saved, and over it what this command line asks of create:NAME."""
+        row = self.state.vm(names.check_name(name))
+        asked = {k: v for k, v in self.asked(f"create:{name}").items() if k in spec.FIELDS and v is not None}
+        return spec.merge(row.spec if row else None, asked, name)
+
+    def lock(self, name: str, what: str) -> None:
+        """Take the VM's lock until `release`. Says who holds it while it waits."""
+        if name in self._locked:
+            return
+        path = self.paths.vm_lock(name)
+        try:
+            self._held.enter_context(files.lock(path, what, wait=False))
+        except files.BusyError as busy:
+            print(f"waiting: {busy.text}", file=sys.stderr)
+            self._held.enter_context(files.lock(path, what))
+        self._locked.add(name)
+
+    def undo(self, name: str) -> contextlib.ExitStack:
+        """The VM's undo stack: pushed to by every task of the run, unwound in reverse when one fails."""
+        return self._undo[name]
+
+    def unwind(self, name: str | None = None) -> None:
+        """Undo what this run made for VM `name`, or for all."""
+        for each in [name] if name else list(self._undo):
+            if each in self._undo:
+                self._undo.pop(each).close()
+
+    def keep(self, name: str) -> None:
+        """What this run made for VM `name` stays."""
+        if name in self._undo:
+            self._undo.pop(name).pop_all()
+
+    def release(self) -> None:
+        """Give the locks back; what was made and not unwound stays."""
+        for name in list(self._undo):
+            self.keep(name)
+        self._held.close()
+        self._locked.clear()

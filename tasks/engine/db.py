@@ -1,0 +1,92 @@
+"""doit's dependency database as Inferno needs it: SQLite, one row per task, each success committed at once.
+
+doit's own backends write only at the end of the run (a kill loses every record) or keep a write lock meanwhile
+(parallel runs fail with "database is locked").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from inferno.state import open_database
+
+_SCHEMA_VERSION = 1
+_SCHEMA = f"""
+create table task_state (task text primary key, data text not null, running text) without rowid;
+pragma user_version = {_SCHEMA_VERSION};
+"""
+
+
+class TaskDb:
+    """The backend interface of doit 0.37 (doit/dependency.py): get, set, in_, remove, remove_all, dump."""
+
+    desc = "SQLite WAL, commits every task"
+
+    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
+        self.name, self.codec = name, codec
+        self._cache: dict[str, dict[str, Any]] = {}
+        self._dirty: set[str] = set()
+        self._db = open_database(Path(name), _SCHEMA, _SCHEMA_VERSION)
+        self._lock = threading.RLock()  # one connection in several threads crashes CPython 3.12.1 without it
+
+    def _query(self, sql: str, *args: str) -> Any:
+        with self._lock:
+            return self._db.execute(sql, args).fetchone()
+
+    def _load(self, task: str) -> dict[str, Any]:
+        if task not in self._cache:
+            row = self._query("select data from task_state where task = ? and running is null", task)
+            self._cache[task] = self.codec.decode(row[0]) if row else {}
+        return self._cache[task]
+
+    def reload(self, task: str) -> None:
+        """Forget what was read of `task`: another process may have written since."""
+        if task not in self._dirty:
+            self._cache.pop(task, None)
+
+    def get(self, task: str, key: str) -> Any:
+        return self._load(task).get(key)
+
+    def in_(self, task: str) -> bool:
+        return bool(self._load(task))
+
+    def set(self, task: str, key: str, value: Any) -> None:
+        self._load(task)[key] = value
+        self._dirty.add(task)
+        if key in ("deps:", "ignore:"):  # the last write of doit's save_success, or of ignore
+            self._flush(task)
+
+    def _flush(self, task: str) -> None:
+        self._query("insert or replace into task_state values (?, ?, null)", task, self.codec.encode(self._cache[task]))
+        self._dirty.discard(task)
+
+    def started(self, task: str) -> None:
+        """Mark the task as running: killed from here on, it is not up to date."""
+        self._query("update task_state set running = ? where task = ?", str(os.getpid()), task)
+
+    def remove(self, task: str) -> None:
+        self._cache.pop(task, None)
+        self._dirty.discard(task)
+        self._query("delete from task_state where task = ?", task)
+
+    def remove_all(self) -> None:
+        self._cache.clear()
+        self._dirty.clear()
+        self._query("delete from task_state")
+
+    def dump(self) -> None:
+        for task in list(self._dirty):
+            self._flush(task)
+        self._db.close()
+
+
+def forget_vm(path: Path, name: str) -> None:
+    """Drop every record of VM `name`; when the VM is destroyed, so that a new one of that name starts from nothing."""
+    if not path.exists():
+        return
+    with contextlib.closing(open_database(path, _SCHEMA, _SCHEMA_VERSION)) as db:
+        db.execute("delete from task_state where task like ? escape '!'", (f"%:{name}",))

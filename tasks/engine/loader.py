@@ -1,0 +1,138 @@
+"""Makes the tasks that one command asks for, and what they need, and nothing else: nobody declares VMs in a file.
+
+doit hands over the words of the command line; each `verb:subject` is looked up in the table of verbs. With 10,000
+VMs known, a command still makes a dozen tasks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from typing import Any
+
+from doit import doit_cmd
+from doit.cmd_base import TaskLoader2
+from doit.task import Task
+
+import tasks
+from inferno import names
+from inferno.errors import UsageError
+from tasks.engine import options
+from tasks.engine.checker import Checker
+from tasks.engine.context import Context
+from tasks.engine.reporter import Reporter
+
+# doit commands that do nothing sensible without a task named: `doit clean` alone would clean all that there is.
+_NEED_A_TASK = frozenset({"run", "clean", "forget", "ignore", "info"})
+
+
+class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
+    """`preset` are options that a front end has read already: {task name: {option: value}}."""
+
+    def __init__(self, preset: dict[str, dict[str, Any]] | None = None) -> None:
+        super().__init__()
+        self._preset = preset or {}
+        self.context: Context
+
+    def setup(self, opt_values: dict[str, Any]) -> None:
+        self.context = Context()
+        self.context.options.update(self._preset)
+        self._with_subtasks = bool(opt_values.get("subtasks"))
+
+    def load_doit_config(self) -> dict[str, Any]:
+        return {
+            "backend": "inferno",
+            "dep_file": str(self.context.paths.task_db),
+            "check_file_uptodate": Checker,
+            "reporter": Reporter,
+            "verbosity": 2,
+        }
+
+    def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
+        """Read the words in `pos_args`, and leave in it the names of the selected tasks only."""
+        executes = bool(getattr(cmd, "execute_tasks", False))
+        if doit_cmd._CMDLINE_VARS:
+            word = next("=".join(item) for item in doit_cmd._CMDLINE_VARS.items())
+            raise UsageError(f"doit takes {word!r} for a variable", f"write --env={word}, or use infernoctl")
+        if not pos_args and cmd.name in _NEED_A_TASK:
+            raise UsageError(f"{cmd.name}: name a task", "doit list")
+        pos_args[:] = self._read_words(list(pos_args))
+        wanted = list(pos_args)
+        if executes:
+            for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
+                self.context.lock(name, " ".join(task for task in wanted if task.endswith(f":{name}")))
+        return self._closure(wanted or list(tasks.VERBS))
+
+    def _read_words(self, words: list[str]) -> list[str]:
+        selected: list[str] = []
+        while words:
+            word = words.pop(0)
+            verb, subject = _split(word)
+            if "*" in subject and _subject(word) == "vm":
+                selected += [f"{verb}:{n}" for n in self.context.state.names() if fnmatch.fnmatchcase(n, subject)]
+                continue
+            if word in selected:
+                raise UsageError(f"{word} is asked for twice", "give all its options at once")
+            selected.append(word)
+            command = None
+            if verb == "create" and "--" in words:  # the guest's command, to the end of the line
+                words, command = words[: words.index("--")], words[words.index("--") + 1 :]
+            given, words = options.parse(word, tasks.VERBS[verb].options, words)
+            if command is not None:
+                given["cmd"] = command
+            if given:
+                self.context.options[word] = {**self.context.asked(word), **given}
+        return selected
+
+    def _closure(self, wanted: list[str]) -> list[Task]:
+        """The tasks named, and all they depend on."""
+        made: dict[str, Task] = {}
+        while wanted:
+            name = wanted.pop()
+            if name in made:
+                continue
+            verb, subject = _split(name)
+            if not subject and tasks.VERBS[verb].subject != "once":
+                for task in self._group(verb):
+                    made[task.name] = task
+                continue
+            for task in tasks.VERBS[verb].tasks(self.context, subject):
+                task.doc = task.doc or tasks.VERBS[verb].doc
+                made[task.name] = task
+                wanted += [*task.task_dep, *task.setup_tasks, *task.calc_dep]
+        return list(made.values())
+
+    def _group(self, verb: str) -> list[Task]:
+        """A bare verb: what `doit list`, `doit help VERB` and completion show. `list --all` names the VMs too."""
+        row = tasks.VERBS[verb]
+        group = Task(verb, None, doc=f"{row.doc} ({verb}:{_HOLE[row.subject]})", params=row.options, has_subtask=True)
+        made = [group]
+        if self._with_subtasks and row.subject == "vm":
+            for name in self.context.state.names():
+                group.task_dep.append(f"{verb}:{name}")
+                made.append(Task(f"{verb}:{name}", None, subtask_of=verb, doc=row.doc))
+        return made
+
+
+_HOLE = {"vm": "NAME", "ref": "IMAGE", "once": ""}
+
+
+def _subject(task: str) -> str:
+    return tasks.VERBS[task.partition(":")[0]].subject
+
+
+def _split(task: str) -> tuple[str, str]:
+    """`verb:subject` → its parts. Raises UsageError, with a guess, for what is no task."""
+    verb, colon, subject = task.partition(":")
+    row = tasks.VERBS.get(verb)
+    if row is None:
+        near = difflib.get_close_matches(verb, tasks.VERBS, 1)
+        hint = f"did you mean {near[0]}{colon}{subject}?" if near else "doit list"
+        raise UsageError(f"there is no task {task!r}", hint)
+    if row.subject == "once" and colon:
+        raise UsageError(f"{verb} takes no name", f"doit {verb}")
+    if colon and row.subject == "vm" and "*" not in subject:
+        names.check_name(subject)
+    return verb, subject
+
+

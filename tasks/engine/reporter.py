@@ -1,0 +1,90 @@
+"""What a person sees of a run, on standard error: a line per task that runs, progress in between, one line per failure."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from inferno.errors import InfernoError
+
+
+class Reporter:
+    """The reporter interface of doit 0.37 (doit/reporter.py)."""
+
+    desc = "Inferno's own: tasks that run, and errors with a hint"
+
+    def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+        self._began = 0.0
+        self._failed = False
+
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None: ...
+
+    def get_status(self, task: Any) -> None: ...
+
+    def execute_task(self, task: Any) -> None:
+        self._began = time.monotonic()
+        if task.actions:
+            say(f".  {task.title()}")
+
+    def add_success(self, task: Any) -> None:
+        _release(task)
+        spent = time.monotonic() - self._began
+        if spent > 1 and task.actions:
+            say(f"   {task.title()}: {spent:.1f} s")
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        _release(task)
+        failure = getattr(task, "failure", None)
+        if failure:
+            report(failure, task.name)
+        elif not self._failed:  # later ones only say that a dependency failed
+            text = fail.get_msg() if os.environ.get("INFERNO_DEBUG") else _last_line(fail)
+            say(f"error: {task.name}: {text}")
+        self._failed = True
+
+    def skip_uptodate(self, task: Any) -> None:
+        if task.actions:
+            say(f"-- {task.title()}")
+
+    def skip_ignore(self, task: Any) -> None:
+        say(f"!! {task.title()}")
+
+    def cleanup_error(self, exception: Any) -> None:
+        say(exception.get_msg())
+
+    def runtime_error(self, msg: str) -> None:
+        say(f"error: {msg}")
+
+    def teardown_task(self, task: Any) -> None: ...
+
+    def complete_run(self) -> None: ...
+
+
+def say(text: str) -> None:
+    """One line for a person. A closed standard error is no reason to fail."""
+    try:
+        print(text, file=sys.__stderr__, flush=True)
+    except (BrokenPipeError, AttributeError):
+        return
+
+
+def report(error: InfernoError, where: str | None = None) -> None:
+    """An expected failure: one line, what details there are, and the hint."""
+    for line in getattr(error, "details", ()):
+        say(f"  | {line}")
+    say(f"error: {where}: {error.text}" if where else f"error: {error.text}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+def _release(task: Any) -> None:
+    release = getattr(task, "release", None)
+    if release:
+        release()
+
+
+def _last_line(fail: Any) -> str:
+    lines: list[str] = [line for line in fail.get_msg().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "failed"

@@ -1,0 +1,95 @@
+"""doit's Task with three things more: a lock per shared resource, undo when it fails, expected errors as one line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from doit.exceptions import TaskError, TaskFailed
+from doit.globals import Globals
+from doit.task import Task
+
+from inferno import files
+from inferno.errors import InfernoError
+from tasks.engine.context import Context
+
+Action = Callable[[], dict[str, Any] | None]
+
+
+class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
+    """A task of Inferno.
+
+    `shared` names a lock held while the task runs and until its success is recorded; once it is held, the task asks
+    again whether it is up to date, as another process may have done the work meanwhile. `vm` is the VM whose undo
+    stack is unwound when the task fails. `always` tasks run whenever they are asked for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        action: Action | None,
+        *,
+        context: Context,
+        vm: str | None = None,
+        shared: str | None = None,
+        always: bool = False,
+        uptodate: Sequence[Any] = (),
+        **known: Any,
+    ) -> None:
+        checks = [False] if always else [_guard(item) for item in uptodate]
+        super().__init__(name, [action] if action else None, uptodate=checks, verbosity=2, **known)
+        self.action, self.context, self.vm, self.shared = action, context, vm, shared
+        self.failure: InfernoError | None = None
+        self.held = contextlib.ExitStack()
+
+    def execute(self, stream: Any) -> TaskFailed | TaskError | None:
+        manager = Globals.dep_manager
+        self.executed = True
+        done = False
+        try:
+            if self.shared and self._waited_for_another(manager):
+                self.values = manager.get_values(self.name)
+            else:
+                manager.backend.started(self.name)
+                self.values.update((self.action() if self.action else None) or {})
+            done = True
+            return None
+        except InfernoError as error:
+            self.failure = error
+            self.context.exit_status = error.status
+            return TaskFailed(error.text)
+        except Exception as error:  # a bug of ours: the reporter shows its last line, INFERNO_DEBUG=1 all of it
+            return TaskError(f"{type(error).__name__}: {error}", error)
+        finally:  # on KeyboardInterrupt too
+            if not done:
+                if self.vm:
+                    self.context.unwind(self.vm)
+                self.held.close()
+
+    def release(self) -> None:
+        """Give the shared lock back: the reporter calls this once success or failure is on record."""
+        self.held.close()
+
+    def _waited_for_another(self, manager: Any) -> bool:
+        """Take the lock; whether somebody else did this task's work meanwhile."""
+        self.held.enter_context(files.lock(self.context.paths.lock(str(self.shared)), self.name))
+        manager.backend.reload(self.name)
+        savers, self.value_savers = self.value_savers, []
+        status = manager.get_status(self, {}).status
+        self.value_savers = savers
+        return bool(status == "up-to-date")
+
+
+def _guard(item: Any) -> Any:
+    """doit aborts the run with a traceback when a check raises: an expected error only means "not up to date"."""
+    if not callable(item) or hasattr(item, "configure_task"):
+        return item
+
+    def check(task: Any, values: dict[str, Any]) -> bool:
+        try:
+            return bool(item())
+        except (InfernoError, OSError):
+            return False
+
+    return check
