@@ -1,8 +1,8 @@
 """Builds our two Rust programs: static, and byte for byte the same from whatever folder they are built in.
 
 Three things would put a folder's name into a binary: the checkout, cargo's home (sources of dependencies) and
-the toolchain's sysroot (sources of std). rustc is told to write a fixed name for each. The profile (size, LTO,
-strip) is the workspace's Cargo.toml.
+the toolchain's sysroot (sources of std). rustc is told to write a fixed name for each. The profile (size,
+LTO, strip) is the workspace's Cargo.toml.
 """
 
 from __future__ import annotations

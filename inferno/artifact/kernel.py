@@ -1,8 +1,8 @@
 """Builds the guest's kernel from Debian's linux-source package and our own small configuration.
 
 Debian's signature covers the source (apt checks it). The build is reproducible, so it is cached by the digest
-of what goes in: source version, configuration, compiler, and the environment below. A build works in a folder of
-its own in the cache, under a lock; one that was killed leaves that folder behind, and the next removes it.
+of what goes in: source version, configuration, compiler, and the environment below. A build works in a folder
+of its own in the cache, under a lock; one that was killed leaves that folder behind, and the next removes it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def build(
 ) -> dict[str, str]:
     """Put a stripped vmlinux at `out` and return what it was made from (source, compiler, config digest).
 
-    `fragment` is a kernel configuration over allnoconfig. Takes milliseconds from the cache, else ten minutes.
+    `fragment` is a kernel configuration over allnoconfig. Takes milliseconds from the cache, else minutes.
     Raises MissingToolError, CommandError, or InfernoError naming the options that the kernel did not take.
     """
     inputs = describe(fragment)

