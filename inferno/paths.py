@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -36,6 +37,12 @@ class VersionDir:
     def file(self, name: str) -> Path:
         """A trusted file beside the jail: firecracker, vmlinux, initrd.cpio, kiln.json, firecracker.json …"""
         return self.dir / name
+
+
+def file_name(text: str) -> str:
+    """Any text as the name of a file, one to one but for texts beyond what a name can hold, which are hashed."""
+    name = quote(text, safe="")
+    return name if len(name) <= 200 else f"{name[:100]}~{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Paths:
 
     def ref(self, ref: str) -> Path:
         """The stamp that says which digest a reference meant when it was last resolved."""
-        return self.images / "refs" / f"{quote(ref, safe='')}.json"
+        return self.images / "refs" / f"{file_name(ref)}.json"
 
     def stored(self, digest: str, name: str) -> Path:
         """The trusted copy of a file, known by the sha256 of its content."""

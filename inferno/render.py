@@ -9,11 +9,10 @@ from inferno.errors import UsageError
 from inferno.image.config import ImageConfig
 from inferno.slot import Slot
 from inferno.spec import Spec
+from inferno.version import NO_ID
 
 # What Docker gives a process when the image says nothing (moby: oci/defaults.go, DefaultPathEnv).
 _DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Stands in kiln.json until create gives the version its own id.
-NO_ID = "0" * 26
 
 
 def process(spec: Spec, image: ImageConfig) -> wire.Process:
@@ -54,14 +53,9 @@ def run(name: str, spec: Spec, image: ImageConfig, slot: Slot) -> wire.Run:
 
 
 def kiln() -> wire.Kiln:
-    """kiln.json but for the id, which `with_id` fills in."""
+    """kiln.json but for the id, which create fills in."""
     args = ["--id", NO_ID, "--no-api", "--config-file", "/firecracker.json"]
     return wire.Kiln(id=NO_ID, firecracker=wire.Vmm(path="/firecracker", args=args), log=wire.Log(debug=False))
-
-
-def with_id(text: str, ulid: str) -> str:
-    """The text of kiln.json with the version's id in it. ULIDs have one length and an alphabet free of quotes."""
-    return text.replace(NO_ID, ulid)
 
 
 def firecracker(spec: Spec, slot: Slot) -> wire.Firecracker:

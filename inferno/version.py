@@ -25,6 +25,8 @@ from inferno.paths import Paths, VersionDir
 ARTIFACTS = ("kiln", "firecracker", "jailer", "vmlinux")
 _EXECUTABLE = frozenset({"kiln", "firecracker", "jailer"})
 CONFIGS = ("kiln.json", "firecracker.json", "run.json")
+# Stands in kiln.json until create gives the version its own id: ULIDs have one length, and no quotes.
+NO_ID = "0" * 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def intact(paths: Paths, name: str, version: str | None) -> bool:
     return present >= set(record["files"]) and (paths.root / record["scratch_template"]).exists()
 
 
-def create(settings: Settings, inputs: Inputs, render_id: Callable[[str, str], str]) -> tuple[str, bool]:
+def create(settings: Settings, inputs: Inputs) -> tuple[str, bool]:
     """Make a version from `inputs`, unless the current one was made from the same; return (ULID, whether it is new).
 
     Raises InfernoError when the disk is full; then nothing but the old version is left.
@@ -91,9 +93,27 @@ def create(settings: Settings, inputs: Inputs, render_id: Callable[[str, str], s
 
         ulid = str(ULID())
         record = _record(paths, inputs, ulid, digests, {n: d for n, (d, _) in stored.items()}, why(record, digests))
-        _lay(paths, inputs, record, {n: p for n, (_, p) in stored.items()}, render_id)
+        _lay(paths, inputs, record, {n: p for n, (_, p) in stored.items()})
     files.symlink(f"../kiln/{ulid}", paths.current(inputs.name))
     return ulid, True
+
+
+def read_why(paths: Paths, ulid: str) -> list[str]:
+    """What made this version differ from the one before it."""
+    record = read(paths.version(ulid)) or {}
+    return list(record.get("why", []))
+
+
+def exec_name(settings: Settings) -> str:
+    """What the jailer's exec-file is called: before Firecracker 1.13 its name must contain "firecracker".
+
+    The jailer wipes that rule out in 1.13.0 (CHANGELOG, "Changed"). Version: artifacts/vmm.json.
+    """
+    try:
+        major, minor = json.loads((settings.share_dir / "vmm.json").read_text())["version"].split(".")[:2]
+    except (OSError, ValueError, KeyError):
+        raise InfernoError(f"vmm.json is missing from {settings.share_dir}", "doit vmm") from None
+    return "kiln" if (int(major), int(minor)) >= (1, 13) else "firecracker-kiln"
 
 
 def _put(paths: Paths, settings: Settings, name: str) -> tuple[str, Path]:
@@ -167,13 +187,7 @@ def _record(
     }
 
 
-def _lay(
-    paths: Paths,
-    inputs: Inputs,
-    record: dict[str, Any],
-    stored: dict[str, Path],
-    render_id: Callable[[str, str], str],
-) -> None:
+def _lay(paths: Paths, inputs: Inputs, record: dict[str, Any], stored: dict[str, Path]) -> None:
     """Put the version's files under <ULID>.tmp, sync them, and rename it to its own name."""
     final = paths.version(record["ulid"]).dir
     making = final.with_name(f"{final.name}.{inputs.name}.tmp")
@@ -185,7 +199,7 @@ def _lay(
         os.link(inputs.build / "initrd.cpio", making / "initrd.cpio")
         files.write(making / "initramfs/inferno/run.json", (inputs.build / "run.json").read_bytes(), 0o444)
         files.write(making / "firecracker.json", (inputs.build / "firecracker.json").read_bytes(), 0o444)
-        kiln_json = render_id((inputs.build / "kiln.json").read_text(), record["ulid"])
+        kiln_json = (inputs.build / "kiln.json").read_text().replace(NO_ID, record["ulid"])
         files.write(making / "kiln.json", kiln_json, 0o444)
         files.write(making / "version.json", json.dumps(record, indent=2) + "\n", 0o444)
         files.sync_tree(making)

@@ -13,6 +13,7 @@ from typing import Any
 from doit.cmd_base import DodoTaskLoader
 from doit.cmd_clean import Clean as StockClean
 from doit.cmd_forget import Forget as StockForget
+from doit.cmd_help import Help as StockHelp
 from doit.cmd_info import Info as StockInfo
 from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
@@ -65,6 +66,9 @@ class Clean(_OnOurLoader, StockClean): ...  # type: ignore[misc]
 
 
 class Forget(_OnOurLoader, StockForget): ...  # type: ignore[misc]
+
+
+class Help(_OnOurLoader, StockHelp): ...  # type: ignore[misc]
 
 
 class Run(_OnOurLoader, StockRun):  # type: ignore[misc]

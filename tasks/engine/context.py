@@ -15,6 +15,7 @@ from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.paths import Paths
 from inferno.state import State, VmRow
+from tasks.engine.progress import Show
 
 
 class Context:
@@ -25,7 +26,10 @@ class Context:
         self.paths = Paths(self.settings.root)
         self.options: dict[str, dict[str, Any]] = {}  # of the tasks named on the command line
         self.exit_status: int | None = None
+        self.pulls: set[str] = set()  # images to ask the registry for again
         self.at_end: list[Callable[[], int | None]] = []
+        self.selected: list[str] = []
+        self.progress = Show()
         self._held = contextlib.ExitStack()
         self._locked: set[str] = set()
         self._undo: dict[str, contextlib.ExitStack] = defaultdict(contextlib.ExitStack)
@@ -52,6 +56,27 @@ class Context:
         row = self.state.vm(names.check_name(name))
         asked = {k: v for k, v in self.asked(f"create:{name}").items() if k in spec.FIELDS and v is not None}
         return spec.merge(row.spec if row else None, asked, name)
+
+    def reserve(self, name: str) -> int:
+        """The VM's slot; a new VM gets one, which is given back when the run fails."""
+        known = self.state.vm(name)
+        if known is None or known.version is None:  # the latter: left by a create that was killed
+            self.undo(name).callback(self._forget, name)
+        return self.state.reserve(name).slot
+
+    def _forget(self, name: str) -> None:
+        self.state.remove(name)
+        files.remove_tree(self.paths.vm(name))
+
+    def after(self, task: str, action: Callable[[], int | None]) -> None:
+        """Once the run has succeeded, do this, if `task` was asked for by name."""
+        if task in self.selected:
+            self.at_end.append(action)
+
+    def say(self, text: str) -> None:
+        """One line for a person."""
+        self.progress.close()
+        print(text, file=sys.stderr)
 
     def lock(self, name: str, what: str) -> None:
         """Take the VM's lock until `release`. Says who holds it while it waits."""

@@ -58,6 +58,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             raise UsageError(f"{cmd.name}: name a task", "doit list")
         pos_args[:] = self._read_words(list(pos_args))
         wanted = list(pos_args)
+        self.context.selected = list(pos_args) if executes else []
         if executes:
             for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
                 self.context.lock(name, " ".join(task for task in wanted if task.endswith(f":{name}")))

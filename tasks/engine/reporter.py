@@ -80,9 +80,10 @@ def report(error: InfernoError, where: str | None = None) -> None:
 
 
 def _release(task: Any) -> None:
-    release = getattr(task, "release", None)
-    if release:
-        release()
+    """doit's own group tasks hold nothing; ours give back their lock and clear their progress line."""
+    if hasattr(task, "release"):
+        task.context.progress.close()
+        task.release()
 
 
 def _last_line(fail: Any) -> str:

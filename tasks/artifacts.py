@@ -1,0 +1,128 @@
+"""The things the project builds or fetches once, whatever the VM: kiln, init, firecracker and jailer, vmlinux.
+
+What an artifact was made from is stamped beside it (artifacts/<name>.made.json), not in a host's task database, so
+that a checkout taken to another host, with its artifacts, is up to date there without cargo or a compiler.
+Without sources at hand (installed from a package) the artifacts are simply there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from inferno import config, files
+from inferno.errors import InfernoError
+from tasks.engine.context import Context
+from tasks.engine.task import InfernoTask
+
+FRAGMENT = config.CHECKOUT / "templates" / "kernel.config"
+
+
+def kiln(context: Context, _subject: str) -> Iterable[InfernoTask]:
+    return [_crate(context, "kiln", "kiln")]
+
+
+def init(context: Context, _subject: str) -> Iterable[InfernoTask]:
+    return [_crate(context, "init", "guest")]
+
+
+def vmm(context: Context, _subject: str) -> Iterable[InfernoTask]:
+    from inferno.artifact import cache
+    from inferno.artifact import vmm as library
+
+    def build() -> None:
+        settings = context.settings
+        library.fetch(
+            settings.share_dir,
+            cache.directory(),
+            firecracker=settings.firecracker,
+            jailer=settings.jailer,
+            progress=context.progress,
+        )
+
+    paths = [context.settings.firecracker, context.settings.jailer]
+    made_from = {
+        "pins": [dataclasses.asdict(library.RELEASE), dataclasses.asdict(library.WHEEL)],
+        "paths": [files.sha256(p) if p and p.is_file() else str(p) for p in paths if p],
+    }
+    return [_task(context, "vmm", ["firecracker", "jailer", "vmm.json"], lambda: made_from, build)]
+
+
+def kernel(context: Context, _subject: str) -> Iterable[InfernoTask]:
+    def build() -> None:
+        from inferno.artifact import cache
+        from inferno.artifact import kernel as library
+
+        library.build(FRAGMENT, context.settings.share_dir / "vmlinux", cache.directory(), progress=context.progress)
+
+    return [_task(context, "kernel", ["vmlinux"], lambda: {"config": files.sha256(FRAGMENT)}, build)]
+
+
+def artifacts(context: Context, _subject: str) -> Iterable[InfernoTask]:
+    return [InfernoTask("artifacts", None, context=context, task_dep=["kiln", "init", "vmm", "kernel"])]
+
+
+def _crate(context: Context, name: str, crate: str) -> InfernoTask:
+    from inferno.artifact import cargo
+
+    def made_from() -> dict[str, str]:
+        toolchain = cargo.toolchain_files()
+        sources = [path for path in cargo.sources(crate, config.CHECKOUT) if path not in toolchain]
+        found = {"sources": _digest(sources)}
+        return {**found, "toolchain": _digest(toolchain)} if toolchain else found
+
+    def build() -> None:
+        cargo.build(crate, context.settings.share_dir / name, config.CHECKOUT, context.progress)
+
+    return _task(context, name, [name], made_from, build)
+
+
+def _task(
+    context: Context, name: str, targets: list[str], made_from: Callable[[], dict[str, Any]], build: Callable[[], None]
+) -> InfernoTask:
+    """A task whose stamp holds `made_from()`. A part that cannot be known here (no toolchain) is not compared."""
+    share = context.settings.share_dir
+    stamp = share / f"{name}.made.json"
+    sources = (config.CHECKOUT / "pyproject.toml").exists()
+
+    def up_to_date() -> bool:
+        return not sources or made_from().items() <= _read(stamp).items()
+
+    def action() -> None:
+        if not sources:
+            raise InfernoError(f"{', '.join(targets)} missing from {share}", "install Inferno's package again")
+        stamp.unlink(missing_ok=True)
+        before = made_from()
+        build()
+        files.write_json(stamp, before)
+
+    return InfernoTask(
+        name,
+        action,
+        context=context,
+        shared=f"artifact-{name}",
+        targets=[str(share / target) for target in targets],
+        uptodate=[up_to_date],
+    )
+
+
+def _read(stamp: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads(stamp.read_text())
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _digest(paths: list[Path]) -> str:
+    """One digest of names and contents; the checkout's own place does not count."""
+    whole = hashlib.sha256()
+    for path in sorted(paths):
+        name = path.relative_to(config.CHECKOUT) if path.is_relative_to(config.CHECKOUT) else path.name
+        whole.update(f"{name}\0{files.sha256(path)}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,202 @@
+"""From a base and the artifacts to a version that can be started: `initrd`, `config`, `create`.
+
+The first two leave their results in vms/<name>/build; `create` takes them into a new version, if anything changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from inferno import cgroup, cpio, files, host, version
+from inferno.disk import scratch
+from inferno.errors import InfernoError
+from inferno.image import base, store
+from inferno.image.config import ImageConfig
+from inferno.slot import Slot
+from inferno.spec import Spec
+from tasks.engine.context import Context
+from tasks.engine.inputs import Unchanged, identity
+from tasks.engine.task import InfernoTask
+
+
+def _option(name: str, text: str, kind: type = str, metavar: str | None = None) -> dict[str, Any]:
+    row = {"name": name, "long": name, "type": kind, "default": [] if kind is list else None, "help": text}
+    return {**row, "metavar": metavar} if metavar else row
+
+
+_CREATE = [
+    _option("image", "what to boot: NAME[:TAG] or docker-daemon: docker:// oci: oci-archive: docker-archive:", metavar="REF"),
+    _option("vcpus", "virtual CPUs (1)", int, "N"),
+    _option("memory", "guest memory in MiB (128)", int, "MIB"),
+    _option("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
+    _option("env", "NAME=VALUE, after the image's own; may be repeated", list, "NAME=VALUE"),
+    _option("workdir", "where the process starts, an absolute path", metavar="DIR"),
+    _option("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER"),
+    {**_option("pull", "ask the registry for the image again", bool), "default": False},
+]
+OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
+
+
+def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
+    spec = context.spec(name)
+    build, init = _build_dir(context, name), context.settings.share_dir / "init"
+
+    def made_from() -> Any:
+        digest = _stamp(context, spec).digest
+        booted = [spec.entrypoint, spec.cmd, spec.env, spec.workdir, spec.user]
+        return [digest, booted, _reserved(context, name), identity(init)]
+
+    def action() -> None:
+        from inferno import render, wire
+
+        context.reserve(name)
+        text = wire.dump(render.run(name, spec, _image(context, spec), _slot(context, name)))
+        files.write(build / "run.json", text, 0o444)
+        shared = _init_cpio(context, init)
+        own = build / "run.cpio"
+        with own.open("wb") as out:
+            cpio.write(out, [cpio.Entry("inferno/run.json", 0o400, text.encode())])
+        making = build / ".initrd.cpio.tmp"
+        cpio.concatenate(making, [shared, own])
+        making.chmod(0o444)
+        making.replace(build / "initrd.cpio")
+
+    yield InfernoTask(
+        f"initrd:{name}",
+        action,
+        context=context,
+        vm=name,
+        task_dep=["init", f"image:{spec.image}"],
+        targets=[str(build / "initrd.cpio"), str(build / "run.json")],
+        uptodate=[Unchanged(made_from)],
+    )
+
+
+def config(context: Context, name: str) -> Iterable[InfernoTask]:
+    spec = context.spec(name)
+    build = _build_dir(context, name)
+
+    def action() -> None:
+        from inferno import render, wire
+
+        context.reserve(name)
+        files.write(build / "kiln.json", wire.dump(render.kiln()), 0o444)
+        files.write(build / "firecracker.json", wire.dump(render.firecracker(spec, _slot(context, name))), 0o444)
+
+    yield InfernoTask(
+        f"config:{name}",
+        action,
+        context=context,
+        vm=name,
+        targets=[str(build / "kiln.json"), str(build / "firecracker.json")],
+        uptodate=[Unchanged(lambda: [spec.vcpus, spec.memory, _reserved(context, name)])],
+    )
+
+
+def create(context: Context, name: str) -> Iterable[InfernoTask]:
+    spec = context.spec(name)
+    asked = context.asked(f"create:{name}")
+    host.check_size(spec.vcpus, spec.memory)
+    if asked.get("pull"):
+        context.pulls.add(spec.image)
+    build, share = _build_dir(context, name), context.settings.share_dir
+    built = [build / "initrd.cpio", *(build / config for config in version.CONFIGS)]
+
+    def made_from() -> Any:
+        artifacts = [share / artifact for artifact in version.ARTIFACTS]
+        return [spec.to_json(), _stamp(context, spec).digest, [identity(path) for path in artifacts + built]]
+
+    def intact() -> bool:
+        row = context.state.vm(name)
+        return row is not None and version.intact(context.paths, name, row.version)
+
+    def action() -> None:
+        ulid, made = version.create(context.settings, _inputs(context, name, spec))
+        context.state.save(name, spec.to_json(), ulid)
+        files.write_json(context.paths.vm(name) / "spec.json", spec.to_json())
+        version.sweep(context.paths, name, cgroup.populated)
+        context.keep(name)
+        if made:
+            context.say(f"   version {ulid}: {'; '.join(version.read_why(context.paths, ulid))}")
+
+    context.after(f"create:{name}", lambda: print(json.dumps(describe(context, name))))
+    yield InfernoTask(
+        f"create:{name}",
+        action,
+        context=context,
+        vm=name,
+        task_dep=["kiln", "vmm", "kernel", f"rootfs:{spec.image}", f"initrd:{name}", f"config:{name}"],
+        uptodate=[Unchanged(made_from), intact],
+    )
+
+
+def describe(context: Context, name: str) -> dict[str, Any]:
+    """The line that create prints: the predecessor's shape."""
+    row = context.row(name)
+    slot = Slot(row.slot)
+    network = {
+        "tap_device": slot.tap,
+        "guest_ip": str(slot.guest),
+        "gateway_ip": str(slot.gateway),
+        "mac_address": slot.mac,
+    }
+    jail = str(context.paths.version(str(row.version)).jail)
+    return {"name": name, "version": row.version, "chroot_dir": jail, "network": network, "volume": None}
+
+
+def _inputs(context: Context, name: str, spec: Spec) -> version.Inputs:
+    stamp = _stamp(context, spec)
+    init = context.settings.share_dir / "init"
+    return version.Inputs(
+        name=name,
+        slot=context.reserve(name),
+        spec=spec.to_json(),
+        image=stamp.digest,
+        base=base.path(stamp.digest, context.settings),
+        build=_build_dir(context, name),
+        init_digest=files.sha256(init),
+        stop_signal=_image(context, spec).stop_signal,
+        exec_name=version.exec_name(context.settings),
+        scratch_template=scratch.ensure_template(context.settings),
+    )
+
+
+def _stamp(context: Context, spec: Spec) -> store.Stamp:
+    stamp = store.stamp(spec.image, context.settings)
+    if stamp is None:
+        raise InfernoError(f"image {spec.image} is not here yet", f"doit 'image:{spec.image}'")
+    return stamp
+
+
+def _image(context: Context, spec: Spec) -> ImageConfig:
+    return store.config(_stamp(context, spec).digest, context.settings)
+
+
+def _slot(context: Context, name: str) -> Slot:
+    return Slot(context.reserve(name))
+
+
+def _reserved(context: Context, name: str) -> int | None:
+    row = context.state.vm(name)
+    return row.slot if row else None
+
+
+def _build_dir(context: Context, name: str) -> Path:
+    return context.paths.vm(name) / "build"
+
+
+def _init_cpio(context: Context, init: Path) -> Path:
+    """The archive with init in it, made once per init and shared by all VMs."""
+    digest = files.sha256(init)
+    archive = context.paths.stored(digest, "init.cpio")
+    if not archive.exists():
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        making = archive.with_name(f".{archive.name}.tmp")
+        folders = [cpio.Entry(folder, 0o755) for folder in ("dev", "proc", "sys", "inferno")]
+        with making.open("wb") as out:
+            cpio.write(out, [*folders, cpio.Entry("inferno/init", 0o755, init.read_bytes())])
+        making.replace(archive)
+    return archive
