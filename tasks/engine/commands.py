@@ -18,10 +18,10 @@ from doit.cmd_info import Info as StockInfo
 from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
 
+from inferno.cli.speak import report, say
 from inferno.errors import InfernoError
 from tasks.engine.db import TaskDb
 from tasks.engine.loader import Loader
-from tasks.engine.reporter import report, say
 
 
 class Terminated(KeyboardInterrupt):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from inferno import config, files, names, spec
+from inferno.cli import speak
 from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.paths import Paths
@@ -76,7 +76,7 @@ class Context:
     def say(self, text: str) -> None:
         """One line for a person."""
         self.progress.close()
-        print(text, file=sys.stderr)
+        speak.say(text)
 
     def lock(self, name: str, what: str) -> None:
         """Take the VM's lock until `release`. Says who holds it while it waits."""
@@ -86,7 +86,7 @@ class Context:
         try:
             self._held.enter_context(files.lock(path, what, wait=False))
         except files.BusyError as busy:
-            print(f"waiting: {busy.text}", file=sys.stderr)
+            speak.say(f"waiting: {busy.text}")
             self._held.enter_context(files.lock(path, what))
         self._locked.add(name)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import Any
 
-from inferno.errors import InfernoError
+from inferno.cli.speak import report, say
 
 
 class Reporter:
@@ -60,23 +59,6 @@ class Reporter:
     def teardown_task(self, task: Any) -> None: ...
 
     def complete_run(self) -> None: ...
-
-
-def say(text: str) -> None:
-    """One line for a person. A closed standard error is no reason to fail."""
-    try:
-        print(text, file=sys.__stderr__, flush=True)
-    except (BrokenPipeError, AttributeError):
-        return
-
-
-def report(error: InfernoError, where: str | None = None) -> None:
-    """An expected failure: one line, what details there are, and the hint."""
-    for line in getattr(error, "details", ()):
-        say(f"  | {line}")
-    say(f"error: {where}: {error.text}" if where else f"error: {error.text}")
-    if error.hint:
-        say(f"hint: {error.hint}")
 
 
 def _release(task: Any) -> None:

@@ -1,0 +1,61 @@
+"""`infernoctl`: what people who come from Docker type. Reading verbs are answered here, without doit; the others are tasks.
+
+Exit statuses: 0 done, or nothing to do; 1 failed; 2 wrong usage, nothing changed; 127 a tool is missing;
+130 and 143 ended by SIGINT and SIGTERM. `start` in the foreground ends with the status of the VM's process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from inferno.cli.speak import report
+from inferno.errors import InfernoError, UsageError
+
+# verb -> (module.function below inferno.cli, one line for --help)
+READING = {
+    "list": ("read.list_vms", "VMs, and whether they run  [--json | --format table|json] [--state STATE]"),
+    "ls": ("read.list_vms", "the same as list"),
+    "status": ("read.status", "one VM in full  NAME [--json]"),
+    "logs": ("logs.logs", "what VMs said  tail|show [--vm NAME] [-n N] [--follow] [--source S] [--level L] [--json]"),
+    "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
+    "env": ("read.env", "the settings in force, and where they come from"),
+    "version": ("read.version", "the version of Inferno"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The console script's entry point."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(words)
+    except InfernoError as error:
+        report(error)
+        return error.status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # infernoctl list | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+
+
+def _dispatch(words: list[str]) -> int:
+    verb = words[0] if words else "--help"
+    if verb in ("-h", "--help", "help"):
+        from inferno.cli import act
+
+        print(act.usage(words[1:]))
+        return 0
+    if verb == "--version":
+        verb = "version"
+    if verb in READING:
+        module, function = READING[verb][0].split(".")
+        status = getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:])
+        sys.stdout.flush()
+        return int(status or 0)
+    if not verb:
+        raise UsageError("an empty word is no verb", "infernoctl --help")
+    from inferno.cli import act
+
+    return act.act(verb, words[1:])
