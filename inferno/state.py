@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferno.errors import InfernoError
+from inferno.errors import InfernoError, UsageError
 
 SCHEMA_VERSION = 1
 # Slot n owns the /30 at 172.16.0.0 + 4n (DESIGN: 172.16.0.0/16), hence 2**14 of them.
@@ -61,7 +61,7 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
         raise InfernoError(f"{path}: {error}", "is it an Inferno database, on a disk with room?") from None
     if found > version:
         db.close()
-        raise InfernoError(
+        raise UsageError(
             f"{path} was made by a newer Inferno (schema {found}, this one knows {version})",
             "update Inferno, or point INFERNO_ROOT elsewhere",
         )

@@ -104,6 +104,24 @@ def read_why(paths: Paths, ulid: str) -> list[str]:
     return list(record.get("why", []))
 
 
+def pending(settings: Settings, name: str) -> list[str]:
+    """What the next create of VM `name` would find changed: artifacts built anew, an image that was pulled again."""
+    paths = Paths(settings.root)
+    directory = current(paths, name)
+    record = read(directory) if directory else None
+    if record is None:
+        return ["its current version is missing or broken"]
+    before = record["inputs"]
+    now = {a: settings.share_dir / a for a in (*ARTIFACTS, "init")}
+    changed = {a: files.sha256(p) if p.is_file() else "missing" for a, p in now.items()}
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        changed["image"] = json.loads(paths.ref(record["spec"]["image"]).read_text())["digest"]
+    lines = [f"{k}: {_short(before.get(k))} -> {_short(v)}" for k, v in changed.items() if before.get(k) != v]
+    if directory and not intact(paths, name, directory.ulid):
+        lines.append("files of it are missing")
+    return lines
+
+
 def exec_name(settings: Settings) -> str:
     """What the jailer's exec-file is called: before Firecracker 1.13 its name must contain "firecracker".
 

@@ -1,0 +1,135 @@
+"""Both fronts, as a user types them: bad input is one clear line and exit 2, and nothing is made."""
+
+import os
+import sys
+from pathlib import Path
+from subprocess import PIPE, CompletedProcess, run
+
+import pytest
+
+BIN = Path(sys.executable).parent
+
+
+def type_in(tmp_path: Path, *words: str, program: str = "infernoctl") -> CompletedProcess[str]:
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}
+    return run([BIN / program, *words], env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True, timeout=60)
+
+
+def refused(done: CompletedProcess[str], *says: str) -> None:
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1, done.stderr
+    for text in says:
+        assert text in done.stderr
+
+
+BAD_NAMES = ["kiln", "..", "a/b", "Web1", "a" * 64, "", "web_1", "web1\n", "-x"]
+
+
+@pytest.mark.parametrize("name", [n for n in BAD_NAMES if n not in ("", "-x")])
+@pytest.mark.parametrize("verb", ["create", "start", "stop", "destroy", "status"])
+def test_bad_names_are_refused(tmp_path: Path, verb: str, name: str) -> None:
+    refused(type_in(tmp_path, verb, name), "VM name")
+    assert not list((tmp_path / "root").glob("vms/*")) if (tmp_path / "root").exists() else True
+
+
+@pytest.mark.parametrize("name", ["", "-x"])
+def test_names_that_look_like_something_else_are_refused(tmp_path: Path, name: str) -> None:
+    refused(type_in(tmp_path, "create", name, "--image", "oci:/nowhere"))
+    refused(type_in(tmp_path, "create", "--image", "oci:/nowhere", "--", name), "needs the name")
+
+
+@pytest.mark.parametrize("name", ["kiln", "..", "a/b", "-x", "Web1", "a" * 64])
+def test_bad_names_are_refused_by_doit(tmp_path: Path, name: str) -> None:
+    refused(type_in(tmp_path, f"create:{name}", "--image", "oci:/nowhere", program="doit"), "VM name")
+
+
+def test_a_misspelt_verb_gets_a_guess(tmp_path: Path) -> None:
+    refused(type_in(tmp_path, "crate", "web1"), "did you mean create?")
+    refused(type_in(tmp_path, "crate:web1", program="doit"), "did you mean create:web1?")
+
+
+def test_a_misspelt_option_gets_a_guess(tmp_path: Path) -> None:
+    refused(type_in(tmp_path, "create", "web1", "--imgae", "x"), "did you mean --image?")
+    refused(type_in(tmp_path, "create:web1", "--imgae", "x", program="doit"), "did you mean --image?")
+    refused(type_in(tmp_path, "list", "--jsno"), "did you mean --json?")
+
+
+def test_a_new_vm_needs_an_image(tmp_path: Path) -> None:
+    refused(type_in(tmp_path, "create", "web1"), "needs an image")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--vcpus", "0"], "vcpus"),
+        (["--vcpus", "33"], "vcpus"),
+        (["--vcpus", "two"], "not a number"),
+        (["--memory", "0"], "memory"),
+        (["--memory", "99999999"], "memory"),
+        (["--env", "NOTHING"], "NAME=value"),
+        (["--workdir", "relative"], "absolute"),
+    ],
+)
+def test_values_out_of_range_are_refused(tmp_path: Path, options: list[str], says: str) -> None:
+    refused(type_in(tmp_path, "create", "web1", "--image", "oci:/nowhere", *options), says)
+
+
+def test_an_unknown_vm_gets_a_hint(tmp_path: Path) -> None:
+    for verb in ("start", "stop", "destroy", "status", "why", "restart"):
+        words = [verb, "web9", "--yes"] if verb == "destroy" else [verb, "web9"]
+        refused(type_in(tmp_path, *words), "there is no VM 'web9'")
+
+
+def test_doit_without_a_task_does_nothing(tmp_path: Path) -> None:
+    for words in ([], ["clean"], ["forget"], ["info"]):
+        refused(type_in(tmp_path, *words, program="doit"), "name a task")
+
+
+def test_a_task_named_twice_is_refused(tmp_path: Path) -> None:
+    words = ["create:web1", "--image", "oci:a", "create:web1", "--image", "oci:b"]
+    refused(type_in(tmp_path, *words, program="doit"), "asked for twice")
+
+
+def test_doit_eats_no_variable(tmp_path: Path) -> None:
+    words = ["create:web1", "--image", "oci:a", "--env", "A=1"]
+    refused(type_in(tmp_path, *words, program="doit"), "--env=A=1")
+
+
+def test_doit_list_explains_every_verb(tmp_path: Path) -> None:
+    done = type_in(tmp_path, "list", program="doit")
+    assert done.returncode == 0
+    for verb in ("artifacts", "create", "image", "jail", "kernel", "launch", "restart", "vmm"):
+        assert any(line.startswith(verb) and len(line.split()) > 2 for line in done.stdout.splitlines()), verb
+
+
+def test_help_names_every_verb_and_option(tmp_path: Path) -> None:
+    done = type_in(tmp_path, "--help")
+    assert done.returncode == 0
+    for verb in ("create", "start", "stop", "destroy", "list", "status", "logs", "why"):
+        assert verb in done.stdout
+    done = type_in(tmp_path, "create", "--help")
+    for option in ("--image", "--vcpus", "--memory", "--entrypoint", "--env", "--workdir", "--user"):
+        assert option in done.stdout
+
+
+def test_list_of_nothing(tmp_path: Path) -> None:
+    assert type_in(tmp_path, "list", "--json").stdout == "[]\n"
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+    line = f"{BIN}/doit list | true; {BIN}/infernoctl --help | true"
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
+    done = run(["bash", "-c", line], env=env, cwd=tmp_path, stderr=PIPE, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_of_a_newer_inferno_is_refused(tmp_path: Path) -> None:
+    import sqlite3
+
+    (tmp_path / "root").mkdir()
+    with sqlite3.connect(tmp_path / "root/inferno.db") as db:
+        db.execute("pragma user_version = 99")
+    done = type_in(tmp_path, "list")
+    refused(done, "newer Inferno")
