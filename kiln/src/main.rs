@@ -1,0 +1,4 @@
+//! kiln, the supervisor inside the jail.
+#![forbid(unsafe_code)]
+
+fn main() {}
