@@ -42,7 +42,12 @@ def run(name: str, spec: Spec, image: ImageConfig, slot: Slot) -> wire.Run:
         hostname=name,
         process=process(spec, image),
         ips=[
-            wire.Ip(interface="eth0", address=str(slot.guest), prefix_len=slot.prefix_len, gateway=str(slot.gateway))
+            wire.Ip(
+                interface="eth0",
+                address=str(slot.guest),
+                prefix_len=slot.prefix_len,
+                gateway=str(slot.gateway),
+            )
         ],
         root=wire.OverlayRoot(),
         etc_resolv=_resolv(),

@@ -23,7 +23,16 @@ TimeoutExpired = subprocess.TimeoutExpired
 
 # Root's usual search path comes last, so that a user's own tools win, but `ip` and `nft` are found from any shell.
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-_PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "DOCKER_CONFIG")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "USER",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "SSL_CERT_FILE",
+    "DOCKER_CONFIG",
+)
 # Which Debian package brings a tool, for the hint of a MissingToolError.
 PACKAGES = {
     "ip": "iproute2",
@@ -105,7 +114,7 @@ def run(
     path = find(argv[0])
     try:
         done = subprocess.run(
-            [path, *map(os.fspath, argv[1:])],
+            [path, *(os.fspath(word) for word in argv[1:])],
             input=input if input is not None else b"",
             capture_output=True,
             env=clean_env(env),
@@ -139,7 +148,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program and return at once. `whole_env` replaces the environment, `env` adds to the clean one."""
     return subprocess.Popen(
-        [find(argv[0]), *map(os.fspath, argv[1:])],
+        [find(argv[0]), *(os.fspath(word) for word in argv[1:])],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -150,5 +159,5 @@ def spawn(
         user=user,
         group=group,
         extra_groups=extra_groups,
-        preexec_fn=preexec,
+        preexec_fn=preexec,  # noqa: PLW1509  # no thread is ever started here
     )

@@ -127,7 +127,8 @@ class State:
     def save(self, name: str, spec: dict[str, Any], version: str) -> None:
         """Record what a successful create made."""
         self._db.execute(
-            "update vms set spec = ?, version = ? where name = ?", (json.dumps(spec, sort_keys=True), version, name)
+            "update vms set spec = ?, version = ? where name = ?",
+            (json.dumps(spec, sort_keys=True), version, name),
         )
 
     def remove(self, name: str) -> None:

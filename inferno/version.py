@@ -147,7 +147,9 @@ def _put(paths: Paths, settings: Settings, name: str) -> tuple[str, Path]:
 def disk_error(error: OSError, where: Path) -> InfernoError:
     """A one-line error for a failed write; for a full disk it says so."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InfernoError(f"no space left on the disk of {where}", "free some, or move INFERNO_ROOT; nothing was changed")
+        return InfernoError(
+            f"no space left on the disk of {where}", "free some, or move INFERNO_ROOT; nothing was changed"
+        )
     return InfernoError(f"{error.filename or where}: {error.strerror or error}")
 
 
@@ -175,9 +177,9 @@ def why(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
         was, now = before.get("spec", {}).get(field), new["spec"].get(field)
         if was != now:
             lines.append(f"{field}: {was} -> {now}")
-    for key in new:
-        if key != "spec" and before.get(key) != new[key]:
-            lines.append(f"{key}: {_short(before.get(key))} -> {_short(new[key])}")
+    for key, now in new.items():
+        if key != "spec" and before.get(key) != now:
+            lines.append(f"{key}: {_short(before.get(key))} -> {_short(now)}")
     return lines or ["files of the version before were missing"]
 
 
@@ -187,9 +189,22 @@ def _short(value: Any) -> str:
 
 
 def _record(
-    paths: Paths, inputs: Inputs, ulid: str, digests: dict[str, Any], artifacts: dict[str, str], changes: list[str]
+    paths: Paths,
+    inputs: Inputs,
+    ulid: str,
+    digests: dict[str, Any],
+    artifacts: dict[str, str],
+    changes: list[str],
 ) -> dict[str, Any]:
-    in_version = [inputs.exec_name, "firecracker", "vmlinux", "rootfs.img", "initrd.cpio", *CONFIGS[:2], "version.json"]
+    in_version = [
+        inputs.exec_name,
+        "firecracker",
+        "vmlinux",
+        "rootfs.img",
+        "initrd.cpio",
+        *CONFIGS[:2],
+        "version.json",
+    ]
     return {
         "ulid": ulid,
         "name": inputs.name,
@@ -211,7 +226,11 @@ def _lay(paths: Paths, inputs: Inputs, record: dict[str, Any], stored: dict[str,
     making = final.with_name(f"{final.name}.{inputs.name}.tmp")
     try:
         (making / "initramfs/inferno").mkdir(parents=True)
-        links = {inputs.exec_name: stored["kiln"], "firecracker": stored["firecracker"], "vmlinux": stored["vmlinux"]}
+        links = {
+            inputs.exec_name: stored["kiln"],
+            "firecracker": stored["firecracker"],
+            "vmlinux": stored["vmlinux"],
+        }
         for name, source in {**links, "rootfs.img": inputs.base}.items():
             os.link(source, making / name)
         os.link(inputs.build / "initrd.cpio", making / "initrd.cpio")

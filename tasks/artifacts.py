@@ -83,7 +83,11 @@ def _crate(context: Context, name: str, crate: str) -> InfernoTask:
 
 
 def _task(
-    context: Context, name: str, targets: list[str], made_from: Callable[[], dict[str, Any]], build: Callable[[], None]
+    context: Context,
+    name: str,
+    targets: list[str],
+    made_from: Callable[[], dict[str, Any]],
+    build: Callable[[], None],
 ) -> InfernoTask:
     """A task whose stamp holds `made_from()`. A part that cannot be known here (no toolchain) is not compared."""
     share = context.settings.share_dir

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup, cpio, files, host, version
 from inferno.disk import scratch
-from inferno.errors import InfernoError
 from inferno.image import base, store
 from inferno.image.config import ImageConfig
+
+from inferno import cgroup, cpio, files, host, version
+from inferno.errors import InfernoError
 from inferno.slot import Slot
 from inferno.spec import Spec
 from tasks.engine.context import Context
@@ -28,7 +29,11 @@ def _option(name: str, text: str, kind: type = str, metavar: str | None = None) 
 
 
 _CREATE = [
-    _option("image", "what to boot: NAME[:TAG] or docker-daemon: docker:// oci: oci-archive: docker-archive:", metavar="REF"),
+    _option(
+        "image",
+        "what to boot: NAME[:TAG] or docker-daemon: docker:// oci: oci-archive: docker-archive:",
+        metavar="REF",
+    ),
     _option("vcpus", "virtual CPUs (1)", int, "N"),
     _option("memory", "guest memory in MiB (128)", int, "MIB"),
     _option("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferno.image import base, reference, store
+
 from tasks.engine.context import Context
 from tasks.engine.task import InfernoTask
 
@@ -36,9 +37,7 @@ def image(context: Context, ref: str) -> Iterable[InfernoTask]:
     def action() -> None:
         store.ensure(ref, context.settings, context.progress)
 
-    yield InfernoTask(
-        f"image:{ref}", action, context=context, shared=_lock("image", ref), uptodate=[up_to_date]
-    )
+    yield InfernoTask(f"image:{ref}", action, context=context, shared=_lock("image", ref), uptodate=[up_to_date])
 
 
 def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:

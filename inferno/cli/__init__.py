@@ -18,7 +18,10 @@ READING = {
     "list": ("read.list_vms", "VMs, and whether they run  [--json | --format table|json] [--state STATE]"),
     "ls": ("read.list_vms", "the same as list"),
     "status": ("read.status", "one VM in full  NAME [--json]"),
-    "logs": ("logs.logs", "what VMs said  tail|show [--vm NAME] [-n N] [--follow] [--source S] [--level L] [--json]"),
+    "logs": (
+        "logs.logs",
+        "what VMs said  tail|show [--vm NAME] [-n N] [--follow] [--source S] [--level L] [--json]",
+    ),
     "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
     "env": ("read.env", "the settings in force, and where they come from"),
     "version": ("read.version", "the version of Inferno"),

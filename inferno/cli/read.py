@@ -103,5 +103,3 @@ def env(words: list[str]) -> int:
 def version(words: list[str]) -> int:
     print(f"infernoctl {__version__}")
     return 0
-
-

@@ -36,7 +36,7 @@ class _OnOurLoader:
     def __init__(self, task_loader: Any, **known: Any) -> None:
         if type(task_loader) is DodoTaskLoader and not os.path.exists("dodo.py"):
             task_loader = Loader()
-        super().__init__(task_loader=task_loader, **known)
+        super().__init__(task_loader=task_loader, **known)  # type: ignore[call-arg]  # a doit command follows
 
     def get_backends(self) -> Any:
         backends = super().get_backends()  # type: ignore[misc]

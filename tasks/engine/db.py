@@ -61,7 +61,11 @@ class TaskDb:
             self._flush(task)
 
     def _flush(self, task: str) -> None:
-        self._query("insert or replace into task_state values (?, ?, null)", task, self.codec.encode(self._cache[task]))
+        self._query(
+            "insert or replace into task_state values (?, ?, null)",
+            task,
+            self.codec.encode(self._cache[task]),
+        )
         self._dirty.discard(task)
 
     def started(self, task: str) -> None:

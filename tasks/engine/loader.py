@@ -135,5 +135,3 @@ def _split(task: str) -> tuple[str, str]:
     if colon and row.subject == "vm" and "*" not in subject:
         names.check_name(subject)
     return verb, subject
-
-

@@ -43,6 +43,8 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
         self.failure: InfernoError | None = None
         self.held = contextlib.ExitStack()
 
+    value_savers: list[Any]  # doit's own
+
     def execute(self, stream: Any) -> TaskFailed | TaskError | None:
         manager = Globals.dep_manager
         self.executed = True

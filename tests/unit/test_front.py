@@ -12,7 +12,15 @@ BIN = Path(sys.executable).parent
 
 def type_in(tmp_path: Path, *words: str, program: str = "infernoctl") -> CompletedProcess[str]:
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}
-    return run([BIN / program, *words], env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True, timeout=60)
+    return run(
+        [BIN / program, *words],
+        env=env,
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def refused(done: CompletedProcess[str], *says: str) -> None:
@@ -121,7 +129,7 @@ def test_list_of_nothing(tmp_path: Path) -> None:
 def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     line = f"{BIN}/doit list | true; {BIN}/infernoctl --help | true"
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
-    done = run(["bash", "-c", line], env=env, cwd=tmp_path, stderr=PIPE, text=True, timeout=60)
+    done = run(["bash", "-c", line], env=env, check=False, cwd=tmp_path, stderr=PIPE, text=True, timeout=60)
     assert "Traceback" not in done.stderr
 
 

@@ -1,0 +1,94 @@
+"""kiln and init: static, without a folder's name inside, the same from any folder."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inferno.artifact import cargo
+from inferno.errors import InfernoError
+from inferno.run import CommandError, run
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Makes a checkout with one real crate that needs nothing but std."""
+
+    def make(folder: str, source: str) -> Path:
+        root = tmp_path / folder
+        (root / "kiln/src").mkdir(parents=True)
+        (root / "Cargo.toml").write_text('[workspace]\nmembers = ["kiln"]\nresolver = "3"\n')
+        (root / "Cargo.lock").write_text('version = 4\n\n[[package]]\nname = "kiln"\nversion = "0.1.0"\n')
+        (root / "kiln/Cargo.toml").write_text('[package]\nname = "kiln"\nversion = "0.1.0"\nedition = "2024"\n')
+        (root / "kiln/src/main.rs").write_text(source)
+        return root
+
+    return make
+
+
+def test_a_build_is_static_and_says_nothing_of_its_folder(workspace: Callable[[str, str], Path]) -> None:
+    one = workspace("one", 'fn main() { panic!("see {}", file!()) }\n')
+    two = workspace("a longer/place", 'fn main() { panic!("see {}", file!()) }\n')
+    for root in (one, two):
+        cargo.build("kiln", root / "out/kiln", root)
+    program = (one / "out/kiln").read_bytes()
+    assert program == (two / "out/kiln").read_bytes()
+    assert str(one.parent).encode() not in program
+    assert b"ld-linux" not in program  # no interpreter: nothing of a host's libc is needed in the jail
+
+
+def test_an_equal_result_leaves_the_file_alone(workspace: Callable[[str, str], Path]) -> None:
+    root = workspace("one", "fn main() {}\n")
+    out = root / "out/kiln"
+    cargo.build("kiln", out, root)
+    before = out.stat()
+    cargo.build("kiln", out, root)
+    assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_compile_error_says_where_and_leaves_the_old_program(workspace: Callable[[str, str], Path]) -> None:
+    root = workspace("one", "fn main() { nonsense }\n")
+    out = root / "kiln.out"
+    out.write_text("old")
+    with pytest.raises(CommandError) as caught:
+        cargo.build("kiln", out, root)
+    assert "nonsense" in caught.value.output
+    assert out.read_text() == "old"
+
+
+def test_sources_change_with_every_input(workspace: Callable[[str, str], Path]) -> None:
+    root = workspace("one", "fn main() {}\n")
+    assert {path.relative_to(root).as_posix() for path in cargo.sources("kiln", root) if path.is_relative_to(root)} == {
+        "Cargo.toml",
+        "Cargo.lock",
+        "kiln/Cargo.toml",
+        "kiln/src/main.rs",
+    }
+    assert cargo.toolchain_files(), "a change of the compiler would go unnoticed"
+
+
+def test_an_unknown_crate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InfernoError, match="no such crate"):
+        cargo.build("kilm", tmp_path / "out", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("crate", sorted(cargo.BINARIES))
+def test_ours_come_out_the_same_from_two_folders(crate: str, checkout: Path, tmp_path: Path) -> None:
+    results = []
+    for folder in ("one", "another/folder"):
+        root = tmp_path / folder
+        root.mkdir(parents=True)
+        for name in ("Cargo.toml", "Cargo.lock"):
+            shutil.copy(checkout / name, root / name)
+        for member in ("kiln", "guest"):
+            shutil.copytree(checkout / member, root / member)
+        out = root / cargo.BINARIES[crate]
+        cargo.build(crate, out, root)
+        results.append(out.read_bytes())
+    assert results[0] == results[1]
+    assert str(tmp_path).encode() not in results[0]
+    assert b"INTERP" not in run(["readelf", "--program-headers", out]).stdout

@@ -1,0 +1,46 @@
+"""Long programs: their lines become progress, their last words an error."""
+
+from pathlib import Path
+
+import pytest
+
+from inferno.artifact.follow import follow
+from inferno.errors import MissingToolError
+from inferno.run import CommandError
+
+
+def test_every_line_is_told_in_order_with_its_number() -> None:
+    told: list[tuple[str, int | None]] = []
+    follow(
+        ["sh", "-c", "echo one; echo two >&2"],
+        what="job",
+        progress=lambda what, done=None, _=None: told.append((what, done)),
+    )
+    assert told == [("job: one", 1), ("job: two", 2)]
+
+
+def test_a_failure_carries_the_last_lines_and_the_status() -> None:
+    with pytest.raises(CommandError) as caught:
+        follow(["sh", "-c", "seq 100; exit 3"], what="job")
+    assert caught.value.result.status == 3
+    assert caught.value.output.splitlines() == [str(n) for n in range(61, 101)]
+
+
+def test_a_program_that_is_not_there_is_named_with_its_package() -> None:
+    with pytest.raises(MissingToolError) as caught:
+        follow(["no-such-program"], what="job")
+    assert caught.value.status == 127
+
+
+def test_when_telling_fails_the_program_is_ended(tmp_path: Path) -> None:
+    class TellingFailedError(Exception):
+        pass
+
+    def progress(what: str, done: int | None = None, total: int | None = None) -> None:
+        raise TellingFailedError(what)
+
+    ended = tmp_path / "ended"
+    script = f"trap 'touch {ended}; exit 1' TERM; echo ready; while :; do sleep 1 & wait; done"
+    with pytest.raises(TellingFailedError):
+        follow(["sh", "-c", script], what="job", progress=progress)
+    assert ended.exists()
