@@ -1,0 +1,185 @@
+"""The rules of the house that no linter knows: who may import whom, sizes, words that must not be committed."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CODE = ("inferno", "tasks", "tests", "tools", "kiln", "guest")
+TEXT = (*CODE, "docs", "templates", ".ci")
+ROOT_FILES = ("Makefile", "README.md", "CHANGELOG.md", "pyproject.toml", "Cargo.toml", "dodo.py")
+MAX_FUNCTION_LINES, MAX_FILE_LINES = 50, 400
+
+# The library's floors, from the ground up; what is not named lives on the second. Imports go down or stay on a
+# floor, never up, and never in a circle.
+GROUND = ("errors",)
+FIRST = ("config", "cpio", "files", "log", "names", "paths", "run", "slot", "spec", "state", "wire")
+TOP = ("vm", "cli")
+
+
+def floor(module: str) -> int:
+    name = module.split(".")[1] if "." in module else ""
+    return 0 if name in GROUND else 1 if name in FIRST else 3 + TOP.index(name) if name in TOP else 2
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (CHECKOUT / folder).rglob("*.py"))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(CHECKOUT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+LIBRARY = {module_name(path): path for path in python_files("inferno")}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports, at its top or inside a function."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in LIBRARY else node.module
+
+
+def edges() -> dict[str, set[str]]:
+    return {name: {i for i in imports(path) if i in LIBRARY and i != name} for name, path in LIBRARY.items()}
+
+
+def where(path: Path, node: ast.AST | None = None) -> str:
+    line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.expr) else ""
+    return f"{path.relative_to(CHECKOUT)}{line}"
+
+
+def test_imports_go_down_never_up() -> None:
+    upward = [f"{a} imports {b}" for a, targets in edges().items() for b in targets if floor(b) > floor(a)]
+    assert upward == []
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    graph, done = edges(), set[str]()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name not in done:
+            for target in sorted(graph[name]):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def test_the_library_knows_neither_doit_nor_the_tasks() -> None:
+    knows = [
+        f"{where(path)}: {name}"
+        for path in python_files("inferno")
+        if "cli" not in path.parts
+        for name in imports(path)
+        if name.split(".")[0] in ("doit", "tasks")
+    ]
+    assert knows == []
+
+
+def test_one_module_starts_programs() -> None:
+    starters = [where(p) for p in python_files("inferno", "tasks") for name in imports(p) if name == "subprocess"]
+    assert starters == ["inferno/run.py"]
+
+
+def test_the_library_prints_nothing_and_never_exits() -> None:
+    talks = [
+        where(path, node)
+        for path in python_files("inferno")
+        if "cli" not in path.parts
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "exit", "sys.exit")
+    ]
+    assert talks == []
+
+
+def test_functions_are_short() -> None:
+    long = [
+        f"{where(path, node)} {node.name} has {length} lines"
+        for path in python_files(*CODE)
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_files_are_short() -> None:
+    files = [*python_files(*CODE), *(p for c in ("kiln", "guest") for p in (CHECKOUT / c / "src").rglob("*.rs"))]
+    lengths = {where(path): path.read_text().split("#[cfg(test)]")[0].count("\n") for path in files}
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
+def test_no_module_is_a_grab_bag() -> None:
+    bags = [where(p) for p in python_files("inferno", "tasks") if p.stem in ("utils", "util", "helpers", "misc")]
+    assert bags == []
+
+
+def test_heavy_libraries_are_imported_only_by_what_uses_them() -> None:
+    heavy = {"pydantic", "docker", "rich", "jinja2", "pyroute2", "ulid"}
+    # wire and its like are made of pydantic models; they are themselves imported inside functions.
+    models = {"inferno/wire.py"}
+    eager = [
+        f"{where(path)}: {name}"
+        for path in python_files("inferno", "tasks")
+        if where(path) not in models
+        for node in parsed(path).body
+        for name in top_level_names(node)
+        if name in heavy
+    ]
+    assert eager == []
+
+
+def top_level_names(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module.split(".")[0]]
+    return []
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    found = [CHECKOUT / name for name in ROOT_FILES]
+    found += [path for folder in TEXT for path in (CHECKOUT / folder).rglob("*")]
+    for path in found:
+        if path.is_file() and not {"target", "__pycache__"} & set(path.parts):
+            try:
+                yield path, path.read_text()
+            except UnicodeDecodeError:
+                continue
+
+
+# Written apart, so that this file passes its own tests.
+UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+REGISTRY = re.compile(r"\b(?:pypi|pythonhosted|crates|npmjs|deb\.debian|security\.debian)\." + r"(?:org|io|com)\b")
+WORKPLACE = re.compile(r"(?<![\w.])/(?:wo" + r"rk/|tmp/help" + r"ers)")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (UNFINISHED, "what is missing belongs into an issue"),
+        (REGISTRY, "pip, cargo and apt know where their registries are"),
+        (WORKPLACE, "a path of one machine"),
+    ],
+    ids=["unfinished", "registries", "workplace"],
+)
+def test_words_that_are_not_committed(pattern: re.Pattern[str], why: str) -> None:
+    found = [f"{where(path)}: {match[0]} ({why})" for path, text in texts() for match in pattern.finditer(text)]
+    assert found == []
