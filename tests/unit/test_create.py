@@ -1,0 +1,260 @@
+"""Create, for real: an OCI layout to a version, what runs again after which change, kills, races, a full disk.
+
+Needs root (the image worker drops to an unprivileged user, and stored files belong to root), but neither KVM nor
+a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import images
+
+pytestmark = pytest.mark.root
+BIN = Path(sys.executable).parent
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Host:
+    """An INFERNO_ROOT and the commands typed against it."""
+
+    def __init__(self, root: Path, cwd: Path, **env: str) -> None:
+        self.root, self.cwd = root, cwd
+        self.env = {**os.environ, "INFERNO_ROOT": str(root), **env}
+
+    def popen(self, *words: str, program: str = "infernoctl") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BIN / program, *words], env=self.env, cwd=self.cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def type(self, *words: str, program: str = "infernoctl", status: int = 0) -> subprocess.CompletedProcess[str]:
+        process = self.popen(*words, program=program)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == status, f"{words}: {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(words, status, out, err)
+
+    def ran(self, *words: str, program: str = "doit") -> set[str]:
+        """The tasks that a command really ran."""
+        err = self.type(*words, program=program).stderr
+        return set(re.findall(r"^\.  (\S+)$", err, re.MULTILINE))
+
+    def version(self, name: str = "web1") -> Path:
+        return (self.root / "vms" / name / "current").resolve(strict=True)
+
+    def leftovers(self) -> list[Path]:
+        return list(self.root.rglob("*.tmp")) + list(self.root.rglob("*.tmp/**"))
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"oci:{images.busybox(tmp_path_factory.mktemp('image') / 'layout')}"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path / "root", tmp_path)
+
+
+def test_create_makes_a_version_that_says_what_it_is_made_of(host: Host, layout: str) -> None:
+    made = json.loads(host.type("create", "web1", "--image", layout, "--vcpus", "2", "--memory", "256").stdout)
+    assert made["name"] == "web1"
+    assert made["network"]["guest_ip"] == "172.16.0.2"
+    record = json.loads((host.version() / "version.json").read_text())
+    assert record["ulid"] == made["version"] == host.version().name
+    assert record["spec"]["memory"] == 256
+    assert {"kiln", "firecracker", "jailer", "vmlinux", "init", "image"} <= set(record["inputs"])
+    for name in record["files"]:
+        assert (host.version() / name).stat().st_uid == 0
+        assert not (host.version() / name).stat().st_mode & 0o222, name
+    machine = json.loads((host.version() / "firecracker.json").read_text())["machine-config"]
+    assert machine == {"vcpu_count": 2, "mem_size_mib": 256, "smt": False, "track_dirty_pages": False}
+    assert json.loads((host.version() / "kiln.json").read_text())["id"] == made["version"]
+
+
+def test_what_runs_again(host: Host, layout: str) -> None:
+    first = host.ran("create:web1", "--image", layout)
+    assert {f"image:{layout}", f"rootfs:{layout}", "initrd:web1", "config:web1", "create:web1"} <= first
+    version = host.version()
+    assert host.ran("create:web1") == set()
+    assert host.version() == version
+    assert host.ran("create:web1", "--memory", "192") == {"config:web1", "create:web1"}
+    assert host.version() != version
+    assert not version.exists(), "the version before is nobody's now"
+    assert host.ran("create:web1", "--memory", "192") == set()
+    assert host.ran("create:web1", "--env=A=b=c") == {"initrd:web1", "create:web1"}
+    assert "A=b=c" in (host.version() / "initramfs/inferno/run.json").read_text()
+    assert host.ran("create:web2", "--image", layout) == {"initrd:web2", "config:web2", "create:web2"}
+    bases = {(host.version(name) / "rootfs.img").stat().st_ino for name in ("web1", "web2")}
+    assert len(bases) == 1, "the base is one file"
+
+
+def test_both_fronts_run_the_same_tasks(host: Host, layout: str) -> None:
+    host.type("create", "web1", "--image", layout, "--env", "A=1", "--", "/bin/echo", "--env", "B=2")
+    process = json.loads((host.version() / "initramfs/inferno/run.json").read_text())["process"]
+    assert process["args"][-3:] == ["/bin/echo", "--env", "B=2"]
+    assert "A=1" in process["env"]
+    assert host.ran("create:web1") == set()
+
+
+def test_why_says_what_changed(host: Host, layout: str) -> None:
+    host.type("create", "web1", "--image", layout)
+    assert "first version" in host.type("why", "web1").stdout
+    host.type("create", "web1", "--memory", "200")
+    assert "memory: 128 -> 200" in host.type("why", "web1").stdout
+
+
+@pytest.mark.parametrize("victim", ["vms/kiln", "vms/web1", "images", "store", "tasks.db", "vms/web1/build"])
+def test_what_is_deleted_by_hand_is_repaired(host: Host, layout: str, victim: str) -> None:
+    host.type("create", "web1", "--image", layout)
+    path = host.root / victim
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    host.type("create", "web1")
+    record = json.loads((host.version() / "version.json").read_text())
+    assert all((host.version() / name).exists() for name in record["files"])
+    assert host.ran("create:web1") == set()
+
+
+def test_a_failed_create_of_a_new_vm_leaves_nothing(host: Host, layout: str, tmp_path: Path) -> None:
+    host.type("create", "web1", "--image", f"oci:{tmp_path}/nowhere", status=2)
+    assert json.loads(host.type("list", "--json").stdout) == []
+    assert not (host.root / "vms/web1").exists()
+    host.type("create", "web1", "--image", layout)
+
+
+def test_a_failed_change_leaves_the_old_version_current(host: Host, layout: str, tmp_path: Path) -> None:
+    host.type("create", "web1", "--image", layout)
+    version = host.version()
+    host.type("create", "web1", "--image", f"oci:{tmp_path}/nowhere", status=2)
+    assert host.version() == version
+    assert host.ran("create:web1") == set()
+
+
+def test_killed_at_any_moment_the_next_run_converges(host: Host, layout: str) -> None:
+    began = time.monotonic()
+    host.type("create", "warm", "--image", layout)
+    whole = time.monotonic() - began
+    for number in range(12):
+        process = host.popen("create", "web1", "--image", layout, "--memory", str(128 + number))
+        try:
+            process.communicate(timeout=whole * (number + 1) / 13)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        if number % 3 == 2:
+            shutil.rmtree(host.root / "images")  # so that some kills hit the image's stages
+    host.type("create", "web1", "--image", layout, "--memory", "300")
+    assert host.leftovers() == []
+    assert len(list((host.root / "vms/kiln").iterdir())) == 2
+    assert host.ran("create:web1") == set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_undoes_what_it_made(host: Host, layout: str, number: int) -> None:
+    process = host.popen("create", "web1", "--image", layout)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "rootfs" in line:
+            break
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert not (host.root / "vms/web1").exists()
+    assert json.loads(host.type("list", "--json").stdout) == []
+
+
+def test_two_at_once_make_one_version(host: Host, layout: str) -> None:
+    both = [host.popen("create", "web1", "--image", layout) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert len({json.loads(out)["version"] for out, _ in said}) == 1
+    assert len(list((host.root / "vms/kiln").iterdir())) == 1
+
+
+def test_eight_at_once_take_eight_slots_and_make_one_base(host: Host, layout: str) -> None:
+    each = [host.popen("create", f"web{n}", "--image", layout) for n in range(8)]
+    said = [process.communicate(timeout=240) for process in each]
+    assert [process.returncode for process in each] == [0] * 8, said
+    assert len({json.loads(out)["network"]["guest_ip"] for out, _ in said}) == 8
+    assert len({(host.version(f"web{n}") / "rootfs.img").stat().st_ino for n in range(8)}) == 1
+    assert host.leftovers() == []
+
+
+def test_same_inputs_same_bytes(host: Host, layout: str, tmp_path: Path) -> None:
+    other = Host(tmp_path / "other", tmp_path)
+    for each in (host, other):
+        each.type("create", "web1", "--image", layout)
+    for name in ("initrd.cpio", "rootfs.img", "firecracker.json"):
+        assert (host.version() / name).read_bytes() == (other.version() / name).read_bytes(), name
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 12 MiB: less than the kernel and Firecracker need."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_one_clear_line(full_disk: Path, layout: str, tmp_path: Path) -> None:
+    host = Host(full_disk / "root", tmp_path)
+    said = host.type("create", "web1", "--image", layout, status=1).stderr
+    assert "no space left" in said
+    assert host.leftovers() == []
+    assert not (host.root / "vms/web1").exists()
+
+
+def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:
+    command = [BIN / "infernoctl", "create", "web1", "--image", layout]
+    done = subprocess.run(
+        command, env={**host.env, "HOME": "/nonexistent"}, cwd="/", user=65534, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (2, 126), done.stderr
+    if done.returncode == 2:
+        assert "root" in done.stderr
+
+
+class Checkout:
+    """A copy of the checkout, to edit."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, check=True, capture_output=True).stdout
+        for name in listed.decode().split("\0"):
+            if name and (CHECKOUT / name).is_file():
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / name, target)
+        shutil.copytree(CHECKOUT / "artifacts", folder / "artifacts", symlinks=True)
+
+
+@pytest.mark.slow
+def test_editing_a_source_rebuilds_what_is_made_of_it_and_nothing_else(layout: str, tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "checkout")
+    host = Host(tmp_path / "root", checkout.folder, PYTHONPATH=str(checkout.folder))
+    host.type("create", "web1", "--image", layout)
+    kiln, guest = checkout.folder / "kiln/src/main.rs", checkout.folder / "guest/src/main.rs"
+    kiln.touch()
+    guest.touch()
+    assert host.ran("create:web1") == set()
+    version = host.version()
+    kiln.write_text(kiln.read_text().replace("fn main() {", 'fn main() {\n    std::hint::black_box("edited");', 1))
+    assert host.ran("create:web1") == {"kiln", "create:web1"}
+    assert host.version() != version
+    guest.write_text(guest.read_text().replace("fn main() {", 'fn main() {\n    std::hint::black_box("edited");', 1))
+    assert host.ran("create:web1") == {"init", "initrd:web1", "create:web1"}
