@@ -1,0 +1,52 @@
+"""Settings: flags over environment over the file over defaults; a file that others may write is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from inferno import config
+from inferno.errors import UsageError
+
+
+def env_file(tmp_path: Path, text: str, mode: int = 0o644) -> Path:
+    path = tmp_path / "env"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = config.load({"HOME": "/home/ann"}, tmp_path / "absent")
+    assert settings.root == Path("/home/ann/.local/share/inferno")
+    assert settings.db_path == settings.root / "inferno.db"
+    assert settings.rootfs_size_mb == 5120
+    assert settings.jail_uid is None
+
+
+@pytest.mark.root
+def test_environment_beats_the_file_and_the_file_beats_defaults(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "# ours\nexport INFERNO_ROOT='/srv/a'\nVG_NAME=vg\nROOTFS_SIZE_MB=100\n")
+    settings = config.load({"INFERNO_ROOT": "/srv/b"}, path)
+    assert settings.root == Path("/srv/b")
+    assert settings.vg_name == "vg"
+    assert settings.rootfs_size_mb == 100
+
+
+@pytest.mark.root
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="others than root"):
+        config.load({}, env_file(tmp_path, "VG_NAME=x\n", 0o664))
+
+
+@pytest.mark.root
+def test_the_file_is_data_and_never_run(tmp_path: Path) -> None:
+    settings = config.load({}, env_file(tmp_path, "VG_NAME=$(touch pwned)\n"))
+    assert settings.vg_name == "$(touch pwned)"
+    with pytest.raises(UsageError, match="env:1"):
+        config.load({}, env_file(tmp_path, "touch pwned\n"))
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "99999999999"])
+def test_numbers_out_of_range_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="ROOTFS_SIZE_MB"):
+        config.load({"ROOTFS_SIZE_MB": text}, tmp_path / "absent")

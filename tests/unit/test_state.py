@@ -1,0 +1,62 @@
+"""The database: slots are unique however many ask at once, reservations come and go, nothing is lost."""
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from inferno.errors import InfernoError, UsageError
+from inferno.state import SLOTS, State
+
+
+def take(path: Path, name: str) -> int:
+    return State(path).reserve(name).slot
+
+
+def test_sixteen_at_once_get_sixteen_slots_from_a_database_nobody_had_made(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(16) as pool:
+        slots = pool.starmap(take, [(tmp_path / "inferno.db", f"vm{n}") for n in range(16)])
+    assert sorted(slots) == list(range(16))
+    assert list(tmp_path.glob("*.tmp")) == []
+
+
+def test_a_name_keeps_its_slot_and_a_freed_slot_is_taken_again(tmp_path: Path) -> None:
+    state = State(tmp_path / "inferno.db")
+    assert [state.reserve(name).slot for name in ("a", "b", "a", "c")] == [0, 1, 0, 2]
+    state.remove("b")
+    assert state.reserve("d").slot == 1
+
+
+def test_all_slots_taken_is_said(tmp_path: Path) -> None:
+    state = State(tmp_path / "inferno.db")
+    with sqlite3.connect(tmp_path / "inferno.db") as db:
+        db.executemany("insert into vms (name, slot) values (?, ?)", ((f"v{n}", n) for n in range(SLOTS)))
+    with pytest.raises(InfernoError, match="all 16384 slots"):
+        state.reserve("one-more")
+
+
+def test_only_finished_creates_are_listed(tmp_path: Path) -> None:
+    state = State(tmp_path / "inferno.db")
+    state.reserve("web1")
+    state.reserve("web2")
+    state.save("web2", {"image": "x"}, "01J")
+    assert state.names() == ["web2"]
+    assert state.reservations() == ["web1"]
+    row = state.vm("web2")
+    assert row is not None
+    assert row.spec == {"image": "x"}
+
+
+def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    State(tmp_path / "inferno.db").close()
+    with sqlite3.connect(tmp_path / "inferno.db") as db:
+        db.execute("pragma user_version = 2")
+    with pytest.raises(UsageError, match="newer"):
+        State(tmp_path / "inferno.db")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "inferno.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(InfernoError, match="not a database"):
+        State(tmp_path / "inferno.db")
