@@ -55,7 +55,11 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def edges() -> dict[str, set[str]]:
-    return {name: {i for i in imports(path) if i in LIBRARY and i != name} for name, path in LIBRARY.items()}
+    """Who imports whom. A package and the modules in it are one house: they may name it."""
+    return {
+        name: {i for i in imports(path) if i in LIBRARY and not f"{name}.".startswith(f"{i}.")}
+        for name, path in LIBRARY.items()
+    }
 
 
 def where(path: Path, node: ast.AST | None = None) -> str:

@@ -23,7 +23,7 @@ def headings(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_command_named_exists(page: Path) -> None:
-    named = set(re.findall(r"(?:^|`)\s*(?:sudo )?make ([a-z]+)", page.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`)(?:sudo )?make ([a-z]+)", page.read_text(), re.MULTILINE))
     assert named - make_targets() == set()
 
 
