@@ -1,4 +1,72 @@
-//! kiln, the supervisor inside the jail.
-#![forbid(unsafe_code)]
+//! kiln, the supervisor inside the jail: starts Firecracker, carries the guest's log and exit status out.
+//!
+//! The jailer becomes kiln by exec, so kiln runs as the VM's own uid, in its chroot and cgroup, with fds 0 to 2 and
+//! no environment. One thread, one poll loop; docs/how-it-starts.md shows its place in the chain.
+#![deny(unsafe_code)]
 
-fn main() {}
+mod clock;
+mod collector;
+mod config;
+mod exits;
+mod guest;
+mod host_log;
+mod lines;
+mod listen;
+mod notify;
+mod outbox;
+mod outcome;
+mod record;
+mod report;
+mod ring;
+mod seccomp;
+mod status;
+mod supervisor;
+#[allow(unsafe_code)]
+mod sys;
+mod vmm;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use config::Config;
+use outcome::Outcome;
+use supervisor::Supervisor;
+
+fn main() -> ExitCode {
+    if let Err(error) = sys::harden(c"kiln") {
+        return fail(&format!("cannot confine itself: {error}"));
+    }
+    let config =
+        config::jail_id(std::env::args_os()).and_then(|id| Config::read(Path::new("/kiln.json"), &id));
+    match config {
+        Ok(config) => supervise(&config),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn supervise(config: &Config) -> ExitCode {
+    let outcome = match Supervisor::start(config) {
+        Ok(supervisor) => supervisor.run(),
+        Err(error) => Outcome::not_begun(error.to_string()),
+    };
+    if let Err(error) = outcome.status().write(&config.exit_status_path) {
+        say(&format!("cannot write {}: {error}", config.exit_status_path.display()));
+    }
+    if let Some(reason) = outcome.failed_start() {
+        say(&reason);
+        outcome.last_lines().iter().for_each(|line| say(&format!("  {line}")));
+        let _ = notify::failed(&config.notify_socket_path, &reason);
+    }
+    ExitCode::from(outcome.code())
+}
+
+fn fail(reason: &str) -> ExitCode {
+    say(reason);
+    ExitCode::from(report::CODE_NO_PROCESS)
+}
+
+/// Speaks to the starter; one that is gone is no reason to panic, as `eprintln` would.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "kiln: {line}");
+}

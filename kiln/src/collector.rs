@@ -1,0 +1,157 @@
+//! The connection to the host's log collector, which may be absent, die, or be replaced at any time.
+//!
+//! A new collector's socket is linked over the old name, and inotify says so: nothing is tried on a timer, but for
+//! the one case that no event announces (the collector's queue of connections was full).
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::host_log::Entry;
+use crate::outbox::Outbox;
+use crate::sys;
+
+/// Between tries when no event will tell, and between connections that the collector ends at once.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Collector {
+    path: PathBuf,
+    outbox: Outbox,
+    stream: Option<UnixStream>,
+    names: File,
+    tried_at: Instant,
+    retry_at: Option<Instant>,
+}
+
+impl Collector {
+    /// Connects if somebody listens. `names` reports the names that appear in the socket's directory.
+    pub fn new(path: PathBuf, names: OwnedFd, outbox: Outbox) -> Self {
+        let mut made = Self {
+            path,
+            outbox,
+            stream: None,
+            names: names.into(),
+            tried_at: Instant::now(),
+            retry_at: None,
+        };
+        made.connect();
+        made
+    }
+
+    /// Queues an entry; it is written when the connection takes it.
+    pub fn push(&mut self, entry: &Entry<'_>) {
+        self.outbox.push(entry);
+    }
+
+    /// Whether lines of this many bytes should be read in now: always when nobody listens, since then the newest
+    /// lines are worth most; only if they fit when somebody does, so that the guest waits instead of losing lines.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.stream.is_none() || self.outbox.has_room(bytes)
+    }
+
+    /// Whether nothing more can be got rid of.
+    pub fn is_idle(&self) -> bool {
+        self.stream.is_none() || self.outbox.is_empty()
+    }
+
+    /// The connection's descriptor, and whether there is something to write.
+    pub fn stream(&self) -> Option<(i32, bool)> {
+        self.stream.as_ref().map(|stream| (stream.as_raw_fd(), !self.outbox.is_empty()))
+    }
+
+    /// The descriptor on which new names are reported.
+    pub fn names(&self) -> i32 {
+        self.names.as_raw_fd()
+    }
+
+    /// When `retry` wants to be called.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Tries again if it is time to.
+    pub fn retry(&mut self) {
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            self.connect();
+        }
+    }
+
+    /// A name appeared in the directory: if it is the socket's, whoever listens there now is the collector.
+    pub fn on_names(&mut self) {
+        let mut events = [0; 4096];
+        let name = self.path.file_name().unwrap_or_default().as_bytes().to_owned();
+        let mut replaced = false;
+        while let Ok(len) = self.names.read(&mut events) {
+            replaced |= sys::names_hold(&events[..len], &name);
+            if len == 0 {
+                break;
+            }
+        }
+        if replaced {
+            self.disconnect();
+            self.connect();
+        }
+    }
+
+    /// The connection is readable or broken. A collector says nothing: all that can be read is its end.
+    pub fn on_readable(&mut self) {
+        let mut ignored = [0; 512];
+        let Some(stream) = &mut self.stream else { return };
+        match stream.read(&mut ignored) {
+            Ok(0) => self.lost(),
+            Err(error) if !is_temporary(&error) => self.lost(),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    /// Writes what the connection takes.
+    pub fn flush(&mut self) {
+        while let Some(stream) = &mut self.stream {
+            let bytes = self.outbox.unsent();
+            if bytes.is_empty() {
+                return;
+            }
+            match stream.write(bytes) {
+                Ok(taken) => self.outbox.advance(taken),
+                Err(error) if is_temporary(&error) => return,
+                Err(_) => self.lost(),
+            }
+        }
+    }
+
+    fn lost(&mut self) {
+        self.disconnect();
+        if self.tried_at.elapsed() < RETRY {
+            self.retry_at = Some(Instant::now() + RETRY);
+        } else {
+            self.connect();
+        }
+    }
+
+    fn disconnect(&mut self) {
+        if self.stream.take().is_some() {
+            self.outbox.rewind();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.tried_at = Instant::now();
+        self.retry_at = None;
+        match sys::connect(&self.path) {
+            Ok(stream) => self.stream = Some(stream),
+            Err(error) if is_temporary(&error) => self.retry_at = Some(self.tried_at + RETRY),
+            Err(_) => {}
+        }
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

@@ -1,0 +1,102 @@
+//! What became of the VM and its process: gathered while it runs, told three ways (file, exit code, reason).
+#![forbid(unsafe_code)]
+
+use std::os::unix::process::ExitStatusExt;
+
+use crate::clock::Timestamp;
+use crate::report::{CODE_NO_PROCESS, ExitReport};
+use crate::status::ExitStatus;
+use crate::vmm::{Vmm, printable};
+
+/// Lines of the console that go with the reason of a failed start.
+const LAST_LINES: usize = 20;
+/// As a shell shows a process that was killed: what `docker kill` leaves.
+const CODE_KILLED: u8 = 128 + 9;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// When the process was executed.
+    pub started_at: Option<Timestamp>,
+    /// Why kiln killed Firecracker, if it did.
+    pub killed_because: Option<String>,
+    exited_at: Option<Timestamp>,
+    report: Option<ExitReport>,
+    vm_exit_code: Option<u8>,
+    vm_signal: Option<i32>,
+    vm_error: Option<String>,
+    last_lines: Vec<String>,
+}
+
+impl Outcome {
+    /// There was no VM at all.
+    pub fn not_begun(reason: String) -> Self {
+        Self { vm_error: Some(reason), exited_at: Some(Timestamp::now()), ..Self::default() }
+    }
+
+    /// Init told how the process ended.
+    pub fn reported(&mut self, report: ExitReport) {
+        self.exited_at = Some(Timestamp::now());
+        self.report = Some(report);
+    }
+
+    /// The VM ended.
+    pub fn vmm_ended(&mut self, vmm: &Vmm) {
+        self.exited_at.get_or_insert_with(Timestamp::now);
+        self.last_lines = vmm.last_lines(LAST_LINES);
+        if let Some(status) = vmm.ended() {
+            self.vm_exit_code = status.code().and_then(|code| u8::try_from(code).ok());
+            self.vm_signal = status.signal();
+            if self.report.is_none() || !status.success() {
+                self.vm_error = Some(vmm.reason(status));
+            }
+        }
+        if self.killed_because.is_some() {
+            self.vm_error.clone_from(&self.killed_because);
+        }
+    }
+
+    /// kiln's own exit code.
+    pub fn code(&self) -> u8 {
+        match (&self.report, &self.killed_because) {
+            (Some(report), _) => report.code(),
+            (None, Some(_)) => CODE_KILLED,
+            (None, None) => CODE_NO_PROCESS,
+        }
+    }
+
+    /// Why the process never ran, in one line; `None` when it did run.
+    pub fn failed_start(&self) -> Option<String> {
+        if self.started_at.is_some() {
+            return None;
+        }
+        let said = self.report.as_ref().and_then(|report| report.error.as_ref());
+        let unsaid = || format!("the guest reported exit code {} before the process started", self.code());
+        Some(match (said, &self.vm_error) {
+            (Some(error), _) => printable(error),
+            (None, Some(error)) => error.clone(),
+            (None, None) => unsaid(),
+        })
+    }
+
+    /// The last lines of the console, safe to show.
+    pub fn last_lines(&self) -> &[String] {
+        &self.last_lines
+    }
+
+    /// The file's content.
+    pub fn status(&self) -> ExitStatus {
+        let report = self.report.as_ref();
+        ExitStatus {
+            vm_exit_code: self.vm_exit_code,
+            vm_signal: self.vm_signal,
+            vm_error: self.vm_error.clone(),
+            exit_code: report.and_then(|report| report.exit_code),
+            signal: report.and_then(|report| report.signal),
+            oom_killed: report.is_some_and(|report| report.oom_killed),
+            error: report.and_then(|report| report.error.clone()),
+            started_at: self.started_at.map(|at| at.to_string()),
+            exited_at: self.exited_at.map(|at| at.to_string()),
+        }
+    }
+}
