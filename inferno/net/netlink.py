@@ -29,17 +29,22 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 # A dump's datagrams are at most 32 KiB long (net/netlink/af_netlink.c, netlink_dump), so one buffer always fits one.
 _BUFFER = 65536
+_TIMEOUT_S = 30.0
 # SOL_NETLINK and the two options used, of include/linux/socket.h and uapi/linux/netlink.h.
 _SOL_NETLINK, _CAP_ACK, _GET_STRICT_CHK = 270, 10, 12
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request or answer: type, flags, and everything behind the netlink header."""
+    """One request or answer: type, flags, and everything behind the netlink header.
+
+    `awaited` is False for what the kernel answers only when it fails: the frame around an nftables transaction.
+    """
 
     type: int
     flags: int
     body: bytes
+    awaited: bool = True
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -71,6 +76,7 @@ class Socket:
 
     def __init__(self, protocol: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        self._socket.settimeout(_TIMEOUT_S)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         if protocol == ROUTE:
             self._socket.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)  # dumps honour their filter
@@ -97,32 +103,36 @@ class Socket:
         return [answer.body for answer in self.send([Message(kind, DUMP, body)])]
 
     def send(self, messages: Sequence[Message]) -> list[Message]:
-        """Send `messages` as one datagram; wait until each one is answered; return the answers that are no mere ACK.
+        """Send `messages` as one datagram; wait for their answers; return those that are no mere ACK.
 
-        A message is waited for when it asks for an ACK, or for an object. Raises the first error of all.
+        The kernel works while it takes the datagram, so answers are queued when this starts to read them; the
+        timeout is for a kernel that answers otherwise than expected. Raises the first error, and waits for no more:
+        a transaction that failed acknowledges nothing else.
         """
         waiting: set[int] = set()
         packet = bytearray()
         for message in messages:
             self._sequence += 1
-            waiting.add(self._sequence)
+            if message.awaited:
+                waiting.add(self._sequence)
             length, flags = _HEADER.size + len(message.body), message.flags | REQUEST
             packet += _HEADER.pack(length, message.type, flags, self._sequence, 0) + message.body
             packet += bytes(-length % 4)
         self._socket.send(packet)
         answers: list[Message] = []
-        errors: list[int] = []
+        first = self._sequence - len(messages) + 1
         while waiting:
             for sequence, answer in self._receive():
+                if sequence < first:  # what a failed transaction left in the queue
+                    continue
                 if answer.type == ERROR:
                     code = -struct.unpack_from("=i", answer.body)[0]
-                    errors += [code] if code else []
+                    if code:
+                        raise OSError(code, os.strerror(code))
                 elif answer.type != DONE:
                     answers.append(answer)
                 if answer.type in (ERROR, DONE) or not answer.flags & MULTI:
                     waiting.discard(sequence)
-        if errors:
-            raise OSError(errors[0], os.strerror(errors[0]))
         return answers
 
     def _receive(self) -> Iterator[tuple[int, Message]]:
