@@ -1,0 +1,121 @@
+"""What a command needs of this host, asked before anything is changed: each check says what for, and what to do.
+
+A front end runs `require(START)`; `doctor` runs the same checks one by one and reports them all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from inferno import cgroup, run
+from inferno.errors import InfernoError, UsageError
+
+# Firecracker refuses more (vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS).
+MAX_VCPUS = 32
+# The kernel with its page structures, the initrd and init need some 40 MiB before the image's process starts.
+MIN_MEMORY_MIB = 64
+_KVM_GET_API_VERSION, _KVM_API_VERSION = 0xAE00, 12  # include/uapi/linux/kvm.h
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing the host must have: `what` it is, `reason` it is needed for; `probe` raises InfernoError without it."""
+
+    what: str
+    reason: str
+    probe: Callable[[], None]
+
+
+def require(checks: Iterable[Check]) -> None:
+    """Raise the error of the first check that fails."""
+    for check in checks:
+        check.probe()
+
+
+def need_root() -> None:
+    """Raises UsageError for anybody but root."""
+    if os.geteuid() != 0:
+        raise UsageError("this needs root", "run it with sudo")
+
+
+def need_kvm() -> None:
+    """Raises UsageError unless /dev/kvm opens and speaks the one stable API version."""
+    hint = "turn virtualisation on in the firmware (or nested, in a VM); without it: make demo runs in the rig"
+    try:
+        kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UsageError("this host has no /dev/kvm", hint) from None
+    except OSError as error:
+        raise UsageError(f"/dev/kvm cannot be used: {error.strerror}", hint) from None
+    try:
+        version = fcntl.ioctl(kvm, _KVM_GET_API_VERSION, 0)
+    except OSError as error:
+        raise UsageError(f"/dev/kvm does not answer: {error.strerror}", hint) from None
+    finally:
+        os.close(kvm)
+    if version != _KVM_API_VERSION:
+        raise UsageError(f"/dev/kvm speaks API version {version}, not {_KVM_API_VERSION}", "update the kernel")
+
+
+def need_cgroup() -> None:
+    """Raises InfernoError unless cgroup v2 has every controller that limits a VM."""
+    available = set((cgroup.mount() / "cgroup.controllers").read_text().split())
+    absent = sorted(set(cgroup.CONTROLLERS) - available)
+    if absent:
+        raise InfernoError(
+            f"this host's cgroup v2 has no {' and '.join(absent)} controller",
+            "is it turned off (cgroup_disable=) on the kernel's command line?",
+        )
+
+
+def need_tun() -> None:
+    """Raises InfernoError when no TAP can be made."""
+    if not os.path.exists("/dev/net/tun"):
+        raise InfernoError("this host has no /dev/net/tun", "load the kernel module: modprobe tun")
+
+
+def tool(name: str, reason: str) -> Check:
+    """The check that program `name` is installed; it raises MissingToolError, which names the package."""
+
+    def probe() -> None:
+        run.find(name)
+
+    return Check(name, reason, probe)
+
+
+ROOT = Check("root", "VMs run as users of their own, in chroots, with their own network devices", need_root)
+KVM = Check("/dev/kvm", "Firecracker runs guests with it", need_kvm)
+CGROUP = Check("cgroup v2", "limits each VM, and says whether it runs", need_cgroup)
+TUN = Check("/dev/net/tun", "the guest's network device", need_tun)
+NFT = tool("nft", "fences VMs in")
+
+CREATE = (ROOT,)
+START = (ROOT, KVM, CGROUP, TUN, NFT)
+STOP = (ROOT,)
+
+
+def memory_mib() -> int:
+    """All memory of this host, in MiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+
+
+def cpus() -> int:
+    """The processors this host has online."""
+    return os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+def check_size(vcpus: int, memory: int) -> None:
+    """Raise UsageError when Firecracker or this host cannot give a VM `vcpus`, or `memory` MiB."""
+    _check_range("--vcpus", vcpus, 1, MAX_VCPUS, cpus(), "processors")
+    _check_range("--memory", memory, MIN_MEMORY_MIB, 1 << 24, memory_mib(), "MiB of memory")
+
+
+def _check_range(option: str, value: int, low: int, high: int, here: int, unit: str) -> None:
+    top = min(high, here)
+    if value > here:
+        raise UsageError(f"{option} {value}: this host has {here} {unit}", f"{option} takes {low} to {top} here")
+    if not low <= value <= high:
+        raise UsageError(f"{option} {value} is out of range", f"{option} takes {low} to {top} here")
