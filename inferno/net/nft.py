@@ -9,19 +9,28 @@ What the elements should be follows from the TAPs there are, so also a table tha
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import hashlib
 import socket
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from inferno import files
 from inferno.config import CHECKOUT
-from inferno.errors import InfernoError
 from inferno.net import docker_user, tap
-from inferno.net.netlink import ACK, CREATE, NETFILTER, Message, Socket, attribute, attributes, nested, text
+from inferno.net.netlink import (
+    CREATE,
+    NETFILTER,
+    NFGENMSG_SIZE,
+    NFTABLES,
+    Message,
+    Socket,
+    attribute,
+    attributes,
+    nested,
+    nfgenmsg,
+    text,
+)
 from inferno.run import run
 from inferno.slot import Slot
 
@@ -29,13 +38,11 @@ TABLE = "inferno"
 _TEMPLATE = CHECKOUT / "templates" / "nft.ruleset.nft"
 # include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h and netfilter.h
 _INET = 1
-_BATCH_BEGIN, _BATCH_END = 16, 17
-_NFTABLES = 10  # NFNL_SUBSYS_NFTABLES: the high byte of a message's type
-_DELTABLE, _GETCHAIN, _NEWSETELEM, _GETSETELEM, _DELSETELEM = (_NFTABLES << 8 | n for n in (2, 4, 12, 13, 14))
+_GETTABLE, _DELTABLE, _GETCHAIN = (NFTABLES << 8 | number for number in (1, 2, 4))
+_NEWSETELEM, _GETSETELEM, _DELSETELEM = (NFTABLES << 8 | number for number in (12, 13, 14))
 _TABLE_NAME, _CHAIN_TABLE, _CHAIN_NAME = 1, 1, 3
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _ELEM, _ELEM_KEY, _DATA_VALUE = 1, 2, 3, 1, 1, 1
 _IFNAMSIZ = 16
-_HEAD_SIZE = 4  # nfgenmsg
 
 
 def matches(slot: Slot) -> bool:
@@ -51,13 +58,16 @@ def ensure(slot: Slot, lock: Path) -> bool:
     """
     with files.lock(lock, f"network rules of {slot.tap}"), Socket(NETFILTER) as kernel:
         made = docker_user.ensure(kernel)
-        if not _loaded(kernel):
-            _load({slot, *tap.taps()})
-            return True
-        if not _has_elements(kernel, slot):
-            _change(kernel, [_element(_NEWSETELEM, name, key) for name, key in _keys(slot)])
-            made = True
-        return made
+        if _loaded(kernel) and _has_elements(kernel, slot):
+            return made
+        try:
+            if _loaded(kernel):
+                kernel.transaction([_element(_NEWSETELEM, name, key) for name, key in _keys(slot)])
+                return True
+        except FileNotFoundError:  # somebody took a set out of the table
+            pass
+        _load({slot, *tap.taps()})
+        return True
 
 
 def remove(slot: Slot, lock: Path) -> None:
@@ -68,20 +78,28 @@ def remove(slot: Slot, lock: Path) -> None:
         except FileNotFoundError:  # no table, or one that lacks the set
             others = {other.tap for other in tap.taps()} - {slot.tap}
         if not others:
-            docker_user.remove(kernel)
-            _delete_table(kernel)
+            _remove_all(kernel)
             return
         # Adding first makes the removal of an element that is not there no error (nft's `destroy` needs Linux 6.3).
         changes = [_element(kind, name, key) for name, key in _keys(slot) for kind in (_NEWSETELEM, _DELSETELEM)]
         with contextlib.suppress(FileNotFoundError):
-            _change(kernel, changes)
+            kernel.transaction(changes)
+
+
+def _remove_all(kernel: Socket) -> None:
+    changes = docker_user.removals(kernel)
+    table = nfgenmsg(_INET) + text(_TABLE_NAME, TABLE)
+    if _there(kernel, _GETTABLE, table):
+        changes.append(Message(_DELTABLE, 0, table))
+    if changes:
+        kernel.transaction(changes)
 
 
 def _taps(kernel: Socket) -> set[str]:
     """The elements of the set `taps`. Raises FileNotFoundError when there is no such set."""
     names = set()
     for body in kernel.dump(_GETSETELEM, _set("taps")):
-        fields = dict(attributes(body[_HEAD_SIZE:]))
+        fields = dict(attributes(body[NFGENMSG_SIZE:]))
         for _, element in attributes(fields.get(_LIST_ELEMENTS, b"")):
             (_, key), *_ = (pair for pair in attributes(element) if pair[0] == _ELEM_KEY)
             names.add(dict(attributes(key))[_DATA_VALUE].rstrip(b"\0").decode())
@@ -89,7 +107,7 @@ def _taps(kernel: Socket) -> set[str]:
 
 
 def _loaded(kernel: Socket) -> bool:
-    chain = _head(_INET) + text(_CHAIN_TABLE, TABLE) + text(_CHAIN_NAME, _ruleset()[1])
+    chain = nfgenmsg(_INET) + text(_CHAIN_TABLE, TABLE) + text(_CHAIN_NAME, _ruleset()[1])
     return _there(kernel, _GETCHAIN, chain)
 
 
@@ -129,12 +147,8 @@ def _keys(slot: Slot) -> Iterator[tuple[str, bytes]]:
     yield "antispoof", name + socket.inet_aton(slot.guest)
 
 
-def _head(family: int, resource: int = 0) -> bytes:
-    return struct.pack(">BBH", family, 0, resource)  # nfgenmsg
-
-
 def _set(name: str) -> bytes:
-    return _head(_INET) + text(_LIST_TABLE, TABLE) + text(_LIST_SET, name)
+    return nfgenmsg(_INET) + text(_LIST_TABLE, TABLE) + text(_LIST_SET, name)
 
 
 def _element_body(name: str, key: bytes) -> bytes:
@@ -144,18 +158,3 @@ def _element_body(name: str, key: bytes) -> bytes:
 
 def _element(kind: int, name: str, key: bytes) -> Message:
     return Message(kind, CREATE if kind == _NEWSETELEM else 0, _element_body(name, key))
-
-
-def _change(kernel: Socket, messages: list[Message]) -> None:
-    """Apply `messages` as one transaction. Raises FileNotFoundError when the table or a set is not there."""
-    frame = _head(0, _NFTABLES)
-    batch = [Message(m.type, m.flags | ACK, m.body) for m in messages]
-    kernel.send([Message(_BATCH_BEGIN, 0, frame, False), *batch, Message(_BATCH_END, 0, frame, False)])
-
-
-def _delete_table(kernel: Socket) -> None:
-    try:
-        _change(kernel, [Message(_DELTABLE, 0, _head(_INET) + text(_TABLE_NAME, TABLE))])
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise InfernoError(f"nftables table inet {TABLE} cannot be removed: {error.strerror}") from None
