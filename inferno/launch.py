@@ -1,0 +1,120 @@
+"""Launches the jailer, which becomes kiln, which starts Firecracker; returns when the image's process runs.
+
+What is launched has nothing of its starter but the pipe for early errors and the socket for the word that it is up:
+a session of its own, no environment, signals as new. So it outlives the starter and its terminal. The jailer joins
+the VM's cgroup leaf itself: with cgroup v2 and no --cgroup it moves into --parent-cgroup (firecracker.md of 1.12 to
+1.16, "jailer.md", section cgroups).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferno import cgroup, jail, readiness
+from inferno.errors import InfernoError
+from inferno.paths import VersionDir
+
+# kiln holds some twenty descriptors; Firecracker one per drive, queue and vsock connection, of which it takes at
+# most 1023 (vmm/src/devices/virtio/vsock/csm/mod.rs, MAX_CONNECTIONS). The jailer's own default, made explicit.
+MAX_OPEN_FILES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to launch: the jailer's path, and what it is told. `limits` are those of the cgroup leaf."""
+
+    jailer: Path
+    version: VersionDir
+    exec_name: str
+    uid: int
+    gid: int
+    limits: cgroup.Limits
+
+    def argv(self) -> list[str]:
+        """The jailer's command line. No file may grow beyond the scratch disk, the only one that has to be written."""
+        largest = self.version.scratch.stat(follow_symlinks=False).st_size
+        words: dict[str, object] = {
+            "--id": self.version.ulid,
+            "--exec-file": self.version.file(self.exec_name),
+            "--uid": self.uid,
+            "--gid": self.gid,
+            "--chroot-base-dir": self.version.dir.parent.parent,
+            "--cgroup-version": 2,
+            "--parent-cgroup": cgroup.parent(self.version.ulid),
+        }
+        limits = [f"no-file={MAX_OPEN_FILES}", f"fsize={largest}"]
+        argv = [str(self.jailer), *(str(word) for pair in words.items() for word in pair)]
+        return [*argv, *(word for limit in limits for word in ("--resource-limit", limit))]
+
+
+class LaunchError(InfernoError):
+    """The process did not run. `lines` is what jailer and kiln said, safe to show."""
+
+    def __init__(self, text: str, lines: list[str]) -> None:
+        super().__init__(text)
+        self.lines = lines
+
+
+def launch(plan: Plan, timeout_s: float) -> int:
+    """Launch, and return the PID once init has executed the image's process, within milliseconds of it.
+
+    The jail must be fresh. Raises LaunchError when the process does not run within `timeout_s` seconds, at once when
+    it is known why; then something may still run in the leaf, which the caller ends (`cgroup.kill`).
+    """
+    cgroup.create(plan.version.ulid, plan.limits)
+    with contextlib.ExitStack() as held:
+        root = held.enter_context(jail.opened(plan.version))
+        notify = held.enter_context(_notify_socket(root))
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        held.callback(os.close, reader)
+        try:
+            os.set_blocking(writer, True)  # the two ends are apart: kiln's must not lose what it says
+            pid = _spawn(plan.argv(), writer)
+        finally:
+            os.close(writer)
+        process = os.pidfd_open(pid)
+        held.callback(os.close, process)
+        outcome = readiness.wait(notify, reader, process, timeout_s)
+    if not outcome.ready:
+        raise LaunchError(outcome.reason(timeout_s), outcome.lines())
+    return pid
+
+
+@contextlib.contextmanager
+def _notify_socket(root: int) -> Iterator[socket.socket]:
+    """A datagram socket in the jail whose `/` is `root`, that the VM's uid may send to once the jail is its own."""
+    path = f"/proc/self/fd/{root}/{jail.NOTIFY_SOCKET}"  # a socket's path has at most 107 bytes
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as notify:
+        notify.bind(path)
+        os.chmod(path, 0o666)  # the jail has not run yet: this is the socket just made
+        yield notify
+
+
+def _spawn(argv: list[str], output: int) -> int:
+    """posix_spawn, not `run.spawn`: only it resets what a shell left ignored, without a fork of this process."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3) for descriptor in (null, output)]
+    umask = os.umask(0o022)
+    try:
+        return os.posix_spawn(
+            argv[0],
+            argv,
+            {},  # the jailer panics at a variable that is not UTF-8, and kiln gets none anyway
+            file_actions=[(os.POSIX_SPAWN_DUP2, high[to > 0], to) for to in (0, 1, 2)],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=signal.valid_signals(),
+        )
+    except OSError as error:
+        raise InfernoError(f"{argv[0]} cannot be started: {error.strerror}", "create the VM again") from None
+    finally:
+        os.umask(umask)
+        for descriptor in (null, *high):
+            os.close(descriptor)
