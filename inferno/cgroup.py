@@ -77,7 +77,7 @@ def create(ulid: str, limits: Limits, root: Path | None = None) -> bool:
 
     Raises InfernoError when the kernel lacks a controller or refuses a limit.
     """
-    leaf = _leaf(ulid, root)
+    leaf = _leaf(ulid, root or mount())
     new = _make(leaf)
     for name, value in limits.files():
         try:
@@ -111,7 +111,7 @@ def running(root: Path | None = None) -> set[str]:
 def leaves(root: Path | None = None) -> set[str]:
     """The ULIDs of all leaves there are, running or left behind."""
     try:
-        with os.scandir((root or mount()) / SLICE) as entries:
+        with os.scandir((root or _MOUNT) / SLICE) as entries:
             return {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
     except FileNotFoundError:
         return set()
@@ -168,7 +168,8 @@ def memory_events(ulid: str, root: Path | None = None) -> dict[str, int]:
 
 
 def _leaf(ulid: str, root: Path | None) -> Path:
-    return (root or mount()) / SLICE / ulid
+    """On a host without cgroup v2 there is no such path, so nothing runs there: `create` is who needs it."""
+    return (root or _MOUNT) / SLICE / ulid
 
 
 def _make(leaf: Path) -> bool:
