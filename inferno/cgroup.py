@@ -117,6 +117,14 @@ def leaves(root: Path | None = None) -> set[str]:
         return set()
 
 
+def pids(ulid: str, root: Path | None = None) -> list[int]:
+    """The PIDs in the leaf, in no order; none when it is gone."""
+    try:
+        return [int(line) for line in (_leaf(ulid, root) / "cgroup.procs").read_text().split()]
+    except OSError:  # ENOENT, or ENODEV when it goes while it is read
+        return []
+
+
 def wait_empty(ulid: str, deadline: float, root: Path | None = None) -> bool:
     """Wait until nothing runs in the leaf, or time.monotonic() passes `deadline`; return whether it is empty."""
     try:

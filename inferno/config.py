@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 DEFAULT_VCPUS = 1
 DEFAULT_MEMORY_MIB = 128
+DEFAULT_START_TIMEOUT_S = 60
 DEFAULT_STOP_TIMEOUT_S = 10
 DEFAULT_ROOTFS_SIZE_MB = 5120
 # The first uid (and gid) of the range VMs run as: above what /etc/subuid hands out by default on Debian
@@ -39,6 +40,7 @@ class Settings:
     jail_gid: int | None
     firecracker: Path | None
     jailer: Path | None
+    start_timeout_s: int = DEFAULT_START_TIMEOUT_S
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
@@ -65,6 +67,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
         jail_gid=_integer(values, "INFERNO_JAIL_GID", 1, 2**31),
         firecracker=maybe_path("INFERNO_FIRECRACKER"),
         jailer=maybe_path("INFERNO_JAILER"),
+        start_timeout_s=_integer(values, "INFERNO_START_TIMEOUT", 1, 3600) or DEFAULT_START_TIMEOUT_S,
     )
 
 

@@ -20,7 +20,7 @@ _TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A directory (content is None) or a file; `path` is relative, `mode` the permission bits. Owner is root, time 0."""
+    """A directory (content is None) or a file, root's, of time 0; `path` is relative, `mode` the permission bits."""
 
     path: str
     mode: int

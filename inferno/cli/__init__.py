@@ -1,4 +1,4 @@
-"""`infernoctl`: what people who come from Docker type. Reading verbs are answered here, without doit; the others are tasks.
+"""`infernoctl`: what people who come from Docker type. Reading verbs are answered without doit; the others are tasks.
 
 Exit statuses: 0 done, or nothing to do; 1 failed; 2 wrong usage, nothing changed; 127 a tool is missing;
 130 and 143 ended by SIGINT and SIGTERM. `start` in the foreground ends with the status of the VM's process.

@@ -1,4 +1,4 @@
-"""The verbs that only look: list, status, why, env, version. No doit, no heavy library: 10 VMs in a few milliseconds."""
+"""The verbs that only look: list, status, why, env, version. No doit, no heavy library: they answer in milliseconds."""
 
 from __future__ import annotations
 

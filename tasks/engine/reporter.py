@@ -1,4 +1,4 @@
-"""What a person sees of a run, on standard error: a line per task that runs, progress in between, one line per failure."""
+"""What a person sees of a run, on standard error: a line per task, progress in between, a line per failure."""
 
 from __future__ import annotations
 

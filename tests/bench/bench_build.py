@@ -27,9 +27,7 @@ def rows() -> list[Row]:
         (empty / "dodo.py").write_text("")
         env = {**os.environ, "INFERNO_ROOT": str(root)}
         image = f"oci:{images.busybox(work / 'layout')}"
-        subprocess.run(
-            [CTL, "create", "web1", "--image", image], env=env, cwd=work, check=True, capture_output=True
-        )
+        subprocess.run([CTL, "create", "web1", "--image", image], env=env, cwd=work, check=True, capture_output=True)
         found = [*_no_op(env, work, empty), *_second(env, work, root, image)]
         return [*found, _list(env, root)]
 
@@ -79,8 +77,6 @@ def _image_bytes(root: Path) -> int:
 
 def _list(env: dict[str, str], root: Path) -> Row:
     count = len(json.loads(subprocess.run([CTL, "list", "--json"], env=env, check=True, capture_output=True).stdout))
-    listing, base = median_pair_s(
-        [CTL, "list"], [sys.executable, "-c", "import sqlite3, json"], env, runs=15
-    )
+    listing, base = median_pair_s([CTL, "list"], [sys.executable, "-c", "import sqlite3, json"], env, runs=15)
     detail = f"{listing * 1000:.0f} ms / {base * 1000:.0f} ms, {count} VMs"
     return Row("infernoctl list of 10 VMs / python3 -c 'import sqlite3, json'", listing / base, 2, detail=detail)

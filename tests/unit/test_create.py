@@ -35,7 +35,12 @@ class Host:
 
     def popen(self, *words: str, program: str = "infernoctl") -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [BIN / program, *words], env=self.env, cwd=self.cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [BIN / program, *words],
+            env=self.env,
+            cwd=self.cwd,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def type(self, *words: str, program: str = "infernoctl", status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -222,7 +227,13 @@ def test_a_full_disk_is_one_clear_line(full_disk: Path, layout: str, tmp_path: P
 def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:
     command = [BIN / "infernoctl", "create", "web1", "--image", layout]
     done = subprocess.run(
-        command, env={**host.env, "HOME": "/nonexistent"}, cwd="/", user=65534, capture_output=True, text=True, check=False
+        command,
+        env={**host.env, "HOME": "/nonexistent"},
+        cwd="/",
+        user=65534,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode in (2, 126), done.stderr
     if done.returncode == 2:
