@@ -68,14 +68,20 @@ pub fn signal_number(siginfo: &[u8]) -> Option<i32> {
     siginfo.first_chunk::<4>().map(|bytes| i32::from_ne_bytes(*bytes))
 }
 
-/// Makes the child die when kiln does, also when kiln died before the child could ask for it.
-pub fn die_with_parent(command: &mut Command) {
+/// Makes the child die when kiln does, also when kiln died before the child could ask for it, and gives it back the
+/// signals that kiln blocks: a mask survives exec, and std does not clear it.
+pub fn make_dependent(command: &mut Command) {
     let parent = std::process::id();
     let arm = move || {
-        // SAFETY: prctl and getppid are async-signal-safe and take integers only.
-        let (armed, now) =
-            unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0), libc::getppid()) };
-        check(armed)?;
+        // SAFETY: prctl, getppid and the calls on a set of signals are async-signal-safe; the set lives on the stack
+        // and is initialised by sigemptyset before it is read.
+        let now = unsafe {
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()))?;
+            libc::getppid()
+        };
         if u32::try_from(now) == Ok(parent) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
     };
     // SAFETY: `arm` runs between fork and exec, calls async-signal-safe functions only and allocates nothing.

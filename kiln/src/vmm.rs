@@ -60,7 +60,7 @@ impl Vmm {
         // Standard input is inherited: fd 0 is /dev/null, and the jail has no such file to open.
         command.args(&program.args).env_clear().stdin(Stdio::inherit());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        sys::die_with_parent(&mut command);
+        sys::make_dependent(&mut command);
         let path = program.path.display().to_string();
         let mut child = command.spawn().map_err(|error| Error::Spawn(path, error))?;
         let stdout = child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe)));
@@ -129,21 +129,21 @@ impl Vmm {
 
     /// Why a VM ended that sent no report.
     pub fn reason(&self, status: ExitStatus) -> String {
-        let last = |wanted: &[&str]| {
-            let lines = self.last_lines(usize::MAX);
-            lines.into_iter().rev().find(|line| wanted.iter().any(|word| line.contains(word)))
-        };
+        let lines = self.last_lines(usize::MAX);
+        let after =
+            |mark: &str| lines.iter().rev().find_map(|line| line.split_once(mark)).map(|(_, rest)| rest);
         let (what, detail) = match (status.code(), status.signal()) {
             (Some(0), _) => (
                 "the guest ended without a report (kernel panic or reboot from inside)".to_owned(),
-                last(&["Kernel panic"]),
+                after("Kernel panic - "),
             ),
-            (Some(code), _) => {
-                (format!("firecracker ended with {code} ({})", meaning(code)), last(&["rror", "panicked"]))
-            }
+            (Some(code), _) => (
+                format!("firecracker ended with {code} ({})", meaning(code)),
+                after(" error: ").or(lines.last().map(String::as_str)),
+            ),
             (None, signal) => (format!("firecracker was killed by signal {}", signal.unwrap_or(0)), None),
         };
-        detail.map_or_else(|| what.clone(), |line| format!("{what}: {line}"))
+        detail.map_or(what.clone(), |line| format!("{what}: {line}"))
     }
 }
 
