@@ -1,0 +1,158 @@
+//! The way to the collector: absent, slow, stuck, replaced.
+#![allow(clippy::unwrap_used)]
+
+mod jail;
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+
+use jail::{Jail, collect, exited, messages, record, within};
+use serde_json::Value;
+
+#[test]
+fn a_flood_that_nobody_hears_costs_bounded_memory_and_is_counted() {
+    const LINES: u64 = 60_000;
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut log = kiln.guest(10000);
+    let before = kiln.memory_kib("VmRSS");
+    for n in 0..LINES {
+        log.write_all(record("stdout", &format!("{n:0600}")).as_bytes()).unwrap();
+    }
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    let grown = kiln.memory_kib("VmHWM") - before;
+    assert!(grown < 1024, "{grown} KiB more after 40 MB of log; the ring is 256 KiB");
+    let lines = collect(kiln.jail.collector());
+    // The name that appeared makes kiln connect, and the VM's end makes it close.
+    vmm.command("exit 0");
+    let lines = lines.recv().unwrap();
+    let dropped = lines[0]["dropped"].as_u64().unwrap();
+    assert_eq!(lines[0]["message"], format!("log ring was full: {dropped} lines dropped"));
+    let kept = messages(&lines, "stdout");
+    assert_eq!(kept.len() as u64 + dropped, LINES);
+    let expected: Vec<String> = (dropped..LINES).map(|n| format!("{n:0600}")).collect();
+    assert_eq!(kept, expected);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
+fn a_slow_collector_makes_the_guest_wait_and_loses_nothing() {
+    let jail = Jail::new();
+    let listener = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let stream = within(move || listener.accept().unwrap().0);
+    let mut log = kiln.guest(10000);
+    let written = fill(&mut log);
+    log.set_nonblocking(false).unwrap();
+    let writer = std::thread::spawn(move || {
+        for n in written..20_000 {
+            log.write_all(line(n).as_bytes()).unwrap();
+        }
+    });
+    let reader = std::thread::spawn(move || -> Vec<Value> {
+        let lines = BufReader::new(stream).lines();
+        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    });
+    writer.join().unwrap();
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    let lines = reader.join().unwrap();
+    let expected: Vec<String> = (0..20_000).map(|n| format!("{n:0200}")).collect();
+    assert_eq!(messages(&lines, "stdout"), expected);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
+fn a_stuck_collector_keeps_nothing_from_ending() {
+    let jail = Jail::new();
+    let listener = jail.collector();
+    let (kiln, vmm) = jail.boot();
+    let stuck = within(move || listener.accept().unwrap().0);
+    let mut log = kiln.guest(10000);
+    fill(&mut log);
+    kiln.signal("TERM");
+    vmm.gone();
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["vm_signal"]), (Some(137), &9.into()));
+    drop(stuck);
+}
+
+#[test]
+fn a_stuck_collector_does_not_keep_the_exit_status_from_arriving() {
+    let jail = Jail::new();
+    let listener = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let stuck = within(move || listener.accept().unwrap().0);
+    let mut log = kiln.guest(10000);
+    fill(&mut log);
+    drop(log);
+    assert!(kiln.report(&exited(3)).contains(" 200 "));
+    vmm.command("exit 0");
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["exit_code"]), (Some(3), &3.into()));
+    drop(stuck);
+}
+
+#[test]
+fn a_new_collector_gets_what_the_old_one_did_not() {
+    let jail = Jail::new();
+    let first = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let mut first = BufReader::new(within(move || first.accept().unwrap().0));
+    let mut log = kiln.guest(10000);
+    log.write_all(record("stdout", "to the first").as_bytes()).unwrap();
+    let mut line = String::new();
+    first.read_line(&mut line).unwrap();
+    assert!(line.contains("to the first"), "{line}");
+    drop(first);
+    log.write_all(record("stdout", "to nobody").as_bytes()).unwrap();
+    let lines = collect(kiln.jail.collector());
+    log.write_all(record("stdout", "to the second").as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    assert_eq!(messages(&lines.recv().unwrap(), "stdout"), ["to nobody", "to the second"]);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
+fn the_console_and_firecracker_are_told_apart() {
+    let jail = Jail::new();
+    let lines = collect(jail.collector());
+    let (kiln, mut vmm) = jail.boot();
+    vmm.command("out [    0.1] Linux version 6.12\r");
+    vmm.command("out 2026-11-24T14:17:02.123456789 [x:main] Running Firecracker v1.16.1");
+    vmm.command("err Error: something");
+    vmm.command("exit 1");
+    let lines = lines.recv().unwrap();
+    assert_eq!(messages(&lines, "kernel"), ["[    0.1] Linux version 6.12"]);
+    assert_eq!(messages(&lines, "firecracker").len(), 2);
+    assert!(lines.iter().any(|line| line["level"] == "error" && line["message"] == "Error: something"));
+    assert_eq!(kiln.ended().0.code(), Some(125));
+}
+
+fn line(n: usize) -> String {
+    record("stdout", &format!("{n:0200}"))
+}
+
+/// Writes lines until the guest would have to wait; returns how many. What is left of the last one is written too.
+fn fill(log: &mut std::os::unix::net::UnixStream) -> usize {
+    log.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let mut count = 0;
+    loop {
+        let text = line(count);
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match log.write(rest) {
+                Ok(len) => rest = &rest[len..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock && rest.len() == text.len() => {
+                    assert!(count > 1000, "kiln and the kernel hold some lines: {count}");
+                    log.set_write_timeout(None).unwrap();
+                    return count;
+                }
+                Err(error) => panic!("a line of {} bytes was cut: {error}", text.len()),
+            }
+        }
+        count += 1;
+        assert!(count < 100_000, "the guest never had to wait");
+    }
+}

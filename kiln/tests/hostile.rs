@@ -1,0 +1,120 @@
+//! A guest that lies, floods and repeats itself.
+#![allow(clippy::unwrap_used)]
+
+mod jail;
+
+use std::io::{Read, Write};
+
+use jail::{Jail, answer, collect, exited, messages, record, started};
+
+#[test]
+fn there_is_one_log_connection_and_one_exit_report() {
+    let jail = Jail::new();
+    let lines = collect(jail.collector());
+    let (kiln, mut vmm) = jail.boot();
+    let mut log = kiln.guest(10000);
+    let mut second = kiln.guest(10000);
+    assert_eq!(second.read(&mut [0; 1]).unwrap(), 0, "closed at once");
+    log.write_all(record("stdout", "the first").as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(7)).starts_with("HTTP/1.1 200 "));
+    assert_eq!(answer(&mut kiln.guest(10001)), "", "closed without a word");
+    assert_eq!(kiln.guest(10000).read(&mut [0; 1]).unwrap(), 0, "nor is there a second after the end");
+    vmm.command("exit 0");
+    assert_eq!(messages(&lines.recv().unwrap(), "stdout"), ["the first"]);
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["exit_code"]), (Some(7), &7.into()));
+}
+
+#[test]
+fn a_report_is_not_believed_while_init_logs() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut log = kiln.guest(10000);
+    log.write_all(started().as_bytes()).unwrap();
+    let mut forged = kiln.post(&exited(0));
+    assert!(answer(&mut forged).starts_with("HTTP/1.1 409 "), "after some patience");
+    log.write_all(record("stdout", "still here").as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(9)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["exit_code"]), (Some(9), &9.into()));
+}
+
+#[test]
+fn invalid_records_are_counted_not_forwarded() {
+    let jail = Jail::new();
+    let lines = collect(jail.collector());
+    let (kiln, mut vmm) = jail.boot();
+    let mut log = kiln.guest(10000);
+    let mut bad = String::from("not json\n");
+    bad += &record("kernel", "forged");
+    bad += "{\"type\":\"log\",\"source\":\"stdout\",\"message\":\"x\",\"partial\":false,\"vm_id\":\"another\"}\n";
+    bad += &record("stdout", &"x".repeat(1_000_000));
+    bad += &"{}\n".repeat(10_000);
+    log.write_all(bad.as_bytes()).unwrap();
+    log.write_all(record("stderr", "a good one").as_bytes()).unwrap();
+    log.write_all(b"{\"type\":\"log\",\"sou").unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    let lines = lines.recv().unwrap();
+    assert_eq!(messages(&lines, "stderr"), ["a good one"]);
+    assert!(messages(&lines, "stdout").is_empty() && messages(&lines, "kernel").is_empty());
+    let complaints = messages(&lines, "kiln");
+    let counted: u64 = complaints
+        .iter()
+        .map(|text| {
+            text.strip_prefix("guest sent ").unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()
+        })
+        .sum();
+    assert_eq!(counted, 10_005, "{complaints:?}");
+    assert!(complaints.len() < 30, "{complaints:?}");
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
+fn requests_that_are_no_report_change_nothing() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    for (request, status) in [
+        ("GET /exit HTTP/1.1\r\n\r\n", "405"),
+        ("POST / HTTP/1.1\r\n\r\n", "404"),
+        ("POST /exit HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "400"),
+        ("POST /exit HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", "413"),
+        ("\r\n\r\n", "400"),
+    ] {
+        let mut stream = kiln.guest(10001);
+        stream.write_all(request.as_bytes()).unwrap();
+        let answer = answer(&mut stream);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer:?}");
+    }
+    assert!(kiln.report(&exited(5)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(5));
+}
+
+#[test]
+fn connections_that_say_nothing_are_few_and_end() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut held: Vec<_> = (0..4).map(|_| kiln.guest(10001)).collect();
+    assert_eq!(answer(&mut kiln.guest(10001)), "", "the fifth is closed at once");
+    for stream in &mut held {
+        assert!(answer(stream).starts_with("HTTP/1.1 408 "));
+    }
+    assert!(kiln.report(&exited(1)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(1));
+}
+
+#[test]
+fn the_process_starts_once() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut log = kiln.guest(10000);
+    log.write_all(started().repeat(3).as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    assert!(kiln.notified().starts_with("READY=1\n"));
+    assert!(kiln.told_nothing_more());
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}

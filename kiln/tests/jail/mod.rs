@@ -1,0 +1,263 @@
+//! A chroot in which the real kiln runs, and both of its peers: the host outside, the guest behind the sockets.
+//!
+//! Every wait is for an event and has a deadline; nothing sleeps.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
+/// How long any one thing may take; only a failing test waits for it.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+const GOLDEN: &str = include_str!("../../../tests/contract/kiln.json");
+
+/// The jail's files, before and after kiln runs in it.
+pub struct Jail {
+    pub root: PathBuf,
+    notify: UnixDatagram,
+    script: UnixListener,
+}
+
+/// A kiln that runs.
+pub struct Kiln {
+    pub jail: Jail,
+    pub child: Child,
+}
+
+/// The stand-in for Firecracker, waiting for commands.
+pub struct Vmm {
+    script: BufReader<UnixStream>,
+    /// What it found itself started with.
+    pub found: String,
+}
+
+impl Jail {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("kiln-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir(&root).unwrap();
+        let kiln = Path::new(env!("CARGO_BIN_EXE_kiln"));
+        fs::copy(kiln, root.join("kiln")).unwrap();
+        let stand_in = kiln.with_file_name("examples").join("vmm");
+        fs::copy(stand_in, root.join("firecracker"))
+            .expect("plain `cargo test` builds examples/vmm.rs first");
+        fs::write(root.join("kiln.json"), GOLDEN).unwrap();
+        let notify = UnixDatagram::bind(root.join("notify.sock")).unwrap();
+        notify.set_read_timeout(Some(DEADLINE)).unwrap();
+        let script = UnixListener::bind(root.join("script.sock")).unwrap();
+        let jail = Self { root, notify, script };
+        if is_root() {
+            // As the jailer does it: the VM's uid owns the root of the jail.
+            std::os::unix::fs::chown(&jail.root, Some(JAIL_UID), Some(JAIL_UID)).unwrap();
+            for socket in ["notify.sock", "script.sock"] {
+                fs::set_permissions(jail.path(socket), fs::Permissions::from_mode(0o666)).unwrap();
+            }
+        }
+        jail
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Changes a field of kiln.json.
+    pub fn configure(&self, key: &str, value: Value) {
+        let mut config: Value = serde_json::from_str(GOLDEN).unwrap();
+        assert!(config.get(key).is_some(), "{key}");
+        config[key] = value;
+        fs::write(self.path("kiln.json"), config.to_string()).unwrap();
+    }
+
+    /// Puts a collector's socket at vm_logs.sock, in place of one that is there.
+    pub fn collector(&self) -> UnixListener {
+        let aside = self.path("next.sock");
+        let listener = UnixListener::bind(&aside).unwrap();
+        fs::set_permissions(&aside, fs::Permissions::from_mode(0o666)).unwrap();
+        fs::rename(&aside, self.path("vm_logs.sock")).unwrap();
+        listener
+    }
+
+    pub fn start(self) -> Kiln {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let mut command = if is_root() {
+            let mut command = Command::new("chroot");
+            command.arg(format!("--userspec={JAIL_UID}:{JAIL_UID}"));
+            command
+        } else {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "chroot"]);
+            command
+        };
+        command.arg(&self.root).args([
+            "/kiln",
+            "--id",
+            ID,
+            "--start-time-us",
+            "1",
+            "--start-time-cpu-us",
+            "2",
+        ]);
+        command.args(["--parent-cpu-time-us", "3", "--of-a-later-jailer", "4"]);
+        let child = command.stdin(null).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Kiln { jail: self, child }
+    }
+
+    /// Starts kiln and waits for the VMM that it starts.
+    pub fn boot(self) -> (Kiln, Vmm) {
+        let kiln = self.start();
+        let listener = kiln.jail.script.try_clone().unwrap();
+        let stream = within(move || listener.accept().unwrap().0);
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut vmm = Vmm { script: BufReader::new(stream), found: String::new() };
+        vmm.script.read_line(&mut vmm.found).unwrap();
+        (kiln, vmm)
+    }
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+impl Kiln {
+    /// A connection from the guest to a vsock port.
+    pub fn guest(&self, port: u32) -> UnixStream {
+        let stream = UnixStream::connect(self.jail.path(&format!("control.sock_{port}"))).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    /// Sends an exit report as init does, and returns kiln's answer.
+    pub fn report(&self, body: &str) -> String {
+        answer(&mut self.post(body))
+    }
+
+    /// Sends an exit report and leaves the answer to come.
+    pub fn post(&self, body: &str) -> UnixStream {
+        let mut stream = self.guest(10001);
+        let head = format!("POST /exit HTTP/1.1\r\nHost: kiln\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+        stream
+    }
+
+    /// What kiln told the starter next.
+    pub fn notified(&self) -> String {
+        let mut bytes = [0; 4096];
+        let len = self.jail.notify.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..len].to_vec()).unwrap()
+    }
+
+    /// Whether nothing was told that `notified` has not returned.
+    pub fn told_nothing_more(&self) -> bool {
+        self.jail.notify.set_nonblocking(true).unwrap();
+        self.jail.notify.recv(&mut [0; 1]).is_err()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
+    /// What kiln wrote to the starter's pipes until it let go of them.
+    pub fn said(&mut self) -> String {
+        let (mut stdout, mut stderr) = (self.child.stdout.take().unwrap(), self.child.stderr.take().unwrap());
+        within(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        })
+    }
+
+    /// Waits for kiln's end; returns how it ended, exit_status.json, and the names left in the jail.
+    pub fn ended(mut self) -> (ExitStatus, Value, Vec<String>) {
+        let status = within(move || (self.child.wait().unwrap(), self.jail));
+        let (status, jail) = status;
+        let text = fs::read_to_string(jail.path("exit_status.json")).unwrap_or_else(|_| "null".into());
+        let names = fs::read_dir(&jail.root).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        (status, serde_json::from_str(&text).unwrap(), names)
+    }
+
+    /// A field of /proc/PID/status, in KiB.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Vmm {
+    pub fn command(&mut self, command: &str) {
+        writeln!(self.script.get_mut(), "{command}").unwrap();
+    }
+
+    /// Waits until it is gone.
+    pub fn gone(mut self) {
+        assert_eq!(self.script.read_line(&mut String::new()).unwrap_or(0), 0);
+    }
+}
+
+/// One record of a line, as init writes it.
+pub fn record(source: &str, text: &str) -> String {
+    format!("{}\n", serde_json::json!({"type": "log", "source": source, "message": text, "partial": false}))
+}
+
+pub fn started() -> &'static str {
+    "{\"type\":\"started\",\"pid\":42}\n"
+}
+
+pub fn exited(code: u8) -> String {
+    format!("{{\"exit_code\":{code},\"signal\":null,\"oom_killed\":false,\"error\":null}}")
+}
+
+/// Everything that comes until the end: an HTTP answer with `Connection: close`.
+pub fn answer(stream: &mut UnixStream) -> String {
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    text
+}
+
+/// Takes kiln's connection and reads it to its end, in the background.
+pub fn collect(listener: UnixListener) -> mpsc::Receiver<Vec<Value>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let stream = listener.accept().unwrap().0;
+        let lines = BufReader::new(stream).lines();
+        let parsed = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+        let _ = sender.send(parsed);
+    });
+    receiver
+}
+
+pub fn messages<'a>(lines: &'a [Value], source: &str) -> Vec<&'a str> {
+    let of_source = lines.iter().filter(|line| line["source"] == source);
+    of_source.map(|line| line["message"].as_str().unwrap()).collect()
+}
+
+/// Does something that may never happen, with the deadline.
+pub fn within<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(action()));
+    receiver.recv_timeout(DEADLINE).expect("it happens in time")
+}
+
+const JAIL_UID: u32 = 61_000;
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}

@@ -1,0 +1,163 @@
+//! A VM's life as kiln sees it: start, readiness, end, and each way that can fail.
+#![allow(clippy::unwrap_used)]
+
+mod jail;
+
+use std::fs;
+
+use jail::{Jail, collect, exited, messages, record, started};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+
+#[test]
+fn ten_thousand_lines_and_the_exit_code_arrive() {
+    let jail = Jail::new();
+    let lines = collect(jail.collector());
+    let (mut kiln, mut vmm) = jail.boot();
+    let mut log = kiln.guest(10000);
+    log.write_all(started().as_bytes()).unwrap();
+    assert_eq!(kiln.notified(), "READY=1\nSTATUS=pid 42 in the guest");
+    assert_eq!(kiln.said(), "", "and the starter's pipes end at once");
+    for n in 0..10_000 {
+        log.write_all(record("stdout", &format!("line {n}")).as_bytes()).unwrap();
+    }
+    drop(log);
+    let answer = kiln.report(&exited(42));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    vmm.command("exit 0");
+    let lines = lines.recv().unwrap();
+    let expected: Vec<String> = (0..10_000).map(|n| format!("line {n}")).collect();
+    assert_eq!(messages(&lines, "stdout"), expected);
+    assert!(kiln.told_nothing_more());
+    let (status, file, names) = kiln.ended();
+    assert_eq!(status.code(), Some(42));
+    assert_eq!(file["vm_exit_code"], 0);
+    assert_eq!(file["exit_code"], 42);
+    assert!(file["vm_error"].is_null() && file["signal"].is_null() && file["error"].is_null(), "{file}");
+    assert!(file["started_at"].as_str().unwrap() < file["exited_at"].as_str().unwrap(), "{file}");
+    assert!(!names.iter().any(|name| name.starts_with("control.sock")), "{names:?}");
+}
+
+#[test]
+fn firecracker_starts_with_nothing_it_should_not_have() {
+    let (kiln, vmm) = Jail::new().boot();
+    let args = r#"["--id", "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "--no-api", "--config-file", "/firecracker.json"]"#;
+    assert_eq!(vmm.found, format!("args={args} env=0 blocked=0 open=[0, 1, 2] death=9\n"));
+    let status = fs::read_to_string(format!("/proc/{}/status", kiln.child.id())).unwrap();
+    for line in ["Name:\tkiln\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n", "Threads:\t1\n"] {
+        assert!(status.contains(line), "{line:?} in {status}");
+    }
+    for port in [10000, 10001] {
+        let meta = fs::metadata(kiln.jail.path(&format!("control.sock_{port}"))).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&meta) & 0o777, 0o600);
+    }
+    kiln.signal("KILL");
+    vmm.gone();
+    assert_eq!(kiln.ended().0.signal(), Some(9));
+}
+
+#[test]
+fn a_vm_that_ends_without_a_report_is_an_error() {
+    let (mut kiln, mut vmm) = Jail::new().boot();
+    vmm.command("out [    1.0] Kernel panic - not syncing: Attempted to kill init!\u{1b}[2J");
+    vmm.command("exit 0");
+    let said = kiln.said();
+    let reason = "the guest ended without a report (kernel panic or reboot from inside): \
+                  not syncing: Attempted to kill init!\u{fffd}[2J";
+    assert!(said.starts_with(&format!("kiln: {reason}\n")), "{said}");
+    assert!(said.contains("kiln:   [    1.0] Kernel panic"), "{said}");
+    assert_eq!(kiln.notified(), format!("STATUS={reason}"));
+    let (status, file, _) = kiln.ended();
+    assert_eq!(status.code(), Some(125));
+    assert_eq!((&file["vm_error"], &file["vm_exit_code"]), (&reason.into(), &0.into()));
+    assert!(file["started_at"].is_null() && file["exit_code"].is_null(), "{file}");
+}
+
+#[test]
+fn firecrackers_own_failures_are_explained() {
+    let (mut kiln, mut vmm) = Jail::new().boot();
+    vmm.command("out 2026-11-24T14:17:02.123456789 [x:main] RunWithoutApiError error: no kernel");
+    vmm.command("exit 152");
+    assert!(kiln.said().starts_with("kiln: firecracker ended with 152 (bad configuration): no kernel\n"));
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["vm_exit_code"]), (Some(125), &152.into()));
+}
+
+#[test]
+fn a_process_that_cannot_start_is_reported_in_inits_words() {
+    let (mut kiln, mut vmm) = Jail::new().boot();
+    let body = r#"{"exit_code":127,"signal":null,"oom_killed":false,"error":"exec /nope: no such file"}"#;
+    assert!(kiln.report(body).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    assert_eq!(kiln.said(), "kiln: exec /nope: no such file\n");
+    assert_eq!(kiln.notified(), "STATUS=exec /nope: no such file");
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["exit_code"]), (Some(127), &127.into()));
+    assert!(file["vm_error"].is_null(), "{file}");
+}
+
+#[test]
+fn no_firecracker_no_vm() {
+    let jail = Jail::new();
+    fs::remove_file(jail.path("firecracker")).unwrap();
+    let mut kiln = jail.start();
+    let reason = "cannot start /firecracker: No such file or directory (os error 2)";
+    assert_eq!(kiln.said(), format!("kiln: {reason}\n"));
+    assert_eq!(kiln.notified(), format!("STATUS={reason}"));
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["vm_error"]), (Some(125), &reason.into()));
+}
+
+#[test]
+fn another_jails_config_is_refused() {
+    let jail = Jail::new();
+    jail.configure("id", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC".into());
+    let mut kiln = jail.start();
+    let said = kiln.said();
+    assert!(said.starts_with("kiln: /kiln.json: id is \"01JD8ZK3V5N9Q2R7T4W6X8Y0AC\""), "{said}");
+    let (status, file, names) = kiln.ended();
+    assert_eq!(status.code(), Some(125));
+    assert!(file.is_null() && !names.iter().any(|name| name.starts_with("control")), "nothing was begun");
+}
+
+#[test]
+fn sigterm_kills_the_vm() {
+    let (kiln, vmm) = Jail::new().boot();
+    let mut log = kiln.guest(10000);
+    log.write_all(started().as_bytes()).unwrap();
+    assert!(kiln.notified().starts_with("READY=1\n"));
+    kiln.signal("TERM");
+    vmm.gone();
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["vm_signal"]), (Some(137), &9.into()));
+    assert_eq!(file["vm_error"], "killed by signal 15 to kiln");
+}
+
+#[test]
+fn a_guest_that_stays_after_its_report_is_killed() {
+    let (kiln, vmm) = Jail::new().boot();
+    let body = r#"{"exit_code":null,"signal":11,"oom_killed":true,"error":null}"#;
+    assert!(kiln.report(body).starts_with("HTTP/1.1 200 "));
+    vmm.gone();
+    let (status, file, _) = kiln.ended();
+    assert_eq!((status.code(), &file["signal"], &file["oom_killed"]), (Some(139), &11.into(), &true.into()));
+    assert_eq!(file["vm_signal"], 9);
+    assert_eq!(file["vm_error"], "the guest did not end within 5 s of its exit report");
+}
+
+#[test]
+fn what_an_earlier_run_left_is_replaced() {
+    let jail = Jail::new();
+    for name in ["control.sock", "control.sock_10000", "control.sock_10001"] {
+        drop(std::os::unix::net::UnixListener::bind(jail.path(name)).unwrap());
+    }
+    fs::write(jail.path("exit_status.json.tmp"), "half").unwrap();
+    let (kiln, mut vmm) = jail.boot();
+    assert!(kiln.report(&exited(0)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    let (status, file, names) = kiln.ended();
+    assert_eq!((status.code(), &file["exit_code"]), (Some(0), &0.into()));
+    let left = ["control.sock", "control.sock_10000", "control.sock_10001", "exit_status.json.tmp"];
+    assert!(!names.iter().any(|name| left.contains(&name.as_str())), "{names:?}");
+}
