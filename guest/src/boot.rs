@@ -1,0 +1,78 @@
+//! The order of things, from the kernel's hands to the image's process and back.
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use crate::end::{self, HOST_CID};
+use crate::failure::{Doing, Failure};
+use crate::outbox::Outbox;
+use crate::record::ExitReport;
+use crate::run::Run;
+use crate::supervisor::Supervisor;
+use crate::{cgroup, etc, mounts, net, process, root, sys};
+
+/// How long the host may take no line at the end before the rest is given up.
+const LAST_LINES: Duration = Duration::from_secs(10);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 16;
+
+/// The whole life of the guest.
+pub fn run() -> ! {
+    if !sys::is_pid_1() {
+        // Anything else would restart the machine it is tried on.
+        std::process::exit(2);
+    }
+    let born = Instant::now();
+    end::catch_panics();
+    let mut outbox = Outbox::new(None);
+    let report = match live(&mut outbox, born) {
+        Ok(report) => report,
+        Err(failure) => {
+            outbox.say(&failure.text);
+            ExitReport { exit_code: Some(failure.code), error: Some(failure.text), ..ExitReport::default() }
+        }
+    };
+    outbox.finish(LAST_LINES);
+    end::end(&report)
+}
+
+fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
+    for mount in &mounts::BASIC {
+        mount.make()?;
+    }
+    // The kernel starts init without fds 0 to 2 when there is no console.
+    sys::null_stdio().doing("open /dev/null")?;
+    let signals = sys::take_signals().doing("take the signals")?;
+    let run = Run::load()?;
+    end::report_to(run.vsock_exit_port);
+    let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
+    *outbox = Outbox::new(Some(log));
+    let mut step = |text: &str| {
+        if run.log.debug {
+            outbox.say(&format!(
+                "{text} ({} ms, machine up {} s)",
+                born.elapsed().as_millis(),
+                end::uptime()
+            ));
+            outbox.flush();
+        }
+    };
+    step("connected");
+    root::enter(&run.root)?;
+    mounts::populate()?;
+    step(&root::describe(&run.root));
+    etc::write_all(&run)?;
+    net::set_up(&run.ips)?;
+    net::relax()?;
+    step("network is up");
+    let listener = sys::vsock_listen(run.vsock_api_port, BACKLOG).doing("listen for the host")?;
+    let cgroup = cgroup::make()?;
+    let started = process::start(&run.process, &run.hostname, Some(cgroup))?;
+    step(&format!("executed {}", run.process.args[0]));
+    let connected = std::mem::replace(outbox, Outbox::new(None));
+    let supervisor =
+        Supervisor::new(started, signals, connected, Some(listener), born).doing("watch the process")?;
+    let (report, last) = supervisor.run().doing("watch the process")?;
+    *outbox = last;
+    Ok(report)
+}

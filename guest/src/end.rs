@@ -1,0 +1,121 @@
+//! The end of the guest, whatever led to it: report, sync, unmount, reboot. Never returns.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::http;
+use crate::record::ExitReport;
+use crate::sys::{self, PollFd};
+
+/// The host, for vsock(7): VMADDR_CID_HOST.
+pub const HOST_CID: u32 = 2;
+/// For the whole exchange of the exit report.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// kiln refuses reports whose error text is over 4 KiB.
+const MAX_ERROR_BYTES: usize = 4 * 1024;
+
+/// Where the report goes to; the contract's default until run.json was read.
+static EXIT_PORT: AtomicU32 = AtomicU32::new(10_001);
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// From now on reports go to this port.
+pub fn report_to(port: u32) {
+    EXIT_PORT.store(port, Ordering::Relaxed);
+}
+
+/// A panic is an end like any other. One within it goes straight to the reboot.
+pub fn catch_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        if !PANICKED.swap(true, Ordering::Relaxed) {
+            let text = format!("init panicked: {info}").replace('\n', " ");
+            end(&ExitReport { exit_code: Some(125), error: Some(text), ..ExitReport::default() });
+        }
+        restart();
+    }));
+}
+
+/// Tells the host how it went and ends the machine.
+pub fn end(report: &ExitReport) -> ! {
+    if let Some(error) = &report.error {
+        tell_kernel(error);
+    }
+    if let Err(error) = send(report) {
+        tell_kernel(&format!("exit report: {error}"));
+    }
+    sys::sync();
+    // What it writes is out already; this marks the file system clean, which no error here may prevent.
+    let _ = sys::mount(c"", c"/", c"", sys::MS_REMOUNT | sys::MS_RDONLY, c"");
+    restart()
+}
+
+fn restart() -> ! {
+    let error = sys::reboot();
+    tell_kernel(&format!("reboot: {error}"));
+    sys::pause_forever()
+}
+
+/// Puts a line into the kernel's log, which the console shows at this level when there is one.
+fn tell_kernel(text: &str) {
+    if let Ok(mut log) = OpenOptions::new().write(true).open("/dev/kmsg") {
+        let _ = log.write_all(format!("<3>init: {text}\n").as_bytes());
+    }
+}
+
+fn send(report: &ExitReport) -> io::Result<()> {
+    let mut report = report.clone();
+    if let Some(error) = &mut report.error {
+        let fits = |end: &usize| error.is_char_boundary(*end);
+        let end = (0..=error.len().min(MAX_ERROR_BYTES)).rev().find(fits).unwrap_or(0);
+        error.truncate(end);
+    }
+    let mut socket = sys::vsock_connect(HOST_CID, EXIT_PORT.load(Ordering::Relaxed))?;
+    exchange(&mut socket, &http::post("/exit", &report.to_json()), DEADLINE)
+}
+
+/// Sends a request and waits for its 200.
+pub fn exchange(socket: &mut File, request: &[u8], patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
+    sys::set_nonblocking(socket)?;
+    let mut sent = 0;
+    while sent < request.len() {
+        match socket.write(&request[sent..]) {
+            Ok(len) => sent += len,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(socket, sys::POLLOUT, deadline)?,
+            Err(error) => return Err(error),
+        }
+    }
+    let mut answer = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        match socket.read(&mut chunk) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(len) => answer.extend_from_slice(&chunk[..len]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(socket, sys::POLLIN, deadline)?,
+            Err(error) => return Err(error),
+        }
+        match http::answer_status(&answer) {
+            Some(200) => return Ok(()),
+            Some(status) => return Err(io::Error::other(format!("the host answered {status}"))),
+            None if answer.len() > http::MAX_HEAD_BYTES => return Err(ErrorKind::InvalidData.into()),
+            None => {}
+        }
+    }
+}
+
+fn wait(socket: &File, events: i16, deadline: Instant) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    sys::poll(&mut [PollFd { fd: socket.as_raw_fd(), events, revents: 0 }], Some(left))
+}
+
+/// Time since the machine started, for init's own lines.
+pub fn uptime() -> String {
+    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,30 @@
+//! PID 1 of every Inferno guest, as a library whose parts can be tested without being PID 1.
+//!
+//! One thread, one poll loop. `boot` is the order of things; each other module is one thing. All `unsafe` is in
+//! `sys`, but for the entry symbol in `main.rs`.
+#![expect(clippy::must_use_candidate, reason = "a library for one program and its tests")]
+#![expect(clippy::missing_panics_doc, reason = "each `expect` says why it cannot fail")]
+
+pub mod api;
+pub mod base64;
+pub mod boot;
+pub mod cgroup;
+pub mod connection;
+pub mod end;
+pub mod env;
+pub mod etc;
+pub mod failure;
+pub mod http;
+pub mod lookup;
+pub mod mounts;
+pub mod net;
+pub mod netlink;
+pub mod outbox;
+pub mod process;
+pub mod record;
+pub mod root;
+pub mod run;
+pub mod split;
+pub mod supervisor;
+pub mod sys;
+pub mod user;

@@ -1,0 +1,214 @@
+//! run.json: what the host asks of this guest. All fields are required, and none else is taken.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use serde::Deserialize;
+
+use crate::failure::{Doing, Failure};
+
+/// Where the initrd holds it.
+pub const PATH: &str = "/inferno/run.json";
+
+/// See the module.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The VM's name.
+    pub id: String,
+    /// The guest's host name.
+    pub hostname: String,
+    /// What to run.
+    pub process: Process,
+    /// Addresses of the interfaces.
+    pub ips: Vec<Ip>,
+    /// Where the root file system is.
+    pub root: Root,
+    /// For /etc/resolv.conf.
+    pub etc_resolv: Resolv,
+    /// For /etc/hosts.
+    pub etc_hosts: Vec<Host>,
+    /// Files to write into the guest.
+    pub files: Vec<File>,
+    /// What to log.
+    pub log: Log,
+    /// Where output goes to.
+    pub vsock_stdout_port: u32,
+    /// Where the exit report goes to.
+    pub vsock_exit_port: u32,
+    /// Where init listens.
+    pub vsock_api_port: u32,
+}
+
+/// The image's process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// The program and its arguments; at least one.
+    pub args: Vec<String>,
+    /// `NAME=value` each.
+    pub env: Vec<String>,
+    /// Working directory.
+    pub cwd: String,
+    /// As Docker's: empty, or `NAME|UID[:GROUP|GID]`.
+    pub user: String,
+}
+
+/// One address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ip {
+    /// Name of the interface.
+    pub interface: String,
+    /// IPv4 address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix, bits.
+    pub prefix_len: u8,
+    /// Gateway of the default route.
+    pub gateway: Ipv4Addr,
+}
+
+/// The root file system.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Root {
+    /// A shared read-only base and a writable layer of this run's own.
+    Overlay {
+        /// Device of the base.
+        base: String,
+        /// Its file system.
+        base_fs: String,
+        /// Device of the writable layer.
+        scratch: String,
+        /// Its file system.
+        scratch_fs: String,
+    },
+    /// One writable device.
+    Ext4 {
+        /// The device.
+        device: String,
+    },
+}
+
+/// /etc/resolv.conf.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolv {
+    /// Addresses.
+    pub nameservers: Vec<String>,
+    /// Domains.
+    pub search: Vec<String>,
+    /// Options.
+    pub options: Vec<String>,
+}
+
+/// A line of /etc/hosts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Its address.
+    pub address: String,
+    /// Its names.
+    pub names: Vec<String>,
+}
+
+/// A file to write.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Absolute, inside the guest's root.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its text.
+    pub content: String,
+}
+
+/// What to log.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Whether init tells its steps.
+    pub debug: bool,
+}
+
+impl Run {
+    /// Reads `PATH`.
+    pub fn load() -> Result<Self, Failure> {
+        Self::parse(&fs::read(PATH).doing(format_args!("read {PATH}"))?)
+    }
+
+    /// Reads a text.
+    pub fn parse(text: &[u8]) -> Result<Self, Failure> {
+        let run: Self =
+            serde_json::from_slice(text).map_err(|error| Failure::new(format!("run.json: {error}")))?;
+        run.check()?;
+        Ok(run)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        if self.process.args.first().is_none_or(String::is_empty) {
+            return Err(Failure::new("run.json: process.args names no program"));
+        }
+        if let Some(ip) = self.ips.iter().find(|ip| ip.prefix_len > 32) {
+            return Err(Failure::new(format!("run.json: ips: prefix_len {} is over 32", ip.prefix_len)));
+        }
+        if let Some(file) = self.files.iter().find(|file| !file.path.starts_with('/') || file.mode > 0o7777) {
+            return Err(Failure::new(format!("run.json: files: {:?}: bad path or mode", file.path)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = include_str!("../../tests/contract/run.json");
+
+    #[test]
+    fn reads_the_golden_file() {
+        let run = Run::parse(GOLDEN.as_bytes()).unwrap();
+        assert_eq!(run.hostname, "web1");
+        assert_eq!(run.process.env[1], "GREETING=grüß dich=1");
+        assert_eq!(run.ips[0].gateway, Ipv4Addr::new(172, 16, 0, 1));
+        assert_eq!(run.files[0].mode, 0o644);
+        assert!(matches!(run.root, Root::Overlay { ref base_fs, .. } if base_fs == "erofs"));
+    }
+
+    #[test]
+    fn takes_every_field_and_no_other() {
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let mut checked = 0;
+        for pointer in ["", "/process", "/ips/0", "/root", "/etc_resolv", "/etc_hosts/0", "/files/0", "/log"]
+        {
+            let fields = golden.pointer(pointer).unwrap().as_object().unwrap();
+            for name in fields.keys() {
+                let mut less = golden.clone();
+                less.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);
+                assert!(Run::parse(less.to_string().as_bytes()).is_err(), "{pointer} without {name}");
+                checked += 1;
+            }
+            let mut more = golden.clone();
+            more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
+            assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
+        }
+        assert_eq!(checked, 12 + 4 + 4 + 5 + 3 + 2 + 3 + 1);
+    }
+
+    #[test]
+    fn a_device_root_has_one_device() {
+        let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        value["root"] = serde_json::json!({"kind": "ext4", "device": "/dev/vda"});
+        let run = Run::parse(value.to_string().as_bytes()).unwrap();
+        assert!(matches!(run.root, Root::Ext4 { device } if device == "/dev/vda"));
+    }
+
+    #[test]
+    fn refuses_nothing_to_run() {
+        let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        value["process"]["args"] = serde_json::json!([]);
+        assert!(Run::parse(value.to_string().as_bytes()).is_err());
+    }
+}
