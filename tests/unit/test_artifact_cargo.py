@@ -86,7 +86,7 @@ def test_ours_come_out_the_same_from_two_folders(crate: str, checkout: Path, tmp
             shutil.copy(checkout / name, root / name)
         for member in ("kiln", "guest"):
             shutil.copytree(checkout / member, root / member)
-        out = root / cargo.BINARIES[crate]
+        out = root / "out" / cargo.BINARIES[crate]
         cargo.build(crate, out, root)
         results.append(out.read_bytes())
     assert results[0] == results[1]
