@@ -113,6 +113,10 @@ class Paths:
     def current(self, name: str) -> Path:
         return self.vm(name) / "current"
 
+    def started(self, name: str) -> Path:
+        """The link to the version launched last, as long as anything of that run is left."""
+        return self.vm(name) / "started"
+
     def lock(self, name: str) -> Path:
         return self.locks / name
 

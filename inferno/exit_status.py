@@ -1,0 +1,150 @@
+"""How a VM's last run ended: kiln's exit_status.json, brought out of the jail before that goes.
+
+The file was made by a uid that an attacker may have taken over: it is opened by descriptor, following nothing, its
+size and every field of it are checked, and what it says is data. Kept as vms/<name>/exit_status.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from inferno import cgroup, files, jail
+from inferno.paths import Paths, VersionDir
+
+CODE_NO_PROCESS = 125  # what `docker run` ends with when the process could not be run
+_MAX_BYTES = 16 * 1024
+_MAX_SIGNAL = 64
+_BYTE, _SIGNAL = range(256), range(1, _MAX_SIGNAL + 1)
+# Field -> the numbers it may hold, or its type; null is fine for all but oom_killed (tests/contract/exit_status.json).
+_SHAPE: dict[str, range | type] = {
+    "vm_exit_code": _BYTE,
+    "vm_signal": _SIGNAL,
+    "vm_error": str,
+    "exit_code": _BYTE,
+    "signal": _SIGNAL,
+    "oom_killed": bool,
+    "error": str,
+    "started_at": str,
+    "exited_at": str,
+}
+Status = dict[str, Any]
+
+
+class _BadStatusError(Exception):
+    """Why there is no telling how it ended."""
+
+
+def record(paths: Paths, name: str, version: VersionDir) -> Status:
+    """Keep what the version's jail says of its end, and return it. Called again, it does the same again.
+
+    Without a word from kiln, or with a bad one, `vm_error` says so. The caller holds the VM's lock; nothing runs.
+    """
+    status = _of(paths, name, version)
+    files.write_json(_kept(paths, name), status)
+    return status
+
+
+def forget(paths: Paths, name: str) -> None:
+    """A new run begins: nothing is known of its end."""
+    with contextlib.suppress(FileNotFoundError):
+        _kept(paths, name).unlink()
+
+
+def last(paths: Paths, name: str) -> Status | None:
+    """How the VM's last run ended; None before the first. Asked while none runs.
+
+    A run that ended by itself has its word still in the jail.
+    """
+    version = _started(paths, name)
+    if version is not None and version.jail.is_dir():
+        return _of(paths, name, version)
+    try:
+        found = json.loads(_kept(paths, name).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and set(_SHAPE) <= set(found) else None
+
+
+def code(status: Status) -> int:
+    """The exit status to show: the process's own, 128+n for a death by signal n; its VM's signal; or else 125."""
+    if status["exit_code"] is not None:
+        return int(status["exit_code"])
+    signal = status["signal"] or status["vm_signal"]
+    return 128 + int(signal) if signal else CODE_NO_PROCESS
+
+
+def _of(paths: Paths, name: str, version: VersionDir) -> Status:
+    killed = cgroup.memory_events(version.ulid).get("oom_kill", 0)
+    try:
+        with jail.opened(version) as root:
+            status = _read(root)
+    except (_BadStatusError, OSError) as error:
+        why = (
+            error if isinstance(error, _BadStatusError) else "it left no exit status: killed, or cut off with the host"
+        )
+        status = {**dict.fromkeys(_SHAPE), "vm_error": str(why), "oom_killed": False}
+        status["started_at"] = _launched_at(paths, name)
+    if killed:
+        status["vm_error"] = "killed by the host: it used more memory than its limit"
+    return status
+
+
+def _read(root: int) -> Status:
+    """exit_status.json of the jail whose `/` is the descriptor `root`. Raises OSError, or _BadStatusError."""
+    descriptor = os.open(
+        jail.EXIT_STATUS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=root
+    )
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _BadStatusError("its exit status is no regular file")
+        text = os.read(descriptor, _MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(text) > _MAX_BYTES:
+        raise _BadStatusError("its exit status is too large")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _BadStatusError("its exit status is no JSON") from None
+    if not isinstance(found, dict) or set(found) != set(_SHAPE) or not all(_fits(*item) for item in found.items()):
+        raise _BadStatusError("its exit status has another shape than kiln's")
+    from inferno.readiness import printable  # it imports `socket`, and `list` looks here
+
+    return {field: printable(value) if isinstance(value, str) else value for field, value in found.items()}
+
+
+def _fits(field: str, value: object) -> bool:
+    shape = _SHAPE[field]
+    if value is None:
+        return shape is not bool
+    if isinstance(shape, range):
+        return type(value) is int and value in shape
+    return type(value) is shape
+
+
+def _started(paths: Paths, name: str) -> VersionDir | None:
+    """The version launched last, as long as anything of that run is left (see inferno/instance.py)."""
+    try:
+        ulid = os.path.basename(os.readlink(paths.started(name)))
+    except OSError:
+        return None
+    return paths.version(ulid) if ulid.isalnum() else None
+
+
+def _launched_at(paths: Paths, name: str) -> str | None:
+    try:
+        since = os.lstat(paths.started(name)).st_mtime
+    except OSError:
+        return None
+    at = datetime.datetime.fromtimestamp(since, datetime.UTC)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _kept(paths: Paths, name: str) -> Path:
+    return paths.vm(name) / jail.EXIT_STATUS

@@ -1,0 +1,159 @@
+"""Talks to init in a guest, through the socket that Firecracker has in the VM's jail.
+
+Whatever answers may be an attacker: the socket is found by descriptor and must be the VM's own, every step has the
+same deadline, and an answer has a limit. The way in is Firecracker's (docs/vsock.md, "Host-initiated connections"):
+`CONNECT <port>`, then `OK <its own port>`, then the bytes are the guest's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import time
+from typing import Any
+
+from inferno.errors import InfernoError
+from inferno.readiness import printable
+
+API_PORT = 10002
+SOCKET = "control.sock"
+_MAX_GREETING_BYTES = 64
+_MAX_HEAD_BYTES = 8 * 1024
+_MAX_BODY_BYTES = 1 << 20
+
+
+class RefusedError(InfernoError):
+    """Init understood, and said no: `http_status` is a 4xx or 5xx."""
+
+    def __init__(self, text: str, http_status: int) -> None:
+        super().__init__(text)
+        self.http_status = http_status
+
+
+def request(root: int, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float) -> Any:
+    """Ask init; return the parsed JSON of its answer. `root` is a descriptor of the jail's `/`.
+
+    Raises RefusedError for an answer that says no, InfernoError when there is none within `timeout_s` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    content = b"" if body is None else json.dumps(body).encode()
+    head = [f"{method} {path} HTTP/1.1", "Host: guest", f"Content-Length: {len(content)}", "Connection: close"]
+    try:
+        with connect(root, API_PORT, deadline) as guest:
+            _send(guest, "\r\n".join([*head, "", ""]).encode() + content, deadline)
+            status, answer = _receive(guest, deadline)
+    except TimeoutError:
+        raise InfernoError(f"the guest did not answer {method} {path} within {timeout_s:g} s") from None
+    except OSError as error:
+        raise InfernoError(f"the guest cannot be asked: {error.strerror or error}") from None
+    if status >= 400:
+        said = answer.get("error") if isinstance(answer, dict) else None
+        raise RefusedError(f"the guest refused {method} {path}: {printable(str(said or status))}", status)
+    return answer
+
+
+def connect(root: int, port: int, deadline: float) -> socket.socket:
+    """A connection to what listens on the guest's vsock `port`; `deadline` is of time.monotonic().
+
+    Raises InfernoError when nobody does, OSError when there is no such socket, TimeoutError.
+    """
+    guest = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        _wait(guest, deadline)
+        pinned = _pin(root)
+        try:
+            guest.connect(f"/proc/self/fd/{pinned}")
+        finally:
+            os.close(pinned)
+        _send(guest, f"CONNECT {port}\n".encode(), deadline)
+        _read_greeting(guest, port, deadline)
+    except BaseException:
+        guest.close()
+        raise
+    return guest
+
+
+def _pin(root: int) -> int:
+    """The socket itself, not its name, which the jail may give to something else at any moment."""
+    pinned = os.open(SOCKET, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+    info = os.fstat(pinned)
+    # root's own socket in there is the log collector's.
+    if stat.S_ISSOCK(info.st_mode) and info.st_uid == os.fstat(root).st_uid:
+        return pinned
+    os.close(pinned)
+    raise InfernoError(f"{SOCKET} in the jail is not Firecracker's")
+
+
+def _read_greeting(guest: socket.socket, port: int, deadline: float) -> None:
+    """Byte by byte: what follows the line is the guest's."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _MAX_GREETING_BYTES:
+        byte = _read(guest, 1, deadline)
+        if not byte:
+            break
+        line += byte
+    word, _, number = line.removesuffix(b"\n").partition(b" ")
+    if word != b"OK" or not number.isdigit() or not line.endswith(b"\n"):
+        raise InfernoError(f"nothing in the guest listens on vsock port {port}")
+
+
+def _receive(guest: socket.socket, deadline: float) -> tuple[int, Any]:
+    """One HTTP/1.1 answer with a Content-Length, and its JSON."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _more(guest, deadline)
+        if len(data) > _MAX_HEAD_BYTES:
+            raise InfernoError("the guest answered with an endless head")
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, length = _parse_head(head)
+    while len(body) < length:
+        body += _more(guest, deadline)
+    try:
+        return status, json.loads(body[:length])
+    except (ValueError, RecursionError):
+        raise InfernoError("the guest answered with something that is no JSON") from None
+
+
+def _parse_head(head: bytes) -> tuple[int, int]:
+    """The status, and the length of the body."""
+    first, *fields = head.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    status = rest[:3]
+    named = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+    length = named.get("content-length", "")
+    for number in (status, length):
+        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            raise InfernoError("the guest answered with something that is no HTTP")
+    if version != "HTTP/1.1" or int(length) > _MAX_BODY_BYTES:
+        raise InfernoError("the guest answered with too much, or no HTTP/1.1")
+    return int(status), int(length)
+
+
+def _more(guest: socket.socket, deadline: float) -> bytes:
+    data = _read(guest, 64 * 1024, deadline)
+    if not data:
+        raise InfernoError("the guest ended the connection in the middle of its answer")
+    return data
+
+
+def _read(guest: socket.socket, length: int, deadline: float) -> bytes:
+    _wait(guest, deadline)
+    with contextlib.suppress(ConnectionResetError):
+        return guest.recv(length)
+    return b""
+
+
+def _send(guest: socket.socket, data: bytes, deadline: float) -> None:
+    _wait(guest, deadline)
+    guest.sendall(data)  # its timeout is for all of it
+
+
+def _wait(guest: socket.socket, deadline: float) -> None:
+    """Let the next step take what is left of the time. Raises TimeoutError when nothing is."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    guest.settimeout(left_s)
