@@ -12,6 +12,7 @@ import errno
 import os
 import select
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ SLICE = "inferno.slice"
 _MOUNT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "memory", "pids", "io")
 CPU_PERIOD_US = 100_000
+CHANGED = select.POLLPRI  # what poll(2) says of cgroup.events whenever its content changes
 # What kiln and firecracker need beside the guest's memory: their own pages (under 10 MiB together; Firecracker's
 # SPECIFICATION.md promises 5, kiln aims at 2) and room for the page cache of the disks, which counts here too but
 # is reclaimed before anything is killed. In MiB.
@@ -103,6 +105,19 @@ def populated(ulid: str, root: Path | None = None) -> bool:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def watched(ulid: str, root: Path | None = None) -> Iterator[tuple[int, Callable[[], bool]]]:
+    """A descriptor on which poll(2) says CHANGED when the leaf may have become empty, and whether it is.
+
+    Raises FileNotFoundError when the leaf is gone.
+    """
+    descriptor = os.open(_leaf(ulid, root) / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor, lambda: not _populated(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def running(root: Path | None = None) -> set[str]:
     """The ULIDs of all versions that run now."""
     return {ulid for ulid in leaves(root) if populated(ulid, root)}
@@ -133,7 +148,7 @@ def wait_empty(ulid: str, deadline: float, root: Path | None = None) -> bool:
         return True
     try:
         poll = select.poll()
-        poll.register(descriptor, select.POLLPRI)  # the kernel raises it whenever the file's content changes
+        poll.register(descriptor, CHANGED)
         while _populated(descriptor):
             left_ms = (deadline - time.monotonic()) * 1000
             if left_ms <= 0:

@@ -199,6 +199,7 @@ def _record(
     in_version = [
         inputs.exec_name,
         "firecracker",
+        "jailer",
         "vmlinux",
         "rootfs.img",
         "initrd.cpio",
@@ -228,8 +229,7 @@ def _lay(paths: Paths, inputs: Inputs, record: dict[str, Any], stored: dict[str,
         (making / "initramfs/inferno").mkdir(parents=True)
         links = {
             inputs.exec_name: stored["kiln"],
-            "firecracker": stored["firecracker"],
-            "vmlinux": stored["vmlinux"],
+            **{name: stored[name] for name in ("firecracker", "jailer", "vmlinux")},
         }
         for name, source in {**links, "rootfs.img": inputs.base}.items():
             os.link(source, making / name)

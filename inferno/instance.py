@@ -1,0 +1,83 @@
+"""A VM on this host: its name and slot, and which of its versions runs, ran last, or would run next.
+
+`vms/<name>/started` links to the version that was launched last, from just before the launch until the last trace of
+that run is gone. It only says where to look: whether a version runs is asked of the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferno import cgroup, files
+from inferno.config import Settings
+from inferno.paths import Paths, VersionDir
+from inferno.slot import Slot
+from inferno.state import VmRow
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """`recorded` is the ULID of the version that the database has as current; None for a VM it does not know."""
+
+    settings: Settings
+    name: str
+    slot: Slot
+    recorded: str | None
+
+    @classmethod
+    def of(cls, settings: Settings, row: VmRow) -> Instance:
+        return cls(settings, row.name, Slot(row.slot), row.version)
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.settings.root)
+
+    @property
+    def uid(self) -> int:
+        return self.slot.uid(self.settings)
+
+    @property
+    def gid(self) -> int:
+        return self.slot.gid(self.settings)
+
+    def started(self) -> VersionDir | None:
+        """The version launched last, while it runs or has left something."""
+        return self._linked(self.paths.started(self.name))
+
+    def versions(self) -> list[VersionDir]:
+        """Every version of this VM that may run, or have left something behind, the likeliest first."""
+        recorded = self.paths.version(self.recorded) if self.recorded else None
+        found = [self.started(), self._linked(self.paths.current(self.name)), recorded]
+        if not self.paths.vm(self.name).is_dir():  # deleted by hand, with the links in it: look at all that runs
+            found += [v for v in map(self.paths.version, cgroup.leaves()) if self._owns(v)]
+        return list(dict.fromkeys(version for version in found if version))
+
+    def running(self) -> VersionDir | None:
+        """The version that runs now. It need not be the current one."""
+        return next((version for version in self.versions() if cgroup.populated(version.ulid)), None)
+
+    def mark(self, version: VersionDir) -> None:
+        """Note that `version` is about to be launched."""
+        self.paths.vm(self.name).mkdir(parents=True, exist_ok=True)
+        files.symlink(f"../{version.dir.parent.name}/{version.ulid}", self.paths.started(self.name))
+
+    def unmark(self) -> None:
+        """Note that nothing is left of any run."""
+        with contextlib.suppress(FileNotFoundError):
+            self.paths.started(self.name).unlink()
+
+    def _linked(self, link: Path) -> VersionDir | None:
+        try:
+            ulid = os.path.basename(os.readlink(link))
+        except OSError:
+            return None
+        return self.paths.version(ulid) if ulid.isalnum() else None
+
+    def _owns(self, version: VersionDir) -> bool:
+        from inferno.version import read
+
+        record = read(version)
+        return record is not None and record.get("name") == self.name

@@ -1,0 +1,73 @@
+"""Takes away what runs leave: of a VM that was stopped, that ended by itself, that a kill or a power cut interrupted.
+
+The order makes a kill in the middle harmless: the exit status is kept before its jail goes, and the note that there
+was a run goes last, so whoever comes next begins again where this ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+from inferno import cgroup, exit_status, files, jail
+from inferno.instance import Instance
+from inferno.net import nft, tap
+from inferno.paths import VersionDir
+
+
+def reconcile(vm: Instance, *, network: bool = True) -> bool:
+    """Take away what earlier runs left, unless the VM runs; return whether it runs.
+
+    Without `network` its TAP and rules stay, for the start that follows. The caller holds the VM's lock.
+    """
+    versions = vm.versions()
+    if any(cgroup.populated(version.ulid) for version in versions):
+        return True
+    started = vm.started()
+
+    def files_of_runs() -> None:
+        for version in versions:
+            clear(vm, version, ran=version == started)
+
+    together(files_of_runs, *(network_removals(vm) if network else ()))
+    vm.unmark()
+    return False
+
+
+def clear(vm: Instance, version: VersionDir, *, ran: bool) -> None:
+    """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran."""
+    if ran and version.jail.is_dir():
+        exit_status.record(vm.paths, vm.name, version)
+    cgroup.remove(version.ulid)
+    jail.remove(version)
+    with contextlib.suppress(FileNotFoundError):
+        version.scratch.unlink()
+    if version.dir.is_dir():
+        for unfinished in version.dir.glob(".*.tmp"):
+            files.remove_tree(unfinished)
+
+
+def network_removals(vm: Instance) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Two removals that may go at once: each waits some ten milliseconds for the kernel's readers (RCU)."""
+    return lambda: nft.remove(vm.slot, vm.paths.lock("net")), lambda: tap.remove(vm.slot)
+
+
+def together(first: Callable[[], None], *others: Callable[[], None]) -> None:
+    """Do all at once, each to its end; raise the first error there was."""
+    errors: list[Exception] = []
+
+    def guarded(action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # raised below, in the caller's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(action,)) for action in others]
+    for thread in threads:
+        thread.start()
+    guarded(first)
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,204 @@
+"""The steps of a start: network, disk, jail, launch. The table STEPS is what both fronts run.
+
+Each step is idempotent, asks the kernel or the file system whether it is done, and pushes the undo of what it makes
+onto the VM's stack before it makes it. Whichever fails, that stack is unwound; once the image's process runs it is
+dropped. What a killed start left is found by the next one: a VM whose cgroup leaf is populated counts as running,
+anything else is taken away first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inferno import cgroup, collector, exit_status, host, jail, launch, logs, version
+from inferno.disk import scratch
+from inferno.errors import InfernoError
+from inferno.instance import Instance
+from inferno.net import nft, tap
+from inferno.paths import VersionDir
+from inferno.reconcile import network_removals, reconcile, together
+
+_LAST_LINES = 20
+# How long the kernel may take to end killed processes: guests' memory is freed before a leaf counts as empty.
+_KILL_WAIT_S = 30.0
+
+
+@dataclass(slots=True)
+class Start:
+    """One start of one VM. `version` is the one that runs, or else the current one; `undo` is the VM's stack."""
+
+    vm: Instance
+    version: VersionDir
+    record: dict[str, Any]
+    undo: contextlib.ExitStack
+    launched: bool = False  # by this start; else it ran already, or runs not yet
+    log_position: int = 0  # where this run's lines begin in the VM's log
+    _reconciled: bool = field(default=False)
+
+    def running(self) -> bool:
+        return cgroup.populated(self.version.ulid)
+
+    def untouched(self) -> bool:
+        """Whether nothing was launched from what is laid out."""
+        return self.vm.started() is None
+
+    def reconcile(self) -> None:
+        """Once per start, before the first thing is made: take away what an earlier run left.
+
+        What was only laid out, by a start that was killed or by a step run alone, is what this one goes on from.
+        """
+        if not self._reconciled and not self.untouched():
+            reconcile(self.vm, network=False)
+        self._reconciled = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`done` says whether there is nothing to do; `act` does it."""
+
+    name: str
+    doc: str
+    act: Callable[[Start], None]
+    done: Callable[[Start], bool]
+
+
+def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
+    """Look up what is to be started. Changes nothing.
+
+    Raises InfernoError when the version is missing or broken, UsageError when this host cannot run VMs.
+    """
+    chosen = vm.running() or version.current(vm.paths, vm.name)
+    record = version.read(chosen) if chosen else None
+    if chosen is None or record is None:
+        raise InfernoError(f"the current version of {vm.name} is missing", f"doit create:{vm.name}")
+    host.require(host.START)
+    return Start(vm, chosen, record, undo)
+
+
+def network(start: Start) -> None:
+    start.reconcile()
+    vm = start.vm
+    if not start.running():
+        start.undo.callback(together, *network_removals(vm))
+    tap.ensure(vm.slot, vm.name, vm.uid, vm.gid)
+    nft.ensure(vm.slot, vm.paths.lock("net"))
+
+
+def network_done(start: Start) -> bool:
+    vm = start.vm
+    return tap.matches(vm.slot, vm.name, vm.uid, vm.gid) and nft.matches(vm.slot)
+
+
+def disk(start: Start) -> None:
+    start.reconcile()
+    if start.running():
+        return
+    start.undo.callback(start.version.scratch.unlink, missing_ok=True)
+    scratch.make_scratch(_template(start), start.version.scratch, start.vm.uid, start.vm.gid)
+
+
+def disk_done(start: Start) -> bool:
+    return start.running() or (start.untouched() and _is_scratch(start))
+
+
+def lay_out(start: Start) -> None:
+    start.reconcile()
+    if start.running():
+        return
+    start.undo.callback(jail.remove, start.version)
+    jail.lay_out(start.version, start.record["exec_name"])
+
+
+def laid_out(start: Start) -> bool:
+    return start.running() or (start.untouched() and jail.is_fresh(start.version))
+
+
+def launched(start: Start) -> bool:
+    return start.running()
+
+
+def launch_it(start: Start) -> None:
+    """Launch, and return once the image's process runs; then nothing is undone any more."""
+    start.reconcile()
+    if start.running():
+        return
+    vm = start.vm
+    collector.ensure_running(vm.settings)
+    start.log_position = logs.end(vm.paths, vm.name)
+    start.undo.callback(_end, start)
+    exit_status.forget(vm.paths, vm.name)
+    vm.mark(start.version)
+    with jail.opened(start.version) as root:
+        collector.link_into(vm.paths, root)
+    try:
+        launch.launch(_plan(start), vm.settings.start_timeout_s)
+    except launch.LaunchError as error:
+        raise _explained(start, error) from None
+    start.launched = True
+    start.undo.pop_all()
+
+
+STEPS = (
+    Step("network", "make the VM's TAP, addresses and firewall elements", network, network_done),
+    Step("disk", "make the VM's scratch disk", disk, disk_done),
+    Step("jail", "lay the VM's jail out anew", lay_out, laid_out),
+    Step("launch", "launch the jailer; done when the image's process runs", launch_it, launched),
+)
+
+
+def run(start: Start) -> bool:
+    """All steps, in order; return whether the VM was started (it may run already). A failure undoes what was made."""
+    with start.undo:
+        for step in STEPS:
+            if not step.done(start):
+                step.act(start)
+        start.undo.pop_all()
+    return start.launched
+
+
+def _template(start: Start) -> Path:
+    return Path(start.vm.settings.root, start.record["scratch_template"])
+
+
+def _is_scratch(start: Start) -> bool:
+    try:
+        found = start.version.scratch.stat(follow_symlinks=False)
+        size = _template(start).stat().st_size
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and (found.st_uid, found.st_size) == (start.vm.uid, size)
+
+
+def _plan(start: Start) -> launch.Plan:
+    vm, spec = start.vm, start.record["spec"]
+    jailer = start.version.file("jailer")
+    if not os.access(jailer, os.X_OK):
+        raise InfernoError(f"{jailer} is missing", f"doit create:{vm.name}")
+    limits = cgroup.Limits(spec["vcpus"], spec["memory"])
+    return launch.Plan(jailer, start.version, start.record["exec_name"], vm.uid, vm.gid, limits)
+
+
+def _end(start: Start) -> None:
+    """Undo a launch: end what runs of it, keep what it says of its end."""
+    ulid = start.version.ulid
+    cgroup.kill(ulid)
+    cgroup.wait_empty(ulid, time.monotonic() + _KILL_WAIT_S)
+    exit_status.record(start.vm.paths, start.vm.name, start.version)
+    cgroup.remove(ulid)
+    start.vm.unmark()
+
+
+def _explained(start: Start, error: launch.LaunchError) -> InfernoError:
+    """The reason, and the last lines: those that were on their way to the log, and those that got there."""
+    vm = start.vm
+    collector.sync(vm.settings)
+    logged = logs.tail(vm.paths, vm.name, _LAST_LINES, since=start.log_position)
+    lines = tuple([*logged, *error.lines][-_LAST_LINES:])
+    return InfernoError(f"{vm.name} did not start: {error.text}", f"infernoctl logs show --vm {vm.name}", lines)

@@ -1,0 +1,112 @@
+"""Stops a VM: asks, insists, kills; then keeps how it ended and takes all of the run away.
+
+Four rungs, each waiting for the event that the leaf is empty: the stop signal to the image's process; after the
+timeout SIGKILL to it, so that the guest still ends in order; SIGTERM to kiln, which ends Firecracker and brings the
+last lines and the exit status home; cgroup.kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inferno import cgroup, collector, jail, version, vsock
+from inferno.errors import InfernoError
+from inferno.instance import Instance
+from inferno.paths import VersionDir
+from inferno.reconcile import clear, network_removals, reconcile, together
+
+# After SIGKILL to the process the guest drains for at most 5 s (guest/src/supervisor.rs, DRAIN); from its report on,
+# kiln gives it 5 s more to sync, unmount and reboot (kiln/src/supervisor.rs, GUEST_END).
+GUEST_END_S = 11.0
+# kiln gives the collector 2 s to take the last lines (the same, LAST_LINES).
+KILN_END_S = 5.0
+# Nothing outlives SIGKILL but a process in an uninterruptible wait of the kernel's.
+KILL_END_S = 30.0
+_ANSWER_S = 2.0
+# Init's answer when there is no process (any more) to signal (guest/src/api.rs).
+_NOT_RUNNING = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to stop: seconds before SIGKILL, the signal instead of the image's own, or no asking at all."""
+
+    timeout_s: float
+    signal: int | None = None
+    kill: bool = False
+
+
+def stop(vm: Instance, request: Request) -> bool:
+    """Stop the VM; return whether it ran. Either way nothing of any run is left. The caller holds the VM's lock.
+
+    Raises InfernoError when it cannot be ended.
+    """
+    running = vm.running()
+    if running is None:
+        reconcile(vm)
+        return False
+    _end(running, request)
+
+    def keep_and_clear() -> None:
+        collector.sync(vm.settings)
+        clear(vm, running, ran=True)
+
+    together(keep_and_clear, *network_removals(vm))
+    reconcile(vm, network=False)
+    return True
+
+
+def _end(running: VersionDir, request: Request) -> None:
+    asked = request.signal or _stop_signal(running)
+    rungs: list[tuple[Callable[[], bool], float]] = [
+        (lambda: _signal_process(running, asked), request.timeout_s),
+        (lambda: _signal_process(running, signal.SIGKILL), GUEST_END_S),
+        (lambda: terminate(running.ulid), KILN_END_S),
+        (lambda: _kill(running.ulid), KILL_END_S),
+    ]
+    for act, patience_s in rungs[2:] if request.kill else rungs:
+        if act() and cgroup.wait_empty(running.ulid, time.monotonic() + patience_s):
+            return
+        if not cgroup.populated(running.ulid):
+            return
+    raise InfernoError(f"version {running.ulid} does not end, not even by cgroup.kill", "see dmesg: is a disk stuck?")
+
+
+def _stop_signal(running: VersionDir) -> int:
+    record = version.read(running)
+    return int(record["spec"]["stop_signal"]) if record else signal.SIGTERM
+
+
+def _signal_process(running: VersionDir, number: int) -> bool:
+    """Ask init to signal the image's process; return whether it did."""
+    try:
+        with jail.opened(running) as root:
+            vsock.request(root, "POST", "/v1/signal", {"signal": number}, timeout_s=_ANSWER_S)
+    except vsock.RefusedError as no:
+        return no.http_status == _NOT_RUNNING  # it ended by itself just now, and the guest is about to
+    except (InfernoError, OSError):
+        return False
+    return True
+
+
+def terminate(ulid: str) -> bool:
+    """SIGTERM to kiln, which leads its session. A PID is the leaf's if it is still listed after it was pinned."""
+    for pid in cgroup.pids(ulid):
+        with contextlib.suppress(ProcessLookupError):
+            process = os.pidfd_open(pid)
+            try:
+                if pid in cgroup.pids(ulid) and os.getsid(pid) == pid:
+                    signal.pidfd_send_signal(process, signal.SIGTERM)
+            finally:
+                os.close(process)
+    return True
+
+
+def _kill(ulid: str) -> bool:
+    cgroup.kill(ulid)
+    return True
