@@ -1,1 +1,107 @@
-OPTIONS = {}
+"""A start, step by step: `network`, `disk`, `jail`, `launch`, each of which asks the kernel what is there; and `start`.
+
+The steps of one run share one inferno.start.Start, looked up when the first of them is asked, so that
+`doit create:web1 start:web1` works; what they make is on the VM's undo stack until its process runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from inferno import host
+from inferno import start as starting
+from inferno.errors import UsageError
+from inferno.instance import Instance
+from inferno.start import STEPS, Start
+from tasks.engine.context import Context
+from tasks.engine.task import InfernoTask
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "start": [
+        {
+            "name": "detach",
+            "long": "detach",
+            "short": "d",
+            "type": bool,
+            "default": False,
+            "help": "return when the image's process runs; else follow its output to its end",
+        }
+    ]
+}
+_STEPS = {step.name: step for step in STEPS}
+# What a step takes for granted. A jail links to the scratch disk; only a launch needs all.
+_NEEDS = {"network": (), "disk": (), "jail": ("disk",), "launch": ("network", "disk", "jail")}
+
+
+@functools.cache
+def shared(context: Context, name: str) -> Start:
+    """The one start of this VM in this run. Raises InfernoError when there is no version to start."""
+    return starting.prepare(Instance.of(context.settings, context.row(name)), context.undo(name))
+
+
+def check(context: Context, name: str) -> None:
+    """Before anything is changed: is there such a VM, or will there be, and can this host run it?"""
+    if f"create:{name}" not in context.selected:
+        context.row(name)
+    if context.selected:
+        host.require(host.START)
+
+
+def _step(context: Context, name: str, which: str) -> Iterable[InfernoTask]:
+    check(context, name)
+    step = _STEPS[which]
+    yield InfernoTask(
+        f"{which}:{name}",
+        lambda: step.act(shared(context, name)),
+        context=context,
+        vm=name,
+        task_dep=[f"{needed}:{name}" for needed in _NEEDS[which]],
+        uptodate=[lambda: step.done(shared(context, name))],
+    )
+
+
+def network(context: Context, name: str) -> Iterable[InfernoTask]:
+    return _step(context, name, "network")
+
+
+def disk(context: Context, name: str) -> Iterable[InfernoTask]:
+    return _step(context, name, "disk")
+
+
+def jail(context: Context, name: str) -> Iterable[InfernoTask]:
+    return _step(context, name, "jail")
+
+
+def launch(context: Context, name: str) -> Iterable[InfernoTask]:
+    return _step(context, name, "launch")
+
+
+def start(context: Context, name: str) -> Iterable[InfernoTask]:
+    check(context, name)
+    detach = bool(context.asked(f"start:{name}").get("detach"))
+    others = [task for task in context.selected if task.startswith("start:") and task != f"start:{name}"]
+    if others and not detach:
+        raise UsageError(f"start:{name} would follow one VM, and {others[0]} is to start too", "give each --detach")
+
+    def end() -> int | None:
+        begun = shared(context, name)
+        if not begun.launched:
+            context.say(f"{name} runs already, at {begun.vm.slot.guest}")
+            return 0
+        context.say(f"{name} runs at {begun.vm.slot.guest}" + ("" if detach else "; Ctrl-C stops it"))
+        if detach:
+            return 0
+        from inferno.cli.attach import attach
+
+        return attach(begun.vm, begun.version, begun.log_position)
+
+    context.after(f"start:{name}", end)
+    yield InfernoTask(
+        f"start:{name}",
+        None,
+        context=context,
+        vm=name,
+        task_dep=[f"{step}:{name}" for step in _STEPS],
+    )

@@ -1,1 +1,132 @@
-OPTIONS = {}
+"""The ends of a VM: `stop` ends its run, `restart` begins another, `destroy` leaves nothing of it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from inferno import config, host, names
+from inferno import destroy as destroying
+from inferno import start as starting
+from inferno import stop as stopping
+from inferno.errors import InfernoError, UsageError
+from inferno.instance import Instance
+from tasks.engine.context import Context
+from tasks.engine.db import forget_vm
+from tasks.engine.task import InfernoTask
+from tasks.start import check, shared
+
+_TIMEOUT = {
+    "name": "timeout",
+    "long": "timeout",
+    "short": "t",
+    "type": float,
+    "default": None,
+    "metavar": "SECONDS",
+    "help": f"how long its process may take, before SIGKILL ({config.DEFAULT_STOP_TIMEOUT_S})",
+}
+_SIGNAL = {
+    "name": "signal",
+    "long": "signal",
+    "short": "s",
+    "type": str,
+    "default": None,
+    "metavar": "NAME|N",
+    "help": "what its process is sent, instead of the image's own stop signal",
+}
+
+
+def _flag(name: str, text: str) -> dict[str, Any]:
+    return {"name": name.replace("-", "_"), "long": name, "type": bool, "default": False, "help": text}
+
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "stop": [_TIMEOUT, _SIGNAL, _flag("kill", "ask nobody: the VM is gone at once")],
+    "restart": [_TIMEOUT],
+    "destroy": [_flag("yes", "do not ask"), _flag("keep-logs", "its log stays")],
+}
+_LONGEST_S = 24 * 3600
+
+
+def stop(context: Context, name: str) -> Iterable[InfernoTask]:
+    vm = _known(context, name)
+    request = _request(f"stop:{name}", context.asked(f"stop:{name}"))
+
+    def action() -> None:
+        ran = stopping.stop(vm, request)
+        context.say(f"{name} is stopped" if ran else f"{name} was not running")
+
+    yield InfernoTask(f"stop:{name}", action, context=context, vm=name, always=True)
+
+
+def restart(context: Context, name: str) -> Iterable[InfernoTask]:
+    """A VM that does not run is started."""
+    check(context, name)
+    request = _request(f"restart:{name}", context.asked(f"restart:{name}"))
+
+    def action() -> None:
+        stopping.stop(_known(context, name), request)
+        begun = shared(context, name)  # after the stop: what is started is the current version
+        starting.run(begun)
+        context.say(f"{name} runs at {begun.vm.slot.guest}, version {begun.version.ulid}")
+
+    yield InfernoTask(f"restart:{name}", action, context=context, vm=name, always=True)
+
+
+def destroy(context: Context, name: str) -> Iterable[InfernoTask]:
+    """Asks on a terminal; without one, and without --yes, nothing happens."""
+    names.check_name(name)
+    asked = context.asked(f"destroy:{name}")
+    if context.selected:
+        destroying.check(context.settings, context.state, name)
+        host.require(host.STOP)
+        if not asked.get("yes") and not sys.stdin.isatty():
+            raise UsageError(f"destroy:{name} cannot ask: there is no terminal", "--yes says that you mean it")
+
+    def action() -> None:
+        if not asked.get("yes"):
+            _ask(name)
+        destroying.destroy(context.settings, context.state, name, keep_logs=bool(asked.get("keep_logs")))
+        forget_vm(context.paths.task_db, name)
+        context.say(f"{name} is gone")
+
+    # Again at the end: doit has just noted that this task was done.
+    context.after(f"destroy:{name}", lambda: forget_vm(context.paths.task_db, name))
+    yield InfernoTask(f"destroy:{name}", action, context=context, vm=name, always=True)
+
+
+def _known(context: Context, name: str) -> Instance:
+    vm = Instance.of(context.settings, context.row(name))
+    if context.selected:
+        host.require(host.STOP)
+    return vm
+
+
+def _ask(name: str) -> None:
+    print(f"destroy {name}, its versions and its log? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InfernoError(f"{name} stays as it is")
+
+
+def _request(task: str, asked: dict[str, Any]) -> stopping.Request:
+    seconds = asked.get("timeout")
+    timeout_s = config.DEFAULT_STOP_TIMEOUT_S if seconds is None else seconds
+    if not (math.isfinite(timeout_s) and 0 <= timeout_s <= _LONGEST_S):
+        raise UsageError(f"{task}: --timeout {timeout_s:g} is out of range", f"it takes 0 to {_LONGEST_S} seconds")
+    word = asked.get("signal")
+    number = None if word is None else _signal(task, word)
+    return stopping.Request(timeout_s, number, bool(asked.get("kill")))
+
+
+def _signal(task: str, word: str) -> int:
+    """TERM, SIGTERM and 15 are the same. Raises UsageError for no signal of Linux's."""
+    if word.isascii() and word.isdigit() and int(word) in signal.valid_signals():
+        return int(word)
+    name = word.upper()
+    try:
+        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+    except KeyError:
+        raise UsageError(f"{task}: --signal {word!r} is no signal", "kill -l lists them") from None

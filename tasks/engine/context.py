@@ -12,7 +12,7 @@ from typing import Any
 from inferno import config, files, names, spec
 from inferno.cli import speak
 from inferno.config import Settings
-from inferno.errors import UsageError
+from inferno.errors import InfernoError, UsageError
 from inferno.paths import Paths
 from inferno.state import State, VmRow
 from tasks.engine.progress import Show
@@ -85,6 +85,8 @@ class Context:
         path = self.paths.vm_lock(name)
         try:
             self._held.enter_context(files.lock(path, what, wait=False))
+        except PermissionError:
+            raise UsageError(f"{path.parent} cannot be written", "run it with sudo") from None
         except files.BusyError as busy:
             speak.say(f"waiting: {busy.text}")
             self._held.enter_context(files.lock(path, what))
@@ -98,7 +100,10 @@ class Context:
         """Undo what this run made for VM `name`, or for all."""
         for each in [name] if name else list(self._undo):
             if each in self._undo:
-                self._undo.pop(each).close()
+                try:
+                    self._undo.pop(each).close()
+                except (InfernoError, OSError) as error:  # the rest is undone; what failed first stays the failure
+                    speak.say(f"{each}: not all could be undone: {error}")
 
     def keep(self, name: str) -> None:
         """What this run made for VM `name` stays."""

@@ -1,0 +1,120 @@
+"""A VM in the foreground: its process's output is ours, our signals stop it, its exit status is ours.
+
+The first SIGINT or SIGTERM stops it as `stop` does, while its last words still come through; the second does not wait
+for its process any more, the third for nobody. Killed itself, or with its terminal closed, this leaves the VM running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from inferno import cgroup, exit_status, files, logs, stop
+from inferno.cli.speak import report, say
+from inferno.config import DEFAULT_STOP_TIMEOUT_S
+from inferno.errors import InfernoError
+from inferno.instance import Instance
+from inferno.paths import VersionDir
+from inferno.reconcile import reconcile
+
+_OUTPUT = {"stdout": 1, "stderr": 2}
+
+
+def attach(vm: Instance, version: VersionDir, since: int) -> int:
+    """Follow the VM's log from position `since` to the VM's end; take the run away; return the exit status."""
+    stopper = _Stopper(vm, version)
+    with stopper.on_signals():
+        _follow(vm, version, since, stopper)
+        stopper.wait()
+        with _lock(vm, "the end of its run"):
+            if reconcile(vm):
+                say(f"{vm.name} was started again by another command")
+            last = exit_status.last(vm.paths, vm.name)
+    if stopper.error:
+        report(stopper.error)
+    return _told(vm, last)
+
+
+def _follow(vm: Instance, version: VersionDir, since: int, stopper: _Stopper) -> None:
+    with contextlib.ExitStack() as held:
+        end = logs.End(-1, 0, lambda: True)
+        with contextlib.suppress(FileNotFoundError):  # it ended, and another command took the leaf away already
+            descriptor, ended = held.enter_context(cgroup.watched(version.ulid))
+            end = logs.End(descriptor, cgroup.CHANGED, ended)
+        for record in held.enter_context(logs.follow(vm.paths, vm.name, since, end)):
+            if record.source in _OUTPUT:
+                try:
+                    _write(_OUTPUT[record.source], record.output())
+                except BrokenPipeError:  # whoever read it is gone: as for any program, that is its end
+                    stopper.ask()
+            if record.dropped:
+                say(f"{vm.name}: {record.text()}")
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _told(vm: Instance, last: exit_status.Status | None) -> int:
+    if last is None:
+        return 0
+    for field in ("error", "vm_error"):
+        if last[field]:
+            say(f"{vm.name}: {last[field]}")
+    return exit_status.code(last)
+
+
+def _lock(vm: Instance, what: str) -> contextlib.AbstractContextManager[None]:
+    return files.lock(vm.paths.vm_lock(vm.name), what)
+
+
+class _Stopper:
+    """Stops the VM when it is asked to, in a thread: the log goes on meanwhile."""
+
+    def __init__(self, vm: Instance, version: VersionDir) -> None:
+        self.vm, self.version = vm, version
+        self.error: InfernoError | None = None
+        self._asked = 0
+        self._thread = threading.Thread(target=self._stop)
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[None]:
+        def again(_number: int, _frame: FrameType | None) -> None:
+            self.ask(harder=True)
+
+        before: dict[int, Any] = {number: signal.signal(number, again) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def ask(self, *, harder: bool = False) -> None:
+        """Once: gracefully. `harder` when asked before: insist."""
+        if not self._asked:
+            self._asked = 1
+            self._thread.start()
+            return
+        self._asked += harder
+        if harder and self._asked == 2:
+            stop.terminate(self.version.ulid)
+        elif harder:
+            cgroup.kill(self.version.ulid)
+
+    def wait(self) -> None:
+        if self._asked:
+            self._thread.join()
+
+    def _stop(self) -> None:
+        try:
+            with _lock(self.vm, "stop"):
+                if cgroup.populated(self.version.ulid):
+                    stop.stop(self.vm, stop.Request(DEFAULT_STOP_TIMEOUT_S))
+        except InfernoError as error:
+            self.error = error
