@@ -103,11 +103,11 @@ def _read_greeting(guest: socket.socket, port: int, deadline: float) -> None:
 def _receive(guest: socket.socket, deadline: float) -> tuple[int, Any]:
     """One HTTP/1.1 answer with a Content-Length, and its JSON."""
     data = b""
-    while b"\r\n\r\n" not in data:
+    while (end := data.find(b"\r\n\r\n")) < 0 and len(data) <= _MAX_HEAD_BYTES:
         data += _more(guest, deadline)
-        if len(data) > _MAX_HEAD_BYTES:
-            raise InfernoError("the guest answered with an endless head")
-    head, _, body = data.partition(b"\r\n\r\n")
+    if not 0 <= end <= _MAX_HEAD_BYTES:
+        raise InfernoError("the guest answered with an endless head")
+    head, body = data[:end], data[end + 4 :]
     status, length = _parse_head(head)
     while len(body) < length:
         body += _more(guest, deadline)

@@ -6,7 +6,6 @@ guest's kernel starts no thread to write inode tables. Copying takes the few hun
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import hashlib
@@ -61,14 +60,13 @@ def make_scratch(template: Path, out: Path, uid: int, gid: int) -> None:
 
     The caller holds the VM's lock. Raises InfernoError when the template is missing or the disk is full.
     """
-    making = out.with_name(f".{out.name}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        making.unlink()
     try:
-        source = os.open(template, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        source = os.open(template, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise InfernoError(f"{template} is missing", "create the VM again; its spec is remembered") from None
+    making = out.with_name(f".{out.name}.tmp")
     try:
+        making.unlink(missing_ok=True)
         target = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             _copy(source, target)
@@ -80,8 +78,7 @@ def make_scratch(template: Path, out: Path, uid: int, gid: int) -> None:
         raise InfernoError(f"{out}: {error.strerror}", "a scratch disk needs room below INFERNO_ROOT") from None
     finally:
         os.close(source)
-        with contextlib.suppress(FileNotFoundError):
-            making.unlink()
+        making.unlink(missing_ok=True)
 
 
 def _make_template(template: Path, size_mb: int) -> None:
@@ -98,8 +95,7 @@ def _make_template(template: Path, size_mb: int) -> None:
     except OSError as error:
         raise InfernoError(f"{template}: {error.strerror}") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            making.unlink()
+        making.unlink(missing_ok=True)
 
 
 def _copy(source: int, target: int) -> None:

@@ -1,0 +1,98 @@
+"""Scratch disks: formatted once, the same bytes everywhere, copied without their holes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inferno import config
+from inferno.disk import scratch
+from inferno.errors import InfernoError
+
+SIZE_MB = 5120
+MAKE = (
+    "import sys; from inferno import config; from inferno.disk import scratch; scratch.ensure_template(config.load())"
+)
+pytestmark = pytest.mark.skipif(not shutil.which("mke2fs", path="/usr/sbin:/sbin"), reason="mke2fs makes templates")
+
+
+def settings(root: Path, size_mb: int = SIZE_MB) -> config.Settings:
+    return config.load({"INFERNO_ROOT": str(root), "ROOTFS_SIZE_MB": str(size_mb)}, env_file=Path("/nonexistent"))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scratch.ensure_template(settings(tmp_path_factory.mktemp("root")))
+
+
+def on_disk(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def test_a_template_is_an_ext4_without_journal_and_with_nothing_left_to_do(template: Path) -> None:
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    env = {"PATH": path, "LC_ALL": "C"}
+    said = subprocess.run(["dumpe2fs", template], env=env, capture_output=True, text=True, check=True).stdout
+    features = re.search(r"^Filesystem features:(.*)$", said, re.MULTILINE)
+    assert features is not None
+    words = set(features[1].split())
+    assert {"ext_attr", "filetype", "extent"} <= words  # what an overlay's upper layer needs, and speed
+    assert not {"has_journal", "metadata_csum", "uninit_bg"} & words
+    assert "INODE_UNINIT" not in said
+    subprocess.run(["e2fsck", "-fn", template], env=env, capture_output=True, check=True)
+    assert template.stat().st_size == SIZE_MB << 20
+    assert on_disk(template) < 4 << 20
+    assert template.stat().st_mode & 0o777 == 0o444
+
+
+def test_the_template_is_made_once_and_the_same_anywhere(tmp_path: Path) -> None:
+    first = scratch.ensure_template(settings(tmp_path / "a", 64))
+    before = first.stat()
+    assert scratch.ensure_template(settings(tmp_path / "a", 64)) == first
+    assert first.stat() == before
+    assert digest(scratch.ensure_template(settings(tmp_path / "b", 64))) == digest(first)
+    assert scratch.ensure_template(settings(tmp_path / "a", 65)) != first
+
+
+def test_many_at_once_and_killed_ones_leave_one_template(tmp_path: Path) -> None:
+    folder = scratch.ensure_template(settings(tmp_path, 64)).parent
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / ".scratch.img.tmp").write_text("of one that was killed")
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path), "ROOTFS_SIZE_MB": "64"}
+    processes = [subprocess.Popen([sys.executable, "-c", MAKE], env=env) for _ in range(4)]
+    assert [process.wait(timeout=60) for process in processes] == [0] * 4
+    assert os.listdir(folder) == ["scratch.img"]
+
+
+def test_a_scratch_is_a_sparse_copy_of_the_vms_own(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    template = scratch.ensure_template(settings(tmp_path_factory.mktemp("root"), 256))
+    out = tmp_path / "scratch.img"
+    (tmp_path / ".scratch.img.tmp").write_text("of one that was killed")
+    out.write_text("of a run before")
+    scratch.make_scratch(template, out, os.getuid(), os.getgid())
+    assert os.listdir(tmp_path) == ["scratch.img"]
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert on_disk(out) <= on_disk(template) + (1 << 20)
+    assert digest(out) == digest(template)
+
+
+def test_a_scratch_that_cannot_be_made_leaves_nothing(template: Path, tmp_path: Path) -> None:
+    with pytest.raises(InfernoError, match="is missing"):
+        scratch.make_scratch(tmp_path / "nothing", tmp_path / "scratch.img", 0, 0)
+    (tmp_path / "scratch.img").mkdir()
+    with pytest.raises(InfernoError, match="directory"):
+        scratch.make_scratch(template, tmp_path / "scratch.img", os.getuid(), os.getgid())
+    assert os.listdir(tmp_path) == ["scratch.img"]

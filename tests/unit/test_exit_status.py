@@ -1,0 +1,161 @@
+"""How a VM ended is read out of a jail whose owner may be hostile, and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferno import exit_status
+from inferno.paths import Paths, VersionDir
+
+ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
+GOLDEN = Path(__file__).parents[1] / "contract/exit_status.json"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    made = Paths(tmp_path)
+    made.vm("web1").mkdir(parents=True)
+    made.started("web1").symlink_to(f"../kiln/{ULID}")
+    return made
+
+
+@pytest.fixture
+def version(paths: Paths) -> VersionDir:
+    made = paths.version(ULID)
+    made.jail.mkdir(parents=True)
+    return made
+
+
+def say(version: VersionDir, **changes: Any) -> None:
+    """As kiln would, but for `changes`."""
+    (version.jail / "exit_status.json").write_text(json.dumps({**json.loads(GOLDEN.read_text()), **changes}))
+
+
+def test_kilns_word_is_kept_when_its_jail_goes(paths: Paths, version: VersionDir) -> None:
+    said = json.loads(GOLDEN.read_text())
+    (version.jail / "exit_status.json").write_bytes(GOLDEN.read_bytes())
+    assert exit_status.last(paths, "web1") == said
+    assert exit_status.record(paths, "web1", version) == exit_status.record(paths, "web1", version) == said
+    (version.jail / "exit_status.json").unlink()
+    version.jail.rmdir()
+    assert exit_status.last(paths, "web1") == said
+    paths.started("web1").unlink()
+    assert exit_status.last(paths, "web1") == said
+    exit_status.forget(paths, "web1")
+    exit_status.forget(paths, "web1")
+    assert exit_status.last(paths, "web1") is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"exit_code": 42, "signal": None}, 42),
+        ({"exit_code": 0, "signal": None}, 0),
+        ({"exit_code": None, "signal": 9}, 137),
+        ({"exit_code": None, "signal": 15, "vm_signal": 9}, 143),
+        ({"exit_code": None, "signal": None, "vm_signal": 9}, 137),
+        ({"exit_code": None, "signal": None, "vm_exit_code": 1}, 125),
+    ],
+)
+def test_the_code_is_the_process_s_own(paths: Paths, version: VersionDir, fields: dict[str, Any], code: int) -> None:
+    say(version, **fields)
+    status = exit_status.last(paths, "web1")
+    assert status is not None
+    assert exit_status.code(status) == code
+
+
+def test_no_word_is_told_as_such(paths: Paths, version: VersionDir) -> None:
+    status = exit_status.record(paths, "web1", version)
+    assert "left no exit status" in status["vm_error"]
+    assert status["started_at"].endswith("Z")
+    assert (status["exit_code"], status["oom_killed"], exit_status.code(status)) == (None, False, 125)
+    assert set(status) == set(json.loads(GOLDEN.read_text()))
+
+
+def _symlink(name: Path) -> None:
+    name.symlink_to("/etc/passwd")
+
+
+def _fifo(name: Path) -> None:
+    os.mkfifo(name)
+
+
+def _directory(name: Path) -> None:
+    name.mkdir()
+
+
+def _huge(name: Path) -> None:
+    with name.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def _text(text: str) -> Callable[[Path], None]:
+    def make(name: Path) -> None:
+        name.write_text(text)
+
+    return make
+
+
+def _with(**changes: Any) -> Callable[[Path], None]:
+    return _text(json.dumps({**json.loads(GOLDEN.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (_symlink, "left no exit status"),
+        (_fifo, "no regular file"),
+        (_directory, "no regular file"),
+        (_huge, "too large"),
+        (_text(""), "no JSON"),
+        (_text("[" * 16_000), "no JSON"),
+        (_text("\0"), "no JSON"),
+        (_text("[]"), "another shape"),
+        (_text("{}"), "another shape"),
+        (_with(more=1), "another shape"),
+        (_with(exit_code=256), "another shape"),
+        (_with(exit_code=-1), "another shape"),
+        (_with(exit_code=True), "another shape"),
+        (_with(exit_code=1.0), "another shape"),
+        (_with(exit_code="1"), "another shape"),
+        (_with(signal=0), "another shape"),
+        (_with(signal=65), "another shape"),
+        (_with(oom_killed=None), "another shape"),
+        (_with(oom_killed=1), "another shape"),
+        (_with(error=["x"]), "another shape"),
+    ],
+)
+def test_what_a_hostile_jail_says_is_no_status(
+    paths: Paths, version: VersionDir, make: Callable[[Path], None], says: str
+) -> None:
+    make(version.jail / "exit_status.json")
+    status = exit_status.record(paths, "web1", version)
+    assert says in status["vm_error"]
+    assert exit_status.code(status) == 125
+
+
+def test_texts_are_safe_to_show(paths: Paths, version: VersionDir) -> None:
+    say(version, error="\x1b[2J" + "x" * 5000, vm_error="two\nlines")
+    status = exit_status.record(paths, "web1", version)
+    assert "\x1b" not in status["error"]
+    assert len(status["error"]) < 500
+    assert status["vm_error"] == "two lines"
+
+
+def test_a_jail_that_is_a_symlink_is_not_entered(paths: Paths, version: VersionDir, tmp_path: Path) -> None:
+    say(version)
+    version.jail.rename(tmp_path / "elsewhere")
+    version.jail.symlink_to(tmp_path / "elsewhere")
+    assert "left no exit status" in exit_status.record(paths, "web1", version)["vm_error"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
+def test_a_kept_status_that_was_damaged_is_none(paths: Paths, text: str) -> None:
+    (paths.vm("web1") / "exit_status.json").write_text(text)
+    assert exit_status.last(paths, "web1") is None
