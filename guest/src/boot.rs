@@ -1,18 +1,16 @@
 //! The order of things, from the kernel's hands to the image's process and back.
 #![forbid(unsafe_code)]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::end::{self, HOST_CID};
 use crate::failure::{Doing, Failure};
 use crate::outbox::Outbox;
-use crate::record::ExitReport;
+use crate::record::{self, ExitReport};
 use crate::run::Run;
 use crate::supervisor::Supervisor;
 use crate::{cgroup, etc, mounts, net, process, root, sys};
 
-/// How long the host may take no line at the end before the rest is given up.
-const LAST_LINES: Duration = Duration::from_secs(10);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 16;
 
@@ -32,8 +30,7 @@ pub fn run() -> ! {
             ExitReport { exit_code: Some(failure.code), error: Some(failure.text), ..ExitReport::default() }
         }
     };
-    outbox.finish(LAST_LINES);
-    end::end(&report)
+    end::end(&report, outbox)
 }
 
 fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
@@ -47,6 +44,7 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     end::report_to(run.vsock_exit_port);
     let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
     *outbox = Outbox::new(Some(log));
+    outbox.push(&record::hello(end::key().doing("make a key")?));
     let mut step = |text: &str| {
         if run.log.debug {
             outbox.say(&format!(

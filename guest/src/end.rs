@@ -4,22 +4,28 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http;
-use crate::record::ExitReport;
+use crate::outbox::Outbox;
+use crate::record::{self, ExitReport};
 use crate::sys::{self, PollFd};
 
 /// The host, for vsock(7): VMADDR_CID_HOST.
 pub const HOST_CID: u32 = 2;
-/// For the whole exchange of the exit report.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// For the whole exchange of the exit report: kiln answers late, after 5 s, when the log does not come to its end.
+const DEADLINE: Duration = Duration::from_secs(8);
+/// How long the host may take no line before the report is sent all the same: with it kiln reads what is left.
+const LAST_LINES: Duration = Duration::from_secs(2);
 /// kiln refuses reports whose error text is over 4 KiB.
 const MAX_ERROR_BYTES: usize = 4 * 1024;
 
 /// Where the report goes to; the contract's default until run.json was read.
 static EXIT_PORT: AtomicU32 = AtomicU32::new(10_001);
+/// What tells kiln that the report is init's.
+static KEY: OnceLock<String> = OnceLock::new();
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// From now on reports go to this port.
@@ -27,23 +33,36 @@ pub fn report_to(port: u32) {
     EXIT_PORT.store(port, Ordering::Relaxed);
 }
 
+/// The key of this boot's report, made at the first call.
+pub fn key() -> io::Result<&'static str> {
+    if KEY.get().is_none() {
+        let mut random = [0; 16];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let _ = KEY.set(format!("{:032x}", u128::from_ne_bytes(random)));
+    }
+    Ok(KEY.get().map(String::as_str).unwrap_or_default())
+}
+
 /// A panic is an end like any other. One within it goes straight to the reboot.
 pub fn catch_panics() {
     std::panic::set_hook(Box::new(|info| {
         if !PANICKED.swap(true, Ordering::Relaxed) {
             let text = format!("init panicked: {info}").replace('\n', " ");
-            end(&ExitReport { exit_code: Some(125), error: Some(text), ..ExitReport::default() });
+            let report = ExitReport { exit_code: Some(125), error: Some(text), ..ExitReport::default() };
+            end(&report, Outbox::new(None));
         }
         restart();
     }));
 }
 
-/// Tells the host how it went and ends the machine.
-pub fn end(report: &ExitReport) -> ! {
+/// Tells the host the last lines and how it went, and ends the machine.
+pub fn end(report: &ExitReport, mut outbox: Outbox) -> ! {
     if let Some(error) = &report.error {
         tell_kernel(error);
     }
-    if let Err(error) = send(report) {
+    outbox.push(&record::end());
+    outbox.finish(LAST_LINES);
+    if let Err(error) = send(report, &mut outbox) {
         tell_kernel(&format!("exit report: {error}"));
     }
     sys::sync();
@@ -65,7 +84,7 @@ fn tell_kernel(text: &str) {
     }
 }
 
-fn send(report: &ExitReport) -> io::Result<()> {
+fn send(report: &ExitReport, outbox: &mut Outbox) -> io::Result<()> {
     let mut report = report.clone();
     if let Some(error) = &mut report.error {
         let fits = |end: &usize| error.is_char_boundary(*end);
@@ -73,18 +92,26 @@ fn send(report: &ExitReport) -> io::Result<()> {
         error.truncate(end);
     }
     let mut socket = sys::vsock_connect(HOST_CID, EXIT_PORT.load(Ordering::Relaxed))?;
-    exchange(&mut socket, &http::post("/exit", &report.to_json()), DEADLINE)
+    let request = http::post("/exit", KEY.get().map(String::as_str), &report.to_json());
+    exchange(&mut socket, &request, outbox, DEADLINE)
 }
 
-/// Sends a request and waits for its 200.
-pub fn exchange(socket: &mut File, request: &[u8], patience: Duration) -> io::Result<()> {
+/// Sends a request and waits for its 200; lines that are still to be sent go meanwhile.
+pub fn exchange(
+    socket: &mut File,
+    request: &[u8],
+    outbox: &mut Outbox,
+    patience: Duration,
+) -> io::Result<()> {
     let deadline = Instant::now() + patience;
     sys::set_nonblocking(socket)?;
     let mut sent = 0;
     while sent < request.len() {
         match socket.write(&request[sent..]) {
             Ok(len) => sent += len,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(socket, sys::POLLOUT, deadline)?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait(socket, sys::POLLOUT, outbox, deadline)?;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -94,7 +121,9 @@ pub fn exchange(socket: &mut File, request: &[u8], patience: Duration) -> io::Re
         match socket.read(&mut chunk) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(len) => answer.extend_from_slice(&chunk[..len]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(socket, sys::POLLIN, deadline)?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait(socket, sys::POLLIN, outbox, deadline)?;
+            }
             Err(error) => return Err(error),
         }
         match http::answer_status(&answer) {
@@ -106,12 +135,21 @@ pub fn exchange(socket: &mut File, request: &[u8], patience: Duration) -> io::Re
     }
 }
 
-fn wait(socket: &File, events: i16, deadline: Instant) -> io::Result<()> {
+fn wait(socket: &File, events: i16, outbox: &mut Outbox, deadline: Instant) -> io::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(ErrorKind::TimedOut.into());
     }
-    sys::poll(&mut [PollFd { fd: socket.as_raw_fd(), events, revents: 0 }], Some(left))
+    outbox.flush();
+    let mut fds = vec![PollFd { fd: socket.as_raw_fd(), events, revents: 0 }];
+    if !outbox.is_empty() {
+        fds.extend(outbox.interest());
+    }
+    sys::poll(&mut fds, Some(left))?;
+    for fd in &fds {
+        outbox.notice(fd);
+    }
+    Ok(())
 }
 
 /// Time since the machine started, for init's own lines.

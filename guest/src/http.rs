@@ -122,10 +122,11 @@ fn too_large() -> Answer {
     Answer::refuse(431, "the head is over 8 KiB")
 }
 
-/// A request with a JSON body, for the peer's port 10001.
-pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
+/// A request with a JSON body, for the peer's port 10001; `key` tells that it is init's.
+pub fn post(path: &str, key: Option<&str>, body: &[u8]) -> Vec<u8> {
+    let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
     let mut bytes = format!(
-        "POST {path} HTTP/1.1\r\nHost: kiln\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: kiln\r\n{key}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )
     .into_bytes();
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_request_is_read_however_it_arrives() {
-        let whole = post("/v1/signal", b"{\"signal\": 15}");
+        let whole = post("/v1/signal", Some("0f"), b"{\"signal\": 15}");
         for end in 0..whole.len() {
             assert_eq!(parse(&whole[..end]), Ok(None), "{end} bytes");
         }

@@ -81,14 +81,13 @@ impl Outbox {
     }
 
     /// The host went away: nobody will read, and the process must not wait for ever.
-    pub fn give_up(&mut self) {
+    fn give_up(&mut self) {
         self.connection = None;
         self.bytes = Vec::new();
         self.sent = 0;
     }
 
-    /// Sends all and says that nothing follows; gives up after `patience` without progress. The connection stays
-    /// open until this is dropped.
+    /// Sends all; gives up after `patience` without progress. The connection stays open until this is dropped.
     pub fn finish(&mut self, patience: Duration) {
         let mut last = (self.bytes.len(), Instant::now());
         loop {
@@ -101,12 +100,19 @@ impl Outbox {
                 last = (left, Instant::now());
             }
             let Some(interest) = self.interest() else { break };
-            if sys::poll(&mut [interest], Some(patience)).is_err() {
+            let mut fds = [interest];
+            if sys::poll(&mut fds, Some(patience)).is_err() {
                 break;
             }
+            self.notice(&fds[0]);
         }
-        if let Some(connection) = &self.connection {
-            let _ = sys::shut_down_write(connection);
+    }
+
+    /// Looks at what poll said of the connection: POLLERR and POLLHUP come unasked when the host went away.
+    pub fn notice(&mut self, polled: &PollFd) {
+        let is_ours = self.connection.as_ref().is_some_and(|connection| connection.as_raw_fd() == polled.fd);
+        if is_ours && polled.revents & (sys::POLLERR | sys::POLLHUP) != 0 {
+            self.give_up();
         }
     }
 }

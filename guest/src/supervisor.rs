@@ -112,11 +112,8 @@ impl Supervisor {
         if is_ready(self.signals.as_raw_fd()) {
             self.take_signals();
         }
-        // POLLERR and POLLHUP come unasked: the host went away.
-        let gone = sys::POLLERR | sys::POLLHUP;
-        let log = self.outbox.interest().map(|interest| interest.fd);
-        if fds.iter().any(|fd| Some(fd.fd) == log && fd.revents & gone != 0) {
-            self.outbox.give_up();
+        for fd in &fds {
+            self.outbox.notice(fd);
         }
         for output in &mut self.outputs {
             if output.pipe.as_ref().is_some_and(|pipe| is_ready(pipe.as_raw_fd())) {

@@ -1,7 +1,7 @@
 //! Exit connections: who may say how the process ended, and when it is believed.
 //!
-//! Any process of the guest can connect here, so the report counts only once the log connection is over: init holds
-//! that one and ends it first, after the process and its output ended. Until then a report waits, for so long.
+//! Any process of the guest can connect here, so a report counts only with the key that init gave on the log
+//! connection before there was any other process. It is answered once the log was read to its end, or for so long.
 #![forbid(unsafe_code)]
 
 use std::io::{ErrorKind, Read, Write};
@@ -9,10 +9,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
+use crate::guest::Reporter;
 use crate::listen;
-use crate::report::{ExitReport, Refusal};
+use crate::report::{ExitReport, Posted, Refusal};
 
-/// Connections at a time; more are closed at once.
+/// Connections at a time; one more closes the oldest that brought no report, since init's comes last.
 const MAX_CONNECTIONS: usize = 4;
 /// How long a request may take to arrive, and then the log connection to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ struct Connection {
     stream: UnixStream,
     bytes: Vec<u8>,
     since: Instant,
-    report: Option<ExitReport>,
+    posted: Option<Posted>,
 }
 
 /// See the module.
@@ -41,24 +42,26 @@ impl ExitReports {
         Self { listener, connections: Vec::new(), settled: false }
     }
 
-    /// Takes connections in; closes those that come when there are enough, or after the report.
+    /// Takes connections in; closes those that come after the report, or instead of which none can go.
     pub fn accept(&mut self) {
         let (connections, settled) = (&mut self.connections, self.settled);
         listen::accept(&self.listener, |stream| {
+            if connections.len() >= MAX_CONNECTIONS {
+                connections
+                    .iter()
+                    .position(|one| one.posted.is_none())
+                    .map(|oldest| connections.remove(oldest));
+            }
             if !settled && connections.len() < MAX_CONNECTIONS {
-                connections.push(Connection {
-                    stream,
-                    bytes: Vec::new(),
-                    since: Instant::now(),
-                    report: None,
-                });
+                let since = Instant::now();
+                connections.push(Connection { stream, bytes: Vec::new(), since, posted: None });
             }
         });
     }
 
     /// The listener's descriptor, and those of connections from which bytes are awaited.
     pub fn fds(&self) -> impl Iterator<Item = i32> {
-        let unread = self.connections.iter().filter(|connection| connection.report.is_none());
+        let unread = self.connections.iter().filter(|connection| connection.posted.is_none());
         std::iter::once(self.listener.as_raw_fd())
             .chain(unread.map(|connection| connection.stream.as_raw_fd()))
     }
@@ -76,22 +79,39 @@ impl ExitReports {
 
     /// Whether a report waits for the log connection to end.
     pub fn is_waiting(&self) -> bool {
-        self.connections.iter().any(|connection| connection.report.is_some())
+        self.connections.iter().any(|connection| connection.posted.is_some())
     }
 
     /// Whether a report has waited so long that the log is to be read without regard to the collector.
     pub fn is_pressing(&self) -> bool {
-        self.connections.iter().any(|one| one.report.is_some() && one.since.elapsed() >= FLOW_CONTROL)
+        self.connections.iter().any(|one| one.posted.is_some() && one.since.elapsed() >= FLOW_CONTROL)
     }
 
-    /// The report, once the log is over: the first that is whole. It is answered, and all others are closed.
-    pub fn settle(&mut self) -> Option<ExitReport> {
-        let connection = self.connections.iter_mut().find(|connection| connection.report.is_some())?;
+    /// The reporter's report, once the log is over or had its time. It is answered, and all others are closed.
+    pub fn settle(&mut self, reporter: Reporter<'_>, log_is_over: bool) -> Option<ExitReport> {
+        let key = match reporter {
+            Reporter::Unread => return None,
+            Reporter::Anybody => None,
+            Reporter::Holder(key) => Some(key),
+        };
+        self.connections.retain_mut(|connection| {
+            let forged = connection
+                .posted
+                .as_ref()
+                .is_some_and(|posted| key.is_some() && posted.key.as_deref() != key);
+            if forged {
+                connection.answer(403, "Forbidden");
+            }
+            !forged
+        });
+        let is_due =
+            |one: &&mut Connection| one.posted.is_some() && (log_is_over || one.since.elapsed() >= PATIENCE);
+        let connection = self.connections.iter_mut().find(is_due)?;
         connection.answer(200, "OK");
-        let report = connection.report.take();
+        let posted = connection.posted.take();
         self.connections.clear();
         self.settled = true;
-        report
+        posted.map(|posted| posted.report)
     }
 
     /// Ends the connections that took too long. Returns how many of them had brought a report.
@@ -99,8 +119,8 @@ impl ExitReports {
         let mut refused = 0;
         self.connections.retain_mut(|connection| {
             let expired = connection.since.elapsed() >= PATIENCE;
-            if expired && connection.report.is_some() {
-                connection.answer(409, "The Log Connection Is Open");
+            if expired && connection.posted.is_some() {
+                connection.answer(409, "The Log Says Not Who Reports");
                 refused += 1;
             } else if expired {
                 connection.answer(408, "Request Timeout");
@@ -112,7 +132,7 @@ impl ExitReports {
 
     /// When time changes something here.
     pub fn deadline(&self) -> Option<Instant> {
-        let pressing = |one: &Connection| one.report.is_some() && one.since.elapsed() < FLOW_CONTROL;
+        let pressing = |one: &Connection| one.posted.is_some() && one.since.elapsed() < FLOW_CONTROL;
         let due = |one: &Connection| one.since + if pressing(one) { FLOW_CONTROL } else { PATIENCE };
         self.connections.iter().map(due).min()
     }
@@ -122,7 +142,7 @@ impl Connection {
     /// Reads what is there. `Ok(false)` when the guest went away.
     fn read(&mut self) -> Result<bool, Refusal> {
         let mut bytes = [0; 4096];
-        while self.report.is_none() {
+        while self.posted.is_none() {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Ok(false),
                 Ok(len) => self.bytes.extend_from_slice(&bytes[..len]),
@@ -130,7 +150,7 @@ impl Connection {
                     return Ok(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted));
                 }
             }
-            self.report = ExitReport::parse(&self.bytes)?;
+            self.posted = Posted::parse(&self.bytes)?;
         }
         if !self.bytes.is_empty() {
             self.bytes = Vec::new();

@@ -18,6 +18,17 @@ const GROWTH: usize = 3;
 /// At most one complaint about bad records in this time, however many there are.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 
+/// Who may report the process's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reporter<'a> {
+    /// Nobody connected yet, so there is only init: it starts nothing before it did.
+    Anybody,
+    /// Somebody connected, and what it said first was not read yet.
+    Unread,
+    /// Who knows this key.
+    Holder(&'a str),
+}
+
 #[derive(Debug)]
 enum State {
     Awaited,
@@ -31,14 +42,23 @@ pub struct GuestLog {
     listener: UnixListener,
     state: State,
     lines: Lines,
+    key: Option<String>,
     complaints: Complaints,
+}
+
+/// What one read brought, beside lines.
+#[derive(Debug, Default)]
+struct News {
+    key: Option<String>,
+    started: Option<u32>,
+    ended: bool,
 }
 
 impl GuestLog {
     /// Awaits init's connection on the listener.
     pub fn new(listener: UnixListener) -> Self {
         let lines = Lines::new(MAX_RECORD_BYTES, Overlong::Refuse);
-        Self { listener, state: State::Awaited, lines, complaints: Complaints::default() }
+        Self { listener, state: State::Awaited, lines, key: None, complaints: Complaints::default() }
     }
 
     /// Takes the first connection and closes all others at once: Firecracker must never wait for kiln.
@@ -51,7 +71,16 @@ impl GuestLog {
         });
     }
 
-    /// Whether nothing more will come: init closed the connection, or never made one.
+    /// Who may report the process's end, as far as is known.
+    pub fn reporter(&self) -> Reporter<'_> {
+        match (&self.state, &self.key) {
+            (_, Some(key)) => Reporter::Holder(key),
+            (State::Awaited, None) => Reporter::Anybody,
+            (State::Open(_) | State::Over, None) => Reporter::Unread,
+        }
+    }
+
+    /// Whether nothing more will come: init said so or is gone, or never made a connection.
     pub fn is_over(&self) -> bool {
         !matches!(self.state, State::Open(_))
     }
@@ -84,35 +113,41 @@ impl GuestLog {
             }
             Err(_) => 0,
         };
-        let mut started = None;
+        let mut news = News::default();
         let complaints = &mut self.complaints;
-        let sink = |line: Line<'_>| match forward(&line, collector) {
-            Ok(None) => {}
-            Ok(Some(pid)) => started = Some(pid),
-            Err(why) => complaints.add(why, collector),
+        let sink = |line: Line<'_>| {
+            if let Err(why) = take(&line, &mut news, collector) {
+                complaints.add(why, collector);
+            }
         };
         if len > 0 {
             self.lines.feed(&bytes[..len], sink);
         } else {
             self.lines.finish(sink);
+        }
+        if len == 0 || news.ended {
             self.complaints.say(collector);
             self.state = State::Over;
         }
-        started
+        self.key = self.key.take().or(news.key);
+        news.started
     }
 }
 
-fn forward(line: &Line<'_>, collector: &mut Collector) -> Result<Option<u32>, &'static str> {
+fn take(line: &Line<'_>, news: &mut News, collector: &mut Collector) -> Result<(), &'static str> {
     let Line::Whole(bytes) = line else {
         return Err("line too long");
     };
-    match Record::parse(bytes)? {
-        Record::Log { source, message, partial } => {
-            collector.push(&message.entry(source, partial));
-            Ok(None)
-        }
-        Record::Started { pid } => Ok(Some(pid)),
+    if news.ended {
+        return Err("record after the end");
     }
+    match Record::parse(bytes)? {
+        Record::Log { source, message, partial } => collector.push(&message.entry(source, partial)),
+        Record::Hello { key } => news.key = news.key.take().or(Some(key.into_owned())),
+        Record::Started { pid } => news.started = Some(pid),
+        Record::End => news.ended = true,
+    }
+    Ok(())
 }
 
 /// Bad records, counted; said at once, then at most once per `COMPLAINT_EVERY`.

@@ -14,9 +14,17 @@ pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 /// The longest line: such a payload when JSON writes each byte as `\u0001`, and the fields around it.
 pub const MAX_RECORD_BYTES: usize = 6 * MAX_PAYLOAD_BYTES + 256;
 
+/// The length of the key that tells init's exit report from any other.
+const KEY_DIGITS: usize = 32;
+
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Record<'a> {
+    /// The first: who sends this key with an exit report is init.
+    Hello {
+        /// Hexadecimal digits.
+        key: Cow<'a, str>,
+    },
     /// A line of output, or a piece of one.
     Log {
         /// Which stream it came from.
@@ -31,6 +39,8 @@ pub enum Record<'a> {
         /// Its PID in the guest.
         pid: u32,
     },
+    /// The last: init has no more to say. Firecracker tells of no half-closed connection, so it is said in words.
+    End,
 }
 
 /// The text of a record.
@@ -57,6 +67,8 @@ struct Raw<'a> {
     partial: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     pid: Option<u32>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    key: Option<Cow<'a, str>>,
 }
 
 /// A field that may be absent but, unlike with a bare `Option`, not null.
@@ -68,18 +80,23 @@ impl<'a> Record<'a> {
     /// Reads one line; the error says in a few words what is wrong, and holds nothing of the guest's bytes.
     pub fn parse(line: &'a [u8]) -> Result<Self, &'static str> {
         let raw: Raw<'a> = serde_json::from_slice(line).map_err(|_| "not an object of the known fields")?;
-        let Raw { kind, source, message, message_b64, partial, pid } = raw;
-        match (kind.as_ref(), source, partial, pid) {
-            ("log", Some(source), Some(partial), None) => {
+        let Raw { kind, source, message, message_b64, partial, pid, key } = raw;
+        let is_bare = message.is_none() && message_b64.is_none();
+        match (kind.as_ref(), source, partial, pid, key) {
+            ("log", Some(source), Some(partial), None, None) => {
                 let source = guest_source(&source).ok_or("unknown source")?;
                 Ok(Self::Log { source, message: payload(message, message_b64)?, partial })
             }
-            ("started", None, None, Some(pid)) if message.is_none() && message_b64.is_none() => {
-                Ok(Self::Started { pid })
-            }
+            ("started", None, None, Some(pid), None) if is_bare => Ok(Self::Started { pid }),
+            ("hello", None, None, None, Some(key)) if is_bare && is_key(&key) => Ok(Self::Hello { key }),
+            ("end", None, None, None, None) if is_bare => Ok(Self::End),
             _ => Err("unknown type, or not its fields"),
         }
     }
+}
+
+fn is_key(text: &str) -> bool {
+    text.len() == KEY_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Payload<'_> {
@@ -140,6 +157,7 @@ mod tests {
         assert_eq!(
             records,
             [
+                Record::Hello { key: "00112233445566778899aabbccddeeff".into() },
                 log(Source::Init, "root: overlay of /dev/vda and /dev/vdb", false),
                 Record::Started { pid: 42 },
                 log(Source::Stdout, "grüß dich", false),
@@ -149,6 +167,7 @@ mod tests {
                     partial: false
                 },
                 log(Source::Stdout, "first half ", true),
+                Record::End,
             ]
         );
     }
@@ -180,6 +199,12 @@ mod tests {
             r#"{"type":"started","pid":-1}"#,
             r#"{"type":"started","pid":1,"message":"x"}"#,
             r#"{"type":"stopped","pid":1}"#,
+            r#"{"type":"end","pid":1}"#,
+            r#"{"type":"hello"}"#,
+            r#"{"type":"hello","key":""}"#,
+            r#"{"type":"hello","key":"00112233445566778899AABBCCDDEEFF"}"#,
+            r#"{"type":"hello","key":"00112233445566778899aabbccddeeff0"}"#,
+            r#"{"type":"started","pid":1,"key":"00112233445566778899aabbccddeeff"}"#,
         ] {
             assert!(Record::parse(line.as_bytes()).is_err(), "{line}");
         }

@@ -31,6 +31,22 @@ pub struct ExitReport {
     pub error: Option<String>,
 }
 
+/// A report, and the key that came with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// The body.
+    pub report: ExitReport,
+    /// What follows `Authorization: Bearer`.
+    pub key: Option<String>,
+}
+
+/// What a request's head says.
+#[derive(Debug)]
+struct Head<'a> {
+    body_len: usize,
+    key: Option<&'a str>,
+}
+
 /// A request that gets an answer other than 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -55,25 +71,6 @@ impl ExitReport {
         }
     }
 
-    /// Reads what has arrived of a request: `None` as long as more is to come.
-    pub fn parse(request: &[u8]) -> Result<Option<Self>, Refusal> {
-        let Some(head_len) = request.windows(4).position(|window| window == b"\r\n\r\n") else {
-            return if request.len() > MAX_HEAD_BYTES { refuse(431, "Head Too Large") } else { Ok(None) };
-        };
-        if head_len > MAX_HEAD_BYTES {
-            return refuse(431, "Head Too Large");
-        }
-        let body_len = body_len(&request[..head_len])?;
-        let body = &request[head_len + 4..];
-        if body.len() < body_len {
-            return Ok(None);
-        }
-        if body.len() > body_len {
-            return refuse(400, "More Than One Request");
-        }
-        Self::from_body(body).map(Some)
-    }
-
     fn from_body(body: &[u8]) -> Result<Self, Refusal> {
         let Ok(report) = serde_json::from_slice::<Self>(body) else {
             return refuse(400, "Not An Exit Report");
@@ -88,8 +85,30 @@ impl ExitReport {
     }
 }
 
-/// Checks the request's head (without its empty line) and returns the length of the body it announces.
-fn body_len(head: &[u8]) -> Result<usize, Refusal> {
+impl Posted {
+    /// Reads what has arrived of a request: `None` as long as more is to come.
+    pub fn parse(request: &[u8]) -> Result<Option<Self>, Refusal> {
+        let Some(head_len) = request.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return if request.len() > MAX_HEAD_BYTES { refuse(431, "Head Too Large") } else { Ok(None) };
+        };
+        if head_len > MAX_HEAD_BYTES {
+            return refuse(431, "Head Too Large");
+        }
+        let head = head(&request[..head_len])?;
+        let body = &request[head_len + 4..];
+        if body.len() < head.body_len {
+            return Ok(None);
+        }
+        if body.len() > head.body_len {
+            return refuse(400, "More Than One Request");
+        }
+        let report = ExitReport::from_body(body)?;
+        Ok(Some(Self { report, key: head.key.map(str::to_owned) }))
+    }
+}
+
+/// Checks the request's head, without its empty line.
+fn head(head: &[u8]) -> Result<Head<'_>, Refusal> {
     let Ok(head) = std::str::from_utf8(head) else {
         return refuse(400, "Bad Request");
     };
@@ -101,13 +120,16 @@ fn body_len(head: &[u8]) -> Result<usize, Refusal> {
         (Some(_), Some(_), Some("HTTP/1.1"), None) => return refuse(404, "Not Found"),
         _ => return refuse(400, "Bad Request"),
     }
-    let mut len = None;
+    let (mut len, mut key) = (None, None);
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
             return refuse(400, "Bad Request");
         };
         if name.eq_ignore_ascii_case("transfer-encoding") {
             return refuse(501, "Not Implemented");
+        }
+        if name.eq_ignore_ascii_case("authorization") {
+            key = value.trim_matches([' ', '\t']).strip_prefix("Bearer ");
         }
         if name.eq_ignore_ascii_case("content-length") {
             let value = value.trim_matches([' ', '\t']);
@@ -120,7 +142,7 @@ fn body_len(head: &[u8]) -> Result<usize, Refusal> {
     match len {
         None => refuse(411, "Length Required"),
         Some(len) if len > MAX_BODY_BYTES => refuse(413, "Content Too Large"),
-        Some(len) => Ok(len),
+        Some(body_len) => Ok(Head { body_len, key }),
     }
 }
 
@@ -135,20 +157,26 @@ mod tests {
     const GOLDEN: &str = include_str!("../../tests/contract/exit_report.json");
 
     fn request(body: &str) -> String {
-        format!("POST /exit HTTP/1.1\r\nHost: kiln\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "POST /exit HTTP/1.1\r\nauthorization: Bearer 0f\r\nHost: kiln\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
     }
 
     fn status(request: &str) -> u16 {
-        ExitReport::parse(request.as_bytes()).unwrap_err().status
+        Posted::parse(request.as_bytes()).unwrap_err().status
     }
 
     #[test]
     fn reads_the_golden_report_however_it_arrives() {
         let whole = request(GOLDEN);
         for end in 0..whole.len() {
-            assert_eq!(ExitReport::parse(&whole.as_bytes()[..end]), Ok(None), "{end} bytes");
+            assert_eq!(Posted::parse(&whole.as_bytes()[..end]), Ok(None), "{end} bytes");
         }
-        let report = ExitReport::parse(whole.as_bytes()).unwrap().unwrap();
+        let Posted { report, key } = Posted::parse(whole.as_bytes()).unwrap().unwrap();
+        assert_eq!(key.as_deref(), Some("0f"));
+        let without = whole.replace("authorization: Bearer 0f", "authorization: Basic 0f");
+        assert_eq!(Posted::parse(without.as_bytes()).unwrap().unwrap().key, None);
         assert_eq!(report, ExitReport { exit_code: Some(42), signal: None, oom_killed: false, error: None });
         assert_eq!(report.code(), 42);
     }

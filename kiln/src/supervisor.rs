@@ -120,8 +120,8 @@ impl<'a> Supervisor<'a> {
             for (fd, token) in fds.iter().zip(&tokens).filter(|(fd, _)| fd.revents != 0) {
                 self.handle(*token, fd.revents);
             }
-            self.keep_time();
             self.settle();
+            self.keep_time();
             self.collector.flush();
         }
         self.outcome.vmm_ended(&self.vmm);
@@ -163,6 +163,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Token::Exits => {
+                self.exits.read();
                 self.exits.accept();
                 self.exits.read();
             }
@@ -219,10 +220,8 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.guest.accept();
-        if self.guest.is_over() {
-            if let Some(report) = self.exits.settle() {
-                self.on_report(report);
-            }
+        if let Some(report) = self.exits.settle(self.guest.reporter(), self.guest.is_over()) {
+            self.on_report(report);
         }
     }
 
@@ -237,7 +236,7 @@ impl<'a> Supervisor<'a> {
     fn keep_time(&mut self) {
         self.collector.retry();
         if self.exits.expire() > 0 {
-            self.warn("exit report refused: the log connection is still open");
+            self.warn("exit report refused: the log did not say who may report");
         }
         if self.guest_end_by.is_some_and(|at| at <= Instant::now()) {
             self.end_vmm(format!(

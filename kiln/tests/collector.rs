@@ -12,7 +12,7 @@ use serde_json::Value;
 fn a_flood_that_nobody_hears_costs_bounded_memory_and_is_counted() {
     const LINES: u64 = 60_000;
     let (kiln, mut vmm) = Jail::new().boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     let before = kiln.memory_kib("VmRSS");
     for n in 0..LINES {
         log.write_all(record("stdout", &format!("{n:0600}")).as_bytes()).unwrap();
@@ -40,7 +40,7 @@ fn a_slow_collector_makes_the_guest_wait_and_loses_nothing() {
     let listener = jail.collector();
     let (kiln, mut vmm) = jail.boot();
     let stream = within(move || listener.accept().unwrap().0);
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     let written = fill(&mut log);
     log.set_nonblocking(false).unwrap();
     let writer = std::thread::spawn(move || {
@@ -67,7 +67,7 @@ fn a_stuck_collector_keeps_nothing_from_ending() {
     let listener = jail.collector();
     let (kiln, vmm) = jail.boot();
     let stuck = within(move || listener.accept().unwrap().0);
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     fill(&mut log);
     kiln.signal("TERM");
     vmm.gone();
@@ -82,7 +82,7 @@ fn a_stuck_collector_does_not_keep_the_exit_status_from_arriving() {
     let listener = jail.collector();
     let (kiln, mut vmm) = jail.boot();
     let stuck = within(move || listener.accept().unwrap().0);
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     fill(&mut log);
     drop(log);
     assert!(kiln.report(&exited(3)).contains(" 200 "));
@@ -98,7 +98,7 @@ fn a_new_collector_gets_what_the_old_one_did_not() {
     let first = jail.collector();
     let (kiln, mut vmm) = jail.boot();
     let mut first = BufReader::new(within(move || first.accept().unwrap().0));
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     log.write_all(record("stdout", "to the first").as_bytes()).unwrap();
     let mut line = String::new();
     first.read_line(&mut line).unwrap();

@@ -12,7 +12,7 @@ fn there_is_one_log_connection_and_one_exit_report() {
     let jail = Jail::new();
     let lines = collect(jail.collector());
     let (kiln, mut vmm) = jail.boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     let mut second = kiln.guest(10000);
     assert_eq!(second.read(&mut [0; 1]).unwrap(), 0, "closed at once");
     log.write_all(record("stdout", "the first").as_bytes()).unwrap();
@@ -27,18 +27,29 @@ fn there_is_one_log_connection_and_one_exit_report() {
 }
 
 #[test]
-fn a_report_is_not_believed_while_init_logs() {
+fn only_the_holder_of_the_key_may_report() {
     let (kiln, mut vmm) = Jail::new().boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     log.write_all(started().as_bytes()).unwrap();
-    let mut forged = kiln.post(&exited(0));
-    assert!(answer(&mut forged).starts_with("HTTP/1.1 409 "), "after some patience");
-    log.write_all(record("stdout", "still here").as_bytes()).unwrap();
+    assert!(kiln.notified().starts_with("READY=1\n"), "the key was read");
+    for field in ["Host: kiln", "Authorization: Bearer ffffffffffffffffffffffffffffffff"] {
+        assert!(answer(&mut kiln.post_with(field, &exited(0))).starts_with("HTTP/1.1 403 "), "{field}");
+    }
+    log.write_all(b"{\"type\":\"hello\",\"key\":\"ffffffffffffffffffffffffffffffff\"}\n").unwrap();
     drop(log);
-    assert!(kiln.report(&exited(9)).starts_with("HTTP/1.1 200 "));
+    assert!(kiln.report(&exited(9)).starts_with("HTTP/1.1 200 "), "the first key holds");
     vmm.command("exit 0");
     let (status, file, _) = kiln.ended();
     assert_eq!((status.code(), &file["exit_code"]), (Some(9), &9.into()));
+}
+
+#[test]
+fn a_log_that_names_no_key_lets_nobody_report() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let _log = kiln.guest(10000);
+    assert!(answer(&mut kiln.post(&exited(0))).starts_with("HTTP/1.1 409 "), "after some patience");
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(125));
 }
 
 #[test]
@@ -46,7 +57,7 @@ fn invalid_records_are_counted_not_forwarded() {
     let jail = Jail::new();
     let lines = collect(jail.collector());
     let (kiln, mut vmm) = jail.boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     let mut bad = String::from("not json\n");
     bad += &record("kernel", "forged");
     bad += "{\"type\":\"log\",\"source\":\"stdout\",\"message\":\"x\",\"partial\":false,\"vm_id\":\"another\"}\n";
@@ -96,20 +107,25 @@ fn requests_that_are_no_report_change_nothing() {
 #[test]
 fn connections_that_say_nothing_are_few_and_end() {
     let (kiln, mut vmm) = Jail::new().boot();
-    let mut held: Vec<_> = (0..4).map(|_| kiln.guest(10001)).collect();
-    assert_eq!(answer(&mut kiln.guest(10001)), "", "the fifth is closed at once");
-    for stream in &mut held {
-        assert!(answer(stream).starts_with("HTTP/1.1 408 "));
-    }
-    assert!(kiln.report(&exited(1)).starts_with("HTTP/1.1 200 "));
+    let mut held: Vec<_> = (0..5).map(|_| kiln.guest(10001)).collect();
+    assert_eq!(answer(&mut held[0]), "", "the fifth takes the place of the first");
+    assert!(kiln.report(&exited(1)).starts_with("HTTP/1.1 200 "), "and the report that of the next");
     vmm.command("exit 0");
     assert_eq!(kiln.ended().0.code(), Some(1));
 }
 
 #[test]
+fn a_request_that_does_not_come_is_not_waited_for() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    assert!(answer(&mut kiln.guest(10001)).starts_with("HTTP/1.1 408 "));
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(125));
+}
+
+#[test]
 fn the_process_starts_once() {
     let (kiln, mut vmm) = Jail::new().boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     log.write_all(started().repeat(3).as_bytes()).unwrap();
     drop(log);
     assert!(kiln.report(&exited(0)).contains(" 200 "));

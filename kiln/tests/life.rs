@@ -5,8 +5,8 @@ mod jail;
 
 use std::fs;
 
-use jail::{Jail, collect, exited, messages, record, started};
-use std::io::Write;
+use jail::{Jail, answer, collect, exited, messages, record, started};
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 
 #[test]
@@ -14,7 +14,7 @@ fn ten_thousand_lines_and_the_exit_code_arrive() {
     let jail = Jail::new();
     let lines = collect(jail.collector());
     let (mut kiln, mut vmm) = jail.boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     log.write_all(started().as_bytes()).unwrap();
     assert_eq!(kiln.notified(), "READY=1\nSTATUS=pid 42 in the guest");
     assert_eq!(kiln.said(), "", "and the starter's pipes end at once");
@@ -40,6 +40,29 @@ fn ten_thousand_lines_and_the_exit_code_arrive() {
 }
 
 #[test]
+fn the_end_is_said_in_words() {
+    // As Firecracker has it: a connection that the guest half closed stays open here.
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut log = kiln.log();
+    log.write_all(started().as_bytes()).unwrap();
+    let mut report = kiln.post(&exited(7));
+    log.write_all(b"{\"type\":\"end\"}\n").unwrap();
+    assert!(answer(&mut report).starts_with("HTTP/1.1 200 "));
+    assert_eq!(log.read(&mut [0; 1]).unwrap(), 0, "kiln closes what is over");
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(7));
+}
+
+#[test]
+fn a_report_whose_log_never_ends_is_believed_late() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let _log = kiln.log();
+    assert!(kiln.report(&exited(8)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(8));
+}
+
+#[test]
 fn firecracker_starts_with_nothing_it_should_not_have() {
     let (kiln, vmm) = Jail::new().boot();
     let args = r#"["--id", "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "--no-api", "--config-file", "/firecracker.json"]"#;
@@ -48,6 +71,8 @@ fn firecracker_starts_with_nothing_it_should_not_have() {
     for line in ["Name:\tkiln\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n", "Threads:\t1\n"] {
         assert!(status.contains(line), "{line:?} in {status}");
     }
+    let rss = kiln.memory_kib("VmRSS");
+    assert!(cfg!(debug_assertions) || rss <= 2048, "{rss} KiB");
     for port in [10000, 10001] {
         let meta = fs::metadata(kiln.jail.path(&format!("control.sock_{port}"))).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&meta) & 0o777, 0o600);
@@ -124,7 +149,7 @@ fn another_jails_config_is_refused() {
 #[test]
 fn sigterm_kills_the_vm() {
     let (kiln, vmm) = Jail::new().boot();
-    let mut log = kiln.guest(10000);
+    let mut log = kiln.log();
     log.write_all(started().as_bytes()).unwrap();
     assert!(kiln.notified().starts_with("READY=1\n"));
     kiln.signal("TERM");

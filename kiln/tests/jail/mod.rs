@@ -17,6 +17,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
+/// By which init's report is known.
+pub const KEY: &str = "00112233445566778899aabbccddeeff";
 /// How long any one thing may take; only a failing test waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 const GOLDEN: &str = include_str!("../../../tests/contract/kiln.json");
@@ -140,6 +142,13 @@ impl Kiln {
         stream
     }
 
+    /// Init's log connection, with its first record sent.
+    pub fn log(&self) -> UnixStream {
+        let mut stream = self.guest(10000);
+        writeln!(stream, "{{\"type\":\"hello\",\"key\":\"{KEY}\"}}").unwrap();
+        stream
+    }
+
     /// Sends an exit report as init does, and returns kiln's answer.
     pub fn report(&self, body: &str) -> String {
         answer(&mut self.post(body))
@@ -147,8 +156,13 @@ impl Kiln {
 
     /// Sends an exit report and leaves the answer to come.
     pub fn post(&self, body: &str) -> UnixStream {
+        self.post_with(&format!("Authorization: Bearer {KEY}"), body)
+    }
+
+    /// The same with another header field.
+    pub fn post_with(&self, field: &str, body: &str) -> UnixStream {
         let mut stream = self.guest(10001);
-        let head = format!("POST /exit HTTP/1.1\r\nHost: kiln\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!("POST /exit HTTP/1.1\r\n{field}\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all((head + body).as_bytes()).unwrap();
         stream
     }
