@@ -40,16 +40,16 @@ class Command(subprocess.Popen[Any]):
     def finish(self, timeout_s: float | None) -> int:
         """Wait for the end, at most so long; Ctrl-C goes to the command, a second one ends it."""
         try:
-            return self._wait(timeout_s)
+            return self._wait_within(timeout_s)
         except KeyboardInterrupt:
             self.signal("INT")
         try:
-            return self._wait(timeout_s)
+            return self._wait_within(timeout_s)
         except KeyboardInterrupt:
             self.end()
             return 130
 
-    def _wait(self, timeout_s: float | None) -> int:
+    def _wait_within(self, timeout_s: float | None) -> int:
         try:
             return self.wait(timeout_s)
         except subprocess.TimeoutExpired:
