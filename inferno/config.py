@@ -20,6 +20,12 @@ DEFAULT_MEMORY_MIB = 128
 DEFAULT_START_TIMEOUT_S = 60
 DEFAULT_STOP_TIMEOUT_S = 10
 DEFAULT_ROOTFS_SIZE_MB = 5120
+DEFAULT_LOG_MAX_SIZE_MB = 100
+DEFAULT_LOG_MAX_FILES = 5
+# An image beyond these is refused while it is read: a few kilobytes can describe any size.
+DEFAULT_IMAGE_MAX_MIB = 65_536
+DEFAULT_IMAGE_MAX_ENTRIES = 2_000_000
+DEFAULT_IMAGE_TIMEOUT_S = 3600
 # The first uid (and gid) of the range VMs run as: above what /etc/subuid hands out by default on Debian
 # (100000 + 65536 each for the first users), below nspawn's 524288..1879048191 collisions being merely possible.
 DEFAULT_UID_BASE = 800_000
@@ -41,6 +47,43 @@ class Settings:
     firecracker: Path | None
     jailer: Path | None
     start_timeout_s: int = DEFAULT_START_TIMEOUT_S
+    image_max_mib: int = DEFAULT_IMAGE_MAX_MIB
+    image_max_entries: int = DEFAULT_IMAGE_MAX_ENTRIES
+    image_timeout_s: int = DEFAULT_IMAGE_TIMEOUT_S
+    log_max_size_mb: int = DEFAULT_LOG_MAX_SIZE_MB
+    log_max_files: int = DEFAULT_LOG_MAX_FILES
+
+    @property
+    def worker_uid(self) -> int:
+        """The user (and group) that reads images: the one below the VMs' range, and nobody else."""
+        return self.uid_base - 1
+
+    def environ(self) -> dict[str, str]:
+        """The environment in which `load` finds the same settings, whatever the settings file says."""
+        return {
+            name: "" if (value := getattr(self, field)) is None else str(value) for field, name in _VARIABLES.items()
+        }
+
+
+_VARIABLES = {
+    "root": "INFERNO_ROOT",
+    "share_dir": "INFERNO_SHARE_DIR",
+    "db_path": "DB_PATH",
+    "log_level": "LOG_LEVEL",
+    "vg_name": "VG_NAME",
+    "rootfs_size_mb": "ROOTFS_SIZE_MB",
+    "uid_base": "INFERNO_UID_BASE",
+    "jail_uid": "INFERNO_JAIL_UID",
+    "jail_gid": "INFERNO_JAIL_GID",
+    "firecracker": "INFERNO_FIRECRACKER",
+    "jailer": "INFERNO_JAILER",
+    "start_timeout_s": "INFERNO_START_TIMEOUT",
+    "image_max_mib": "INFERNO_IMAGE_MAX_MB",
+    "image_max_entries": "INFERNO_IMAGE_MAX_ENTRIES",
+    "image_timeout_s": "INFERNO_IMAGE_TIMEOUT",
+    "log_max_size_mb": "INFERNO_LOG_MAX_SIZE_MB",
+    "log_max_files": "INFERNO_LOG_MAX_FILES",
+}
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
@@ -68,6 +111,11 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
         firecracker=maybe_path("INFERNO_FIRECRACKER"),
         jailer=maybe_path("INFERNO_JAILER"),
         start_timeout_s=_integer(values, "INFERNO_START_TIMEOUT", 1, 3600) or DEFAULT_START_TIMEOUT_S,
+        image_max_mib=_integer(values, "INFERNO_IMAGE_MAX_MB", 1, 16 << 20) or DEFAULT_IMAGE_MAX_MIB,
+        image_max_entries=_integer(values, "INFERNO_IMAGE_MAX_ENTRIES", 1, 1 << 30) or DEFAULT_IMAGE_MAX_ENTRIES,
+        image_timeout_s=_integer(values, "INFERNO_IMAGE_TIMEOUT", 1, 86_400) or DEFAULT_IMAGE_TIMEOUT_S,
+        log_max_size_mb=_integer(values, "INFERNO_LOG_MAX_SIZE_MB", 1, 1 << 19) or DEFAULT_LOG_MAX_SIZE_MB,
+        log_max_files=_integer(values, "INFERNO_LOG_MAX_FILES", 2, 1000) or DEFAULT_LOG_MAX_FILES,
     )
 
 

@@ -1,0 +1,207 @@
+"""The log collector as the rest of Inferno sees it: started when a VM is, asked to write out what it has, ended.
+
+One process per INFERNO_ROOT owns the socket that every jail has a hard link to. It ends by itself when it has no
+connection and its socket no other link, so a host whose VMs are stopped runs nothing of ours. Whoever starts it makes
+the listening socket and hands it over: nobody waits for Python to come up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from inferno import files, inotify, jail
+from inferno.config import Settings
+from inferno.errors import InfernoError
+from inferno.paths import Paths
+
+SYNC, STATUS, END = b"sync\n", b"status\n", b"end\n"
+_BACKLOG = 1024
+# Whoever asks is kept waiting no longer than this by a collector that is stopped or starved.
+_PATIENCE_S = 5
+_MAX_ANSWER_BYTES = 64 * 1024
+# By INFERNO_ROOT: the connection that keeps a collector from ending before its socket is linked into a jail.
+_held: dict[Path, socket.socket] = {}
+# Collectors started by this process, which has to take note of their end.
+_children: set[int] = set()
+
+
+def ensure_running(settings: Settings) -> None:
+    """Start the collector unless it runs. It goes on until `link_into`, or the end of this process, at the least.
+
+    Raises InfernoError when it cannot be started.
+    """
+    _reap()
+    paths = Paths(settings.root)
+    paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with gate(paths):
+            connection = _connect(paths)
+            if connection is None:
+                connection = _start(settings, paths)
+    except BlockingIOError:  # it runs, but has more to accept than it can hold: waited for without the gate
+        connection = _connect(paths, wait=True)
+    except OSError as error:
+        raise InfernoError(f"the log collector cannot be started: {error.strerror}") from None
+    if connection is None:
+        raise InfernoError("the log collector does not answer", "infernoctl logs restart")
+    release(paths)
+    _held[paths.root] = connection
+
+
+def link_into(paths: Paths, root: int) -> None:
+    """Give the jail whose `/` is the descriptor `root` a link to the collector's socket, replacing what is there.
+
+    The jail may have run: nothing in it is followed. Raises InfernoError when there is no socket, or no way.
+    """
+    temporary = f".{os.urandom(8).hex()}.tmp"
+    try:
+        os.link(paths.collector_socket, temporary, dst_dir_fd=root, follow_symlinks=False)
+        try:
+            os.rename(temporary, jail.LOG_SOCKET, src_dir_fd=root, dst_dir_fd=root)
+        finally:  # also when both names were the socket's already: then a rename does nothing
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=root)
+    except OSError as error:
+        raise InfernoError(f"the log collector's socket cannot be linked: {error.strerror}") from None
+    release(paths)
+
+
+def release(paths: Paths) -> None:
+    """Let the collector end when it likes."""
+    connection = _held.pop(paths.root, None)
+    if connection is not None:
+        connection.close()
+
+
+def sync(settings: Settings) -> None:
+    """Return once everything that VMs had sent before this call is in the files; nothing running is fine.
+
+    Gives up after 5 s: a log that is late is no reason to fail.
+    """
+    flush(Paths(settings.root))
+
+
+def flush(paths: Paths) -> None:
+    """The same, for whoever has no settings."""
+    with contextlib.suppress(OSError):
+        _ask(paths, SYNC)
+
+
+def status(paths: Paths) -> dict[str, object] | None:
+    """What the collector says of itself; None when none runs. Raises InfernoError when it does not answer."""
+    try:
+        answer = _ask(paths, STATUS)
+        found: dict[str, object] | None = json.loads(answer) if answer else None
+        return found
+    except (OSError, ValueError):
+        raise InfernoError("the log collector does not answer", "infernoctl logs restart") from None
+
+
+def end(paths: Paths) -> bool:
+    """Have the collector end, which loses no line; return whether one ran. Raises InfernoError when it does not."""
+    try:
+        return _ask(paths, END) is not None
+    except OSError:
+        raise InfernoError("the log collector does not end", f"see who listens: ss -lxp | grep {paths.root}") from None
+
+
+@contextlib.contextmanager
+def gate(paths: Paths) -> Iterator[None]:
+    """Held for moments: by whoever starts a collector, and by a collector while it decides to end."""
+    with files.lock(paths.collector / "gate", "start or end the log collector", keep=True):
+        yield
+
+
+def _ask(paths: Paths, request: bytes) -> bytes | None:
+    """Send a request, return all that is answered until the collector hangs up; None when none runs."""
+    connection = _connect(paths, wait=True)
+    if connection is None:
+        return None
+    answer = b""
+    with connection:
+        connection.settimeout(_PATIENCE_S)
+        connection.sendall(request)
+        while len(answer) < _MAX_ANSWER_BYTES:
+            data = connection.recv(4096)
+            if not data:
+                break
+            answer += data
+    return answer
+
+
+def _connect(paths: Paths, *, wait: bool = False) -> socket.socket | None:
+    """A connection to the collector; None when nobody listens. A full queue: waits, or raises BlockingIOError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        if wait:  # connect(2) of a UNIX socket heeds this, and Python's own timeout does not wait for the queue
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _PATIENCE_S, 0))
+        else:
+            connection.setblocking(False)
+        with _directory(paths) as name:
+            connection.connect(f"{name}/{paths.collector_socket.name}")
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def _directory(paths: Paths) -> Iterator[str]:
+    """A short name of the collector's directory: a socket's path has at most 107 bytes."""
+    descriptor = os.open(paths.collector, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _start(settings: Settings, paths: Paths) -> socket.socket:
+    """Make the socket, complete before it has its name; connect; hand it to a new process."""
+    making = ".making.sock"
+    with contextlib.ExitStack() as held:
+        name = held.enter_context(_directory(paths))
+        listener = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC))
+        (paths.collector / making).unlink(missing_ok=True)
+        listener.bind(f"{name}/{making}")
+        os.chmod(paths.collector / making, 0o666)  # VMs connect through their links; this directory is root's alone
+        listener.listen(_BACKLOG)
+        os.rename(paths.collector / making, paths.collector_socket)
+        links = inotify.opened()
+        held.callback(os.close, links)
+        inotify.watch(links, paths.collector_socket, inotify.ATTRIB)
+        connection = _connect(paths)
+        assert connection is not None
+        _spawn(settings, paths, listener.fileno(), links)
+    return connection
+
+
+def _spawn(settings: Settings, paths: Paths, listener: int, links: int) -> None:
+    from inferno import run
+
+    program = Path(__file__).with_name("__main__.py")
+    argv = [sys.executable, "-I", "-S", str(program), str(listener), str(links)]
+    with open(paths.collector / "stderr", "wb") as errors:
+        process = run.spawn(
+            argv, stdout=run.DEVNULL, stderr=errors, whole_env=settings.environ(), cwd="/",
+            pass_fds=(listener, links), new_session=True,
+        )  # fmt: skip
+    process.returncode = 0  # Popen would complain that nobody waits for it
+    _children.add(process.pid)
+
+
+def _reap() -> None:
+    for pid in list(_children):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                continue
+        _children.discard(pid)

@@ -1,0 +1,60 @@
+"""One connection of a VM's: read in bounded pieces, judged, and written to the VM's own log."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+import time
+
+from inferno.collector import word
+from inferno.collector.file import LogFile
+from inferno.collector.lines import Sieve
+from inferno.collector.sender import Sender
+
+READ_BYTES = 64 * 1024
+# Refused lines are counted, and spoken of no more often than this.
+_COMPLAINT_EVERY_S = 1.0
+
+
+class Peer:
+    """See the module."""
+
+    def __init__(self, connection: socket.socket, uid: int, sender: Sender, log: LogFile) -> None:
+        self.connection = connection
+        self.uid = uid
+        self.sender = sender
+        self.refused = 0
+        self.ended = False
+        self._log = log
+        self._sieve = Sieve(sender.name, sender.vm_id)
+        self._complained_at = -_COMPLAINT_EVERY_S
+
+    def pending(self) -> int:
+        """How many bytes wait to be read."""
+        waiting: int = struct.unpack("i", fcntl.ioctl(self.connection, termios.FIONREAD, b"\0" * 4))[0]
+        return waiting
+
+    def read(self) -> tuple[int, bytes]:
+        """Read once; return how many bytes came, and the lines that were written, for the combined log."""
+        try:
+            data = self.connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return 0, b""
+        except OSError:  # ECONNRESET: the sender was killed with something of ours unread, and there is nothing
+            data = b""
+        lines = self._sieve.feed(data) if data else b""
+        self.ended = not data
+        lines += self._complaint()
+        self._log.write(lines)
+        return len(data), lines
+
+    def _complaint(self) -> bytes:
+        refused, now = self._sieve.refused, time.monotonic()
+        if not refused.count or (now - self._complained_at < _COMPLAINT_EVERY_S and not self.ended):
+            return b""
+        count, first = refused.take()
+        self.refused += count
+        self._complained_at = now
+        return word.refused(self.sender.name, self.sender.vm_id, count, first)

@@ -1,0 +1,232 @@
+"""The collector's loop: one thread, one epoll; every VM is read a bounded piece per turn, so none waits for another."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sqlite3
+import time
+from pathlib import Path
+
+from inferno import collector, inotify
+from inferno.collector import sender
+from inferno.collector.compress import Compressor
+from inferno.collector.file import Limits, LogFile
+from inferno.collector.peer import Peer
+from inferno.config import Settings
+from inferno.errors import InfernoError
+from inferno.paths import Paths
+
+# What one turn handles of each kind; the kernel hands out the rest in the next one, in order.
+_EVENTS, _ACCEPTS = 64, 64
+# kiln has one connection. While a VM is stopped and started at once there may be old ones that are not read out yet.
+_CONNECTIONS_PER_UID = 4
+
+
+class Server:
+    """See the module. `listener` is the listening socket, `links` an inotify that watches its name."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, links: int) -> None:
+        self._settings = settings
+        self._paths = Paths(settings.root)
+        self._listener = listener
+        self._links = links
+        self._name = os.open(self._paths.collector_socket, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._compressor = Compressor()
+        self._combined = self._log(self._paths.combined_log)
+        self._turn: list[bytes] = []  # what this turn brought, for the combined log
+        self._logs: dict[str, LogFile] = {}
+        self._peers: dict[int, Peer] = {}
+        self._connections: collections.Counter[int | str] = collections.Counter()  # by uid, and by VM
+        self._controls: dict[int, socket.socket] = {}
+        self._check = True  # whether something changed that may leave nobody who can send
+        self._ending = False
+        self._started_at = time.time()
+        self._bytes = self._refused = 0
+        listener.setblocking(False)
+        self._epoll = select.epoll()
+        self._signals = _signals()
+        for descriptor in (listener.fileno(), links, self._signals.fileno()):
+            self._epoll.register(descriptor, select.EPOLLIN)
+
+    def serve(self) -> None:
+        """Until nobody can send any more, or somebody with the right to says so."""
+        while not self._ending:
+            while self._check:
+                if self._unreachable():
+                    return
+            for descriptor, _ in self._epoll.poll(maxevents=_EVENTS):
+                self._handle(descriptor)
+            self._write_combined()
+        self._end()
+
+    def _handle(self, descriptor: int) -> None:
+        if peer := self._peers.get(descriptor):
+            self._read(peer)
+        elif control := self._controls.get(descriptor):
+            self._answer(control)
+        elif descriptor == self._listener.fileno():
+            self._accept()
+        elif descriptor == self._links:
+            inotify.drain(self._links)
+            self._check = True
+        elif descriptor == self._signals.fileno():
+            self._ending = True
+
+    def _accept(self) -> int:
+        """Take what connections wait, some per turn; return how many there were."""
+        for number in range(_ACCEPTS):
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return number
+            except OSError:  # no descriptor left, or the caller has given up: the next turn tries again
+                return number + 1
+            connection.setblocking(False)
+            pid, uid = sender.credentials(connection)
+            if uid == os.geteuid():
+                self._controls[connection.fileno()] = connection
+            elif (peer := self._peer(connection, pid, uid)) is not None:
+                self._peers[connection.fileno()] = peer
+            else:
+                connection.close()
+                self._check = True
+                continue
+            self._epoll.register(connection, select.EPOLLIN)
+        return _ACCEPTS
+
+    def _peer(self, connection: socket.socket, pid: int, uid: int) -> Peer | None:
+        if self._settings.jail_uid is None and self._connections[uid] >= _CONNECTIONS_PER_UID:
+            return None
+        try:
+            found = sender.find(self._settings, pid, uid)
+        except (InfernoError, sqlite3.Error):  # the sender tries again
+            return None
+        if found is None:
+            return None
+        if found.name not in self._logs:
+            self._logs[found.name] = self._log(self._paths.log(found.name))
+        self._connections.update((uid, found.name))
+        return Peer(connection, uid, found, self._logs[found.name])
+
+    def _read(self, peer: Peer) -> int:
+        count, lines = peer.read()
+        self._bytes += count
+        if lines:
+            self._turn.append(lines)
+        if peer.ended:
+            self._forget(peer)
+        return count
+
+    def _forget(self, peer: Peer) -> None:
+        self._refused += peer.refused
+        del self._peers[peer.connection.fileno()]
+        peer.connection.close()
+        self._check = True
+        name = peer.sender.name
+        self._connections.subtract((peer.uid, name))
+        if not self._connections[name]:
+            self._logs.pop(name).close()
+        for key in (peer.uid, name):
+            if not self._connections[key]:
+                del self._connections[key]
+
+    def _write_combined(self) -> None:
+        self._combined.write(b"".join(self._turn))
+        self._turn.clear()
+
+    def _answer(self, control: socket.socket) -> None:
+        try:
+            request = control.recv(64)
+            if request == collector.SYNC:
+                self._drain()
+            elif request == collector.STATUS:
+                control.send(json.dumps(self._status()).encode())
+            elif request == collector.END:
+                self._ending = True
+                return  # its end is the answer
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        del self._controls[control.fileno()]
+        control.close()
+        self._check = True
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "connections": len(self._peers),
+            "vms": sorted(self._logs),
+            "bytes": self._bytes,
+            "refused": self._refused + sum(peer.refused for peer in self._peers.values()),
+        }
+
+    def _drain(self) -> None:
+        """Write out what has been sent until now, and no more of it: who goes on sending delays nobody."""
+        for peer in list(self._peers.values()):
+            left = peer.pending()
+            while left > 0 and (count := self._read(peer)):
+                left -= count
+            self._write_combined()
+
+    def _unreachable(self) -> bool:
+        """Whether nobody is connected, and nobody can connect. Then the socket's name is gone, too."""
+        self._check = False
+        if self._peers or self._controls:
+            return False
+        with collector.gate(self._paths):  # nobody links the socket somewhere now
+            if self._accept() or self._others():
+                return False
+            self._unlink()
+            return True
+
+    def _others(self) -> bool:
+        """Whether the socket has names in jails."""
+        links = os.fstat(self._name).st_nlink
+        return links > int(self._is_mine())
+
+    def _is_mine(self) -> bool:
+        """Whether the socket's own name still leads here: another may have been put in its place by hand."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._name), os.stat(self._paths.collector_socket, follow_symlinks=False))
+        return False
+
+    def _unlink(self) -> None:
+        if self._is_mine():
+            self._paths.collector_socket.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        """End without a loss: who sends is told that nobody reads any more, and keeps the line it is in."""
+        with collector.gate(self._paths):  # no other begins before this one has ended
+            self._unlink()
+            while self._accept():
+                pass
+            self._listener.close()
+            for peer in list(self._peers.values()):
+                with contextlib.suppress(OSError):
+                    peer.connection.shutdown(socket.SHUT_RD)
+                while not peer.ended:
+                    self._read(peer)
+                self._write_combined()
+
+    def _log(self, log: Path) -> LogFile:
+        self._compressor.add_left(log)
+        limits = Limits(self._settings.log_max_size_mb << 20, self._settings.log_max_files)
+        return LogFile(log, limits, self._compressor.add)
+
+
+def _signals() -> socket.socket:
+    """A socket that is readable after SIGTERM or SIGINT."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writer.detach())
+    return reader

@@ -1,0 +1,73 @@
+"""One record of a log: what the collector wrote, and how it is shown to people."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+
+SOURCES = ("stdout", "stderr", "init", "kernel", "kiln", "firecracker", "collector")
+LEVELS = ("debug", "info", "warn", "error")
+# What is left of a line whose writer was killed in it, or of a file edited by hand.
+_UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`data` is exactly what was said; `partial`: the line goes on in the next record; `dropped`: lines missing here.
+
+    `raw` is the line of the file. Of what the collector says of itself, `vm_name` and `vm_id` are empty.
+    """
+
+    timestamp: str
+    level: str
+    source: str
+    vm_name: str
+    vm_id: str
+    data: bytes
+    partial: bool
+    dropped: int | None
+    raw: bytes
+
+    def output(self) -> bytes:
+        """What the process wrote, byte for byte."""
+        return self.data if self.partial else self.data + b"\n"
+
+    def text(self) -> str:
+        """What was said, on one line and harmless on any terminal."""
+        text = visible(self.data.decode(errors="backslashreplace"))
+        return f"{text}…" if self.partial else text
+
+    def json(self) -> str:
+        """The record as one line of JSON."""
+        if self.source != _UNREADABLE:
+            return self.raw.decode(errors="replace")
+        return json.dumps({"source": self.source, "message": self.raw.decode(errors="backslashreplace")})
+
+
+def parse(line: bytes) -> Record:
+    """A line of a log file, without its newline. What is no record becomes one that holds the line as data."""
+    try:
+        found = json.loads(line)
+        message = found.get("message")
+        data = base64.b64decode(found["message_b64"]) if message is None else message.encode(errors="replace")
+
+        def word(key: str) -> str:
+            return str(found.get(key, ""))
+
+        words = word("timestamp"), word("level"), word("source"), word("vm_name"), word("vm_id")
+        return Record(*words, data, found.get("partial") is True, found.get("dropped"), line)
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError, binascii.Error):
+        return Record("", "warn", _UNREADABLE, "", "", line, False, None, line)
+
+
+def visible(text: str) -> str:
+    """The text with everything that a terminal might act upon written out: \\x1b, \\r, \\u202e. Tabs may stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode()
