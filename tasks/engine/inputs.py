@@ -13,7 +13,10 @@ from inferno.errors import InfernoError
 
 
 class Unchanged:
-    """An `uptodate` item of doit (see doit.tools.config_changed). One per task. JSON values only."""
+    """An `uptodate` item of doit (see doit.tools.config_changed), which goes by the names of its arguments.
+
+    One per task. JSON values only.
+    """
 
     def __init__(self, compute: Callable[[], Any]) -> None:
         self._compute = compute
@@ -21,7 +24,7 @@ class Unchanged:
     def configure_task(self, task: Any) -> None:
         task.value_savers.append(lambda: {"inputs": self._digest()})
 
-    def __call__(self, _task: Any, values: dict[str, Any]) -> bool:
+    def __call__(self, task: Any, values: dict[str, Any]) -> bool:
         try:
             return bool(values.get("inputs") == self._digest())
         except (InfernoError, OSError):
