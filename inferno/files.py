@@ -57,6 +57,30 @@ def symlink(target: str, path: Path) -> None:
     os.replace(temporary, path)
 
 
+@contextlib.contextmanager
+def nameless(folder: Path) -> Iterator[int]:
+    """An empty file on the disk of `folder`, without a name: the kernel frees it with its last descriptor, however
+    that goes. `give_name` keeps it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def give_name(descriptor: int, path: Path) -> None:
+    """Put a nameless file where `path` says, whole and synced. Raises FileExistsError when something is there."""
+    os.fsync(descriptor)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # With a directory's descriptor Python calls linkat, which follows /proc's link: open(2), O_TMPFILE.
+        os.link(f"/proc/self/fd/{descriptor}", path.name, dst_dir_fd=folder)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def sync_tree(path: Path) -> None:
     """Write everything below `path` to disk, so that a rename of it may follow (a power cut keeps the order)."""
     for folder, _, names in os.walk(path):

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferno.image import base, reference, store
-
 from tasks.engine.context import Context
 from tasks.engine.task import InfernoTask
 
@@ -24,15 +23,12 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 
 
 def image(context: Context, ref: str) -> Iterable[InfernoTask]:
-    """Files on this host are looked at every time; a registry or an engine only when asked, or for a new image."""
-    parsed = reference.parse(ref)
+    """Files and engines of this host are looked at every time; a registry only when asked, or for a new image."""
+    reference.parse(ref)
     pull = bool(context.asked(f"image:{ref}").get("pull")) or ref in context.pulls
 
     def up_to_date() -> bool:
-        stamp = store.stamp(ref, context.settings)
-        if stamp is None or pull or not store.complete(stamp.digest, context.settings):
-            return False
-        return not parsed.is_local_file or store.resolve(ref, context.settings).digest == stamp.digest
+        return not pull and store.unchanged(ref, context.settings)
 
     def action() -> None:
         store.ensure(ref, context.settings, context.progress)

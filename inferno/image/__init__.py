@@ -1,0 +1,1 @@
+"""OCI and Docker images: what a reference means (`reference`), where its bytes are (`source`), its base (`base`)."""

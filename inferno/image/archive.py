@@ -1,0 +1,199 @@
+"""Images in one file: an OCI layout in a tar (oci-archive), or what `docker save` writes (docker-archive).
+
+The file is looked through once for where its parts are; layers are then read where they lie in it. One that is
+compressed as a whole is first decompressed beside the images, into a file without a name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inferno import files
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import config, layout, manifest, reference
+from inferno.image.manifest import Descriptor
+from inferno.image.reference import Reference
+from inferno.image.source import Image, Layer
+from inferno.layers import decompress, tar
+from inferno.layers.entry import FILE, SYMLINK, BadImageError, Entry
+from inferno.log import Progress
+from inferno.paths import Paths
+
+_MAX_PARTS = 20_000
+_MANIFEST_MAX = manifest.MAX_MANIFEST_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An open archive: where each part of it lies."""
+
+    ref: Reference
+    descriptor: int
+    parts: dict[str, Entry]
+
+    def part(self, name: str) -> Entry:
+        """A part by its name, through one symlink (`docker save` of old links equal layers). Raises UsageError."""
+        entry = self.parts.get(os.path.normpath(name))
+        if entry is not None and entry.kind == SYMLINK:
+            target = os.path.normpath(os.path.join(os.path.dirname(name), os.fsdecode(entry.link)))
+            entry = self.parts.get(target)
+        if entry is None or entry.kind != FILE or entry.chunks is not None:
+            raise UsageError(f"{self.ref.name} is not whole: {name[:200]} is missing", "save the image again")
+        return entry
+
+    def read(self, name: str) -> bytes:
+        """A small part's content."""
+        entry = self.part(name)
+        if entry.size > _MANIFEST_MAX:
+            raise UsageError(f"{self.ref.name}: {name[:200]} has {entry.size} bytes; {_MANIFEST_MAX} are allowed")
+        return os.pread(self.descriptor, entry.size, entry.offset)
+
+    def layer(self, name: str, digest: str | None, diff_id: str | None) -> Layer:
+        entry = self.part(name)
+        return Layer(self.descriptor, entry.offset, entry.size, digest, diff_id)
+
+
+def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: bool) -> Image:
+    """The image in the file. Raises UsageError when there is none, or it is not whole."""
+    with contextlib.ExitStack() as held:
+        return look(_open(ref, settings, progress, held), _stat(ref))
+
+
+def seen(ref: Reference, settings: Settings) -> str | None:
+    try:
+        return _stat(ref)
+    except UsageError:
+        return None
+
+
+def layers(
+    ref: Reference, image: Image, settings: Settings, progress: Progress, held: contextlib.ExitStack
+) -> list[Layer]:
+    archive = _open(ref, settings, progress, held)
+    found = look(archive, "")
+    if found.digest != image.digest:
+        raise UsageError(f"{ref.name} was changed meanwhile", "run it again")
+    return parts(archive, found)
+
+
+def look(archive: Archive, seen: str) -> Image:
+    """What the archive holds, of either kind."""
+    if archive.ref.transport == reference.OCI_ARCHIVE:
+        index = layout.read_index(archive.read("index.json"), archive.ref)
+        found = layout.from_index(index, archive.ref, lambda wanted: _blob(archive, wanted), "archive")
+        return Image(found.digest, found.manifest, found.config, "archive", seen)
+    return _docker(archive, seen)
+
+
+def parts(archive: Archive, image: Image) -> list[Layer]:
+    """The image's layers in the archive."""
+    if archive.ref.transport == reference.OCI_ARCHIVE:
+        return [
+            archive.layer(_blob_name(layer.digest), layer.digest, diff_id)
+            for layer, diff_id in layout.with_diff_ids(image)
+        ]
+    names, diff_ids = json.loads(image.manifest)["Layers"], config.parse(image.config).diff_ids
+    if len(names) != len(diff_ids):
+        raise UsageError(f"the image has {len(names)} layers, but its configuration speaks of {len(diff_ids)}")
+    return [archive.layer(name, None, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
+
+
+def _docker(archive: Archive, seen: str) -> Image:
+    """manifest.json of `docker save`: [{"Config": name, "RepoTags": […], "Layers": [name, …]}, …]."""
+    try:
+        value = json.loads(archive.read("manifest.json"))
+        found = [entry for entry in value if _is_entry(entry)]
+    except (ValueError, TypeError, RecursionError):
+        found = []
+    if not found:
+        raise UsageError(f"{archive.ref.name} holds no image", "is it a file of `docker save`?")
+    entry = _named(found, archive.ref)
+    if len(entry["Layers"]) > manifest.MAX_LAYERS:
+        raise UsageError(f"the image has {len(entry['Layers'])} layers; {manifest.MAX_LAYERS} are allowed")
+    text = archive.read(entry["Config"])
+    config.parse(text)
+    return Image(manifest.digest_of(text), layout.dump(entry), text, "archive", seen)
+
+
+def _named(found: list[dict[str, Any]], ref: Reference) -> dict[str, Any]:
+    tags = {tag: entry for entry in found for tag in entry.get("RepoTags") or ()}
+    if ref.tag is None:
+        if len(found) == 1:
+            return found[0]
+        raise UsageError(f"{ref.name} holds several images", f"name one of {', '.join(sorted(tags))}")
+    wanted = ref.tag if ":" in ref.tag else None
+    for tag, entry in tags.items():
+        if tag == wanted or ref.tag in (tag, tag.rpartition(":")[2]):
+            return entry
+    raise UsageError(f"{ref.name} holds no image {ref.tag!r}", f"it holds {', '.join(sorted(tags)) or 'none by name'}")
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("Config"), str):
+        return False
+    lists = [entry.get("Layers") or [], entry.get("RepoTags") or []]
+    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
+
+
+def index(ref: Reference, descriptor: int, size: int) -> Archive:
+    """Look through an open archive. Raises UsageError when it is none."""
+    found: dict[str, Entry] = {}
+    try:
+        for entry in tar.entries(descriptor, size, 0):
+            found[os.path.normpath(os.fsdecode(entry.name))] = entry
+            if len(found) > _MAX_PARTS:
+                raise BadImageError(f"more than {_MAX_PARTS} parts")
+    except BadImageError as error:
+        raise UsageError(f"{ref.name} is no archive of an image: {error}", "save the image again") from None
+    return Archive(ref, descriptor, found)
+
+
+def _open(ref: Reference, settings: Settings, progress: Progress, held: contextlib.ExitStack) -> Archive:
+    descriptor = held.enter_context(_opened(ref))
+    size = os.fstat(descriptor).st_size
+    blob = decompress.Blob(descriptor, 0, size, None, None)
+    if not decompress.is_plain(blob):
+        progress(f"decompress {ref.name}")
+        descriptor = held.enter_context(files.nameless(Paths(settings.root).images))
+        try:
+            size = decompress.decompress(blob, descriptor, settings.image_max_mib << 20, lambda count: None)
+        except BadImageError as error:
+            raise UsageError(f"{ref.name}: {error}") from None
+    return index(ref, descriptor, size)
+
+
+@contextlib.contextmanager
+def _opened(ref: Reference) -> Iterator[int]:
+    try:
+        descriptor = os.open(ref.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise UsageError(f"there is no image at {ref.name}: {error.strerror}", "give the file of an image") from None
+    try:
+        if not os.path.isfile(f"/proc/self/fd/{descriptor}"):
+            raise UsageError(f"{ref.name} is no file", f"for a folder: oci:{ref.name}")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _stat(ref: Reference) -> str:
+    try:
+        info = os.stat(ref.name)
+    except OSError as error:
+        raise UsageError(f"there is no image at {ref.name}: {error.strerror}", "give the file of an image") from None
+    return f"{info.st_mtime_ns} {info.st_size} {info.st_ino}"
+
+
+def _blob(archive: Archive, wanted: Descriptor) -> bytes:
+    return layout.check_blob(archive.read(_blob_name(wanted.digest)), wanted, archive.ref)
+
+
+def _blob_name(digest: str) -> str:
+    return str(Path("blobs", *digest.split(":", 1)))

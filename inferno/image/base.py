@@ -1,0 +1,163 @@
+"""The base: one read-only EROFS per image digest, made once, shared by all VMs of the image.
+
+Made by `inferno.layers.worker`, which has no rights but the open files it is given. The base has no name until it is
+whole, so a kill at any time leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import inferno
+from inferno import files, run
+from inferno.config import Settings
+from inferno.errors import InfernoError, MissingToolError, UsageError
+from inferno.image import reference, source, store
+from inferno.image.source import Layer
+from inferno.log import Progress, quiet
+from inferno.paths import Paths
+
+MINIMUM = (1, 7)  # of erofs-utils: the first with --tar
+_MAX_LINE_BYTES = 1 << 16
+_COMPRESSION = ""  # measured: see docs/images.md
+
+
+def path(digest: str, settings: Settings) -> Path:
+    """Where the base of an image is, or will be."""
+    return Paths(settings.root).image(digest) / "rootfs.erofs"
+
+
+def ensure(ref: str, settings: Settings, progress: Progress = quiet) -> Path:
+    """Make the base of the image that `ref` means, unless it is there. The image must be here.
+
+    Raises UsageError when the image is damaged or beyond the limits, InfernoError when the disk is full.
+    """
+    known = store.stamp(ref, settings)
+    if known is None:
+        raise InfernoError(f"image {ref} is not here yet", f"doit 'image:{ref}'")
+    made = path(known.digest, settings)
+    paths = Paths(settings.root)
+    with files.lock(paths.lock(f"base-{made.parent.name[:16]}"), f"base of {ref}"):
+        if made.exists():
+            return made
+        image = store.load(known, settings)
+        parsed = reference.parse(ref)
+        with source.layers(parsed, image, settings, progress) as layers, contextlib.ExitStack() as held:
+            _build(made, layers, settings, progress, held)
+    return made
+
+
+def _build(made: Path, layers: list[Layer], settings: Settings, progress: Progress, held: contextlib.ExitStack) -> None:
+    out = held.enter_context(files.nameless(made.parent))
+    spools = [held.enter_context(files.nameless(made.parent)) for _ in layers]
+    mkfs = _open(held, mkfs_erofs(settings))
+    os.fchown(out, settings.worker_uid, settings.worker_uid)  # mkfs opens it once more, as that user
+    job = {
+        "layers": [(asdict(layer), spool) for layer, spool in zip(layers, spools, strict=True)],
+        "out": out,
+        "mkfs": mkfs,
+        "uuid": _uuid(made.parent.name),
+        "compression": _COMPRESSION,
+        "uid": settings.worker_uid,
+        "max_entries": settings.image_max_entries,
+        "max_bytes": settings.image_max_mib << 20,
+        "cpu_s": settings.image_timeout_s,
+    }
+    _work(job, [out, mkfs, *spools, *{layer.descriptor for layer in layers}], settings.image_timeout_s, progress)
+    os.fchown(out, 0, 0)
+    os.fchmod(out, 0o444)
+    with contextlib.suppress(FileExistsError):
+        files.give_name(out, made)
+
+
+def _work(job: dict[str, Any], descriptors: list[int], timeout_s: int, progress: Progress) -> None:
+    """Run the worker on a job to its end. Raises what it says went wrong."""
+    answer: dict[str, Any] = {}
+    with _worker(descriptors, timeout_s) as worker:
+        assert worker.stdin
+        assert worker.stdout
+        with contextlib.suppress(BrokenPipeError):
+            worker.stdin.write(json.dumps(job).encode())
+            worker.stdin.close()
+        while line := worker.stdout.readline(_MAX_LINE_BYTES):
+            answer = _read(line)
+            if "progress" in answer:
+                progress(str(answer["progress"]), answer.get("done"), answer.get("total"))
+        status = worker.wait()
+    if "done" in answer and status == 0:
+        return
+    if answer.get("full"):
+        raise InfernoError("no space left on the disk of the images", "free some, or move INFERNO_ROOT")
+    if "error" in answer:
+        raise UsageError(f"the image cannot be used: {answer['error']}")
+    reason = (
+        "it took too long (INFERNO_IMAGE_TIMEOUT)"
+        if status in (-9, 128 + 9, 128 + 24)
+        else f"the worker ended with {status}"
+    )
+    raise UsageError(f"the image cannot be used: {reason}")
+
+
+@contextlib.contextmanager
+def _worker(descriptors: list[int], timeout_s: int) -> Iterator[run.Popen[bytes]]:
+    """The worker, which ends with the `with`, or after so many seconds."""
+    package = str(Path(inferno.__file__).resolve().parent.parent)
+    worker = run.spawn(
+        [sys.executable, "-P", "-s", "-m", "inferno.layers.worker"],
+        stdin=run.PIPE,
+        stdout=run.PIPE,
+        env={"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},
+        pass_fds=descriptors,
+        cwd="/",
+    )
+    timer = threading.Timer(timeout_s, worker.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        with worker:
+            try:
+                yield worker
+            finally:
+                worker.kill()
+    finally:
+        timer.cancel()
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """What the worker says is data: it may be anything, if the image got hold of it."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def mkfs_erofs(settings: Settings) -> Path:
+    """The mkfs.erofs that set-up built, else the host's. Raises MissingToolError for none, or one that is too old."""
+    own = settings.share_dir / "tools" / "mkfs.erofs"
+    found = own if own.exists() else Path(run.find("mkfs.erofs"))
+    said = run.run([found, "-V"]).stdout.decode(errors="replace")
+    version = next((word for word in said.split() if word[0].isdigit()), "0.0")
+    numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
+    if numbers < MINIMUM:
+        raise MissingToolError(f"{found} is version {version}; 1.7 or newer is needed", "make setup builds one")
+    return found
+
+
+def _open(held: contextlib.ExitStack, program: Path) -> int:
+    descriptor = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+    held.callback(os.close, descriptor)
+    return descriptor
+
+
+def _uuid(digest: str) -> str:
+    """The file system's UUID, from the image's digest: the same image, the same bytes."""
+    return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))

@@ -1,0 +1,103 @@
+"""What an image says of the process it is for: the OCI image configuration, which Docker's is a superset of.
+
+Spec: OCI image-spec, config.md. An image is hostile until shown otherwise, so every field is checked for its type.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import dataclass, field
+from typing import Any
+
+from inferno.errors import UsageError
+
+# Real ones have some 10 KiB; containers/image refuses manifests and configurations above 4 MiB too.
+MAX_CONFIG_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """The image's wishes; the user's come over them. `stop_signal` is a number, `exposed_ports` are "80/tcp"."""
+
+    entrypoint: list[str] = field(default_factory=list)
+    cmd: list[str] = field(default_factory=list)
+    env: list[str] = field(default_factory=list)
+    working_dir: str = ""
+    user: str = ""
+    stop_signal: int = signal.SIGTERM
+    exposed_ports: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    healthcheck: dict[str, Any] | None = None
+    diff_ids: list[str] = field(default_factory=list)
+    architecture: str = ""
+    os: str = ""
+
+
+def parse(text: bytes | str) -> ImageConfig:
+    """Read an image configuration. Raises UsageError for one that is none."""
+    if len(text) > MAX_CONFIG_BYTES:
+        raise UsageError(f"the image's configuration has {len(text)} bytes; {MAX_CONFIG_BYTES} are allowed")
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UsageError("the image's configuration is no JSON") from None
+    if not isinstance(whole, dict):
+        raise UsageError("the image's configuration is no JSON object")
+    inner, rootfs = _object(whole, "config"), _object(whole, "rootfs")
+    return ImageConfig(
+        entrypoint=_words(inner, "Entrypoint"),
+        cmd=_words(inner, "Cmd"),
+        env=[word for word in _words(inner, "Env") if "=" in word and not word.startswith("=")],
+        working_dir=_text(inner, "WorkingDir"),
+        user=_text(inner, "User"),
+        stop_signal=_signal(_text(inner, "StopSignal")),
+        exposed_ports=sorted(_object(inner, "ExposedPorts")),
+        volumes=sorted(_object(inner, "Volumes")),
+        healthcheck=_object(inner, "Healthcheck") or None,
+        diff_ids=_words(rootfs, "diff_ids"),
+        architecture=_text(whole, "architecture"),
+        os=_text(whole, "os"),
+    )
+
+
+def signal_number(text: str) -> int | None:
+    """SIGTERM, TERM, term or 15 as a number; None for what is no signal. SIGRTMIN+n as Docker takes it."""
+    name = text.upper().removeprefix("SIG")
+    if name.isdigit():
+        return int(name) if 1 <= int(name) <= signal.SIGRTMAX else None
+    base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
+    if base in ("RTMIN", "RTMAX"):
+        away = int(f"{sign or '+'}{offset or 0}") if (offset or "0").isdigit() else 99
+        number = (signal.SIGRTMIN if base == "RTMIN" else signal.SIGRTMAX) + away
+        return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else None
+    found = getattr(signal, f"SIG{name}", None)
+    return int(found) if isinstance(found, signal.Signals) else None
+
+
+def _signal(text: str) -> int:
+    number = signal_number(text) if text else int(signal.SIGTERM)
+    if number is None:
+        raise UsageError(f"the image's StopSignal {text[:40]!r} is no signal")
+    return number
+
+
+def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key) or {}
+    if not isinstance(found, dict):
+        raise UsageError(f"the image's configuration is malformed: {key} is no object")
+    return found
+
+
+def _words(value: dict[str, Any], key: str) -> list[str]:
+    found = value.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(word, str) and "\0" not in word for word in found):
+        raise UsageError(f"the image's configuration is malformed: {key} is no list of texts")
+    return found
+
+
+def _text(value: dict[str, Any], key: str) -> str:
+    found = value.get(key) or ""
+    if not isinstance(found, str) or "\0" in found:
+        raise UsageError(f"the image's configuration is malformed: {key} is no text")
+    return found

@@ -1,0 +1,136 @@
+"""Images of the Docker Engine here (DOCKER_HOST, else its usual socket), through the docker SDK.
+
+The engine has no manifest to name an image by before it was pushed, so its own id does: the digest of the
+configuration, which holds the digests of all layers' content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from inferno import files
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import archive, manifest, reference
+from inferno.image.reference import Reference
+from inferno.image.source import Image, Layer
+from inferno.log import Progress
+from inferno.paths import Paths
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_SOCKET = "/var/run/docker.sock"
+_TIMEOUT_S = 60
+
+
+def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: bool) -> Image | None:
+    """The image as the engine has it; None when it has none and it is not a `must`.
+
+    Raises UsageError when the engine does not answer, or has no such image.
+    """
+    found = _id(ref, must=must)
+    if found is None:
+        return None
+    from inferno.image import store
+
+    known = store.image(found, settings)
+    if known is not None:
+        return Image(found, *known, "engine", found)
+    with contextlib.ExitStack() as held:
+        saved = _save(ref, found, settings, progress, held)
+        return _checked(saved, found)
+
+
+def seen(ref: Reference, settings: Settings) -> str | None:
+    """The engine's id of the image."""
+    return _id(ref, must=False)
+
+
+def layers(
+    ref: Reference, image: Image, settings: Settings, progress: Progress, held: contextlib.ExitStack
+) -> list[Layer]:
+    saved = _save(ref, image.digest, settings, progress, held)
+    return archive.parts(saved, _checked(saved, image.digest))
+
+
+def _checked(saved: archive.Archive, wanted: str) -> Image:
+    found = archive.look(saved, wanted)
+    if found.digest != wanted and f"blobs/sha256/{wanted.removeprefix('sha256:')}" not in saved.parts:
+        raise UsageError(f"the Docker Engine sent another image: {found.digest}, not {wanted}", "run it again")
+    return Image(wanted, found.manifest, found.config, "engine", wanted)
+
+
+def _save(
+    ref: Reference, wanted: str, settings: Settings, progress: Progress, held: contextlib.ExitStack
+) -> archive.Archive:
+    """`docker save` into a file without a name."""
+    descriptor = held.enter_context(files.nameless(Paths(settings.root).images))
+    size = 0
+    with _client() as client, _explained(ref):
+        for piece in client.api.get_image(wanted):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            size += len(piece)
+            progress(f"copy {ref.short} from the Docker Engine", size)
+    as_file = Reference(ref.text, reference.DOCKER_ARCHIVE, f"the Docker Engine's {ref.short}")
+    return archive.index(as_file, descriptor, size)
+
+
+def _id(ref: Reference, *, must: bool) -> str | None:
+    if not must and not _configured():
+        return None
+    try:
+        with _client() as client, _explained(ref):
+            found = client.api.inspect_image(ref.short)  # type: ignore[no-untyped-call]
+    except UsageError:
+        if must:
+            raise
+        return None
+    identity = found.get("Id")
+    if not isinstance(identity, str):
+        raise UsageError(f"the Docker Engine has an image {ref.short} without an id")
+    here, made_for = manifest.host_platform(), f"{found.get('Os')}/{found.get('Architecture')}"
+    if made_for != here:
+        raise UsageError(f"image {ref.text} is made for {made_for}, this host is {here}")
+    return identity
+
+
+def _configured() -> bool:
+    """Whether there is any engine to ask, without loading its library."""
+    return bool(os.environ.get("DOCKER_HOST")) or os.path.exists(_SOCKET)
+
+
+@contextlib.contextmanager
+def _client() -> Iterator[DockerClient]:
+    import docker
+
+    try:
+        client = docker.from_env(timeout=_TIMEOUT_S)
+    except docker.errors.DockerException as error:
+        raise UsageError(f"the Docker Engine cannot be used: {_last(error)}", "is dockerd running?") from None
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def _explained(ref: Reference) -> Iterator[None]:
+    import docker
+    import requests
+
+    try:
+        yield
+    except docker.errors.ImageNotFound:
+        raise UsageError(f"the Docker Engine has no image {ref.short}", "docker images") from None
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise UsageError(f"the Docker Engine does not answer: {_last(error)}", "is dockerd running?") from None
+
+
+def _last(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

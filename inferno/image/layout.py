@@ -1,0 +1,133 @@
+"""Images in an OCI layout, a folder: OCI image-spec, image-layout.md. Its blobs are read where they are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import config, manifest
+from inferno.image.manifest import Descriptor, Manifest
+from inferno.image.reference import Reference
+from inferno.image.source import Image, Layer, open_part
+from inferno.log import Progress
+
+_TAG = "org.opencontainers.image.ref.name"
+# Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
+Blobs = Callable[[Descriptor], bytes]
+
+
+def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: bool) -> Image:
+    """The image that the layout's index names. Raises UsageError when there is none, or it is not whole."""
+    folder = Path(ref.name)
+    index = read_index(_read(folder / "index.json", manifest.MAX_MANIFEST_BYTES, ref), ref)
+    return from_index(index, ref, lambda wanted: read_blob(_blob(folder, wanted.digest), wanted, ref), "layout")
+
+
+def seen(ref: Reference, settings: Settings) -> str | None:
+    """The digest of the manifest."""
+    try:
+        return resolve(ref, settings, lambda what, done=None, total=None: None, must=True).digest
+    except UsageError:
+        return None
+
+
+def layers(
+    ref: Reference, image: Image, settings: Settings, progress: Progress, held: contextlib.ExitStack
+) -> list[Layer]:
+    folder = Path(ref.name)
+    return [
+        Layer(*open_part(held, _blob(folder, layer.digest)), layer.digest, diff_id)
+        for layer, diff_id in with_diff_ids(image)
+    ]
+
+
+def with_diff_ids(image: Image) -> list[tuple[Descriptor, str | None]]:
+    """The manifest's layers, each with the configuration's digest of its content. Raises UsageError if they do not fit."""
+    found = manifest.parse(image.manifest)
+    assert isinstance(found, Manifest)
+    diff_ids: list[str | None] = list(config.parse(image.config).diff_ids)
+    if diff_ids and len(diff_ids) != len(found.layers):
+        raise UsageError(f"the image has {len(found.layers)} layers, but its configuration speaks of {len(diff_ids)}")
+    return list(zip(found.layers, diff_ids or [None] * len(found.layers), strict=True))
+
+
+def read_index(text: bytes, ref: Reference) -> list[dict[str, Any]]:
+    """The entries of index.json."""
+    entries = manifest.parse(text)
+    if isinstance(entries, Manifest) or not entries:
+        raise UsageError(f"{ref.name} holds no image", "is it an OCI layout?")
+    return entries
+
+
+def from_index(entries: list[dict[str, Any]], ref: Reference, read: Blobs, place: str) -> Image:
+    """Follow the index to one manifest, for this host's platform, and read it and its configuration."""
+    text = b""
+    wanted = _tagged(entries, ref)
+    for _ in range(3):  # an index may name an index, but not for ever
+        text = read(wanted)
+        found = manifest.parse(text)
+        if isinstance(found, Manifest):
+            image_config = read(found.config)
+            config.parse(image_config)
+            return Image(found.digest, text, image_config, place, found.digest)
+        wanted = manifest.choose(found, ref.text)
+    raise UsageError(f"{ref.name} has indexes in indexes in indexes")
+
+
+def _tagged(entries: list[dict[str, Any]], ref: Reference) -> Descriptor:
+    if ref.tag is None and len(entries) == 1:
+        return manifest.descriptor(entries[0])
+    tags: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        notes = entry.get("annotations")
+        tag = notes.get(_TAG) if isinstance(notes, dict) else None
+        if isinstance(tag, str):
+            tags[tag] = entry
+    if ref.tag in tags:
+        return manifest.descriptor(tags[ref.tag])
+    if ref.tag is None and all("platform" in entry for entry in entries):
+        return manifest.choose(entries, ref.text)
+    said = f"no image {ref.tag!r}" if ref.tag else "several images"
+    raise UsageError(f"{ref.name} holds {said}", f"it holds {', '.join(sorted(tags)) or 'none with a tag'}")
+
+
+def read_blob(path: Path, wanted: Descriptor, ref: Reference) -> bytes:
+    """A small blob, checked against its digest. Raises UsageError for one that is damaged or missing."""
+    return check_blob(_read(path, manifest.MAX_MANIFEST_BYTES, ref), wanted, ref)
+
+
+def check_blob(data: bytes, wanted: Descriptor, ref: Reference) -> bytes:
+    if manifest.digest_of(data) != wanted.digest:
+        raise UsageError(f"{ref.name} is damaged: {wanted.digest} has other content", "fetch or build the image again")
+    return data
+
+
+def _blob(folder: Path, digest: str) -> Path:
+    algorithm, _, value = digest.partition(":")
+    return folder / "blobs" / algorithm / value
+
+
+def _read(path: Path, limit: int, ref: Reference) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        known = os.path.isdir(ref.name)
+        hint = "the folder is no OCI layout, or not whole" if known else "give the folder of an OCI layout"
+        raise UsageError(f"there is no image at {ref.name}: {path.name} is missing", hint) from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "give the folder of an OCI layout") from None
+    if len(data) > limit:
+        raise UsageError(f"{path} has more than {limit} bytes")
+    return data
+
+
+def dump(value: Any) -> bytes:
+    """JSON as this project writes it where nobody else did."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()

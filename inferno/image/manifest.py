@@ -1,0 +1,119 @@
+"""Image manifests and indexes: OCI's (image-spec, manifest.md, image-index.md), and Docker's schema 2 before them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from inferno.errors import UsageError
+
+MAX_MANIFEST_BYTES = 4 << 20
+# Docker's own limit is 127; OCI has none, but no honest image comes near this.
+MAX_LAYERS = 512
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+# OCI's names of machines (Go's GOARCH) by the kernel's (uname -m).
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says of a blob: `sha256:` and hex, bytes."""
+
+    digest: str
+    size: int
+    media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image for one platform; `layers` from the lowest up. `text` is what its digest is of."""
+
+    text: bytes
+    config: Descriptor
+    layers: list[Descriptor]
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.text)
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
+    """A manifest, or the entries of an index. Raises UsageError for anything else."""
+    value = _json(text)
+    media_type = value.get("mediaType")
+    if media_type in _INDEXES or ("manifests" in value and "layers" not in value):
+        entries = value.get("manifests")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UsageError("the image's index is malformed")
+        return entries
+    if value.get("schemaVersion") != 2 or "config" not in value:
+        raise UsageError("the image's manifest is neither OCI's nor Docker's schema 2", "push the image again")
+    layers = value.get("layers") or []
+    if not isinstance(layers, list):
+        raise UsageError("the image's manifest is malformed: layers is no list")
+    if len(layers) > MAX_LAYERS:
+        raise UsageError(f"the image has {len(layers)} layers; {MAX_LAYERS} are allowed")
+    return Manifest(text, descriptor(value["config"]), [descriptor(layer) for layer in layers])
+
+
+def descriptor(value: Any) -> Descriptor:
+    """Read a descriptor of a manifest's. Raises UsageError for a malformed one."""
+    if isinstance(value, dict):
+        digest, size, media_type = value.get("digest"), value.get("size"), value.get("mediaType") or ""
+        named = isinstance(digest, str) and _DIGEST.fullmatch(digest) and isinstance(media_type, str)
+        if named and isinstance(size, int) and 0 <= size < 1 << 50:
+            return Descriptor(digest, size, media_type)
+    raise UsageError("the image's manifest is malformed: a descriptor without a sha256 digest and a size")
+
+
+def choose(entries: list[dict[str, Any]], image: str, platform: str | None = None) -> Descriptor:
+    """The entry of an index for a platform, "linux/amd64[/VARIANT]", or this host's. Raises UsageError for none."""
+    wanted = platform or host_platform()
+    system, _, machine = wanted.partition("/")
+    architecture, _, variant = machine.partition("/")
+    found = []
+    for entry in entries:
+        here = entry.get("platform")
+        here = here if isinstance(here, dict) else {}
+        known = (here.get("os", system), here.get("architecture", architecture))
+        if known == (system, architecture) and variant in ("", here.get("variant", "")):
+            found.append(entry)
+    if not found:
+        there = sorted({_shown(entry) for entry in entries} - {"unknown/unknown"})
+        raise UsageError(f"image {image} is not made for {wanted}", f"it is made for {', '.join(there) or 'nothing'}")
+    return descriptor(found[0])
+
+
+def host_platform() -> str:
+    machine = os.uname().machine
+    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+
+
+def _shown(entry: dict[str, Any]) -> str:
+    here = entry.get("platform")
+    here = here if isinstance(here, dict) else {}
+    return "/".join(str(here[key])[:40] for key in ("os", "architecture", "variant") if here.get(key)) or "any"
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise UsageError(f"the image's manifest has {len(text)} bytes; {MAX_MANIFEST_BYTES} are allowed")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UsageError("the image's manifest is no JSON") from None
+    if not isinstance(value, dict):
+        raise UsageError("the image's manifest is no JSON object")
+    return value

@@ -1,0 +1,109 @@
+"""What a user may call an image: the transports of containers-transports(5), and Docker's short names.
+
+nginx  nginx:1.27  registry.example:5000/team/app@sha256:…     the local Docker Engine's, else the registry's
+docker-daemon:REF                                              the local Docker Engine's, only
+docker://REF                                                   the registry's, only
+oci:DIR[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:REF]
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from inferno.errors import UsageError
+
+ANY, ENGINE, REGISTRY = "", "docker-daemon", "docker"
+OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
+_FILES: Final = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
+_DEFAULT_REGISTRY = "docker.io"
+# distribution/reference: the grammar of names, tags and digests.
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
+_NAME = re.compile(rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MAX_CHARS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A parsed reference. `name` is a path for the transports of files, else host/path; `tag` what came behind it.
+
+    `digest` (`sha256:` and hex) pins a manifest.
+    """
+
+    text: str
+    transport: str
+    name: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @property
+    def is_local_file(self) -> bool:
+        return self.transport in _FILES
+
+    @property
+    def short(self) -> str:
+        """As Docker shows it: without the default registry."""
+        name = self.name.removeprefix(f"{_DEFAULT_REGISTRY}/").removeprefix("library/")
+        return f"{name}@{self.digest}" if self.digest else f"{name}:{self.tag}"
+
+    @property
+    def remote(self) -> str:
+        """As skopeo wants it: docker://host/path, with the digest or the tag (both together are refused there)."""
+        return f"docker://{self.name}@{self.digest}" if self.digest else f"docker://{self.name}:{self.tag}"
+
+
+def parse(text: str) -> Reference:
+    """Read a reference. Raises UsageError, with a guess for a misspelt transport; looks at no file."""
+    if not text or len(text) > _MAX_CHARS or "\0" in text or "\n" in text:
+        raise UsageError(f"bad image reference {text[:80]!r}", "for example: --image nginx:latest")
+    if text.startswith("docker://"):
+        return _named(text, REGISTRY, text.removeprefix("docker://"))
+    transport, colon, rest = text.partition(":")
+    if transport == ENGINE and colon:
+        return _named(text, ENGINE, rest)
+    if transport in _FILES and colon:
+        return _file(text, transport, rest)
+    near = difflib.get_close_matches(transport, [ENGINE, *_FILES], 1, 0.8)
+    if colon and near and not _TAG.fullmatch(rest):
+        raise UsageError(f"unknown transport {transport!r} in image {text!r}", f"did you mean {near[0]}:{rest} ?")
+    return _named(text, ANY, text)
+
+
+def _file(text: str, transport: str, rest: str) -> Reference:
+    """PATH[:TAG]. What comes behind the last colon is the tag, unless a file of the whole name is there."""
+    path, colon, tag = rest.rpartition(":") if not os.path.exists(rest) else (rest, "", "")
+    if not colon:
+        path, tag = rest, ""
+    if not path:
+        raise UsageError(f"image {text!r} names no file", f"{transport}:PATH")
+    return Reference(text, transport, os.path.abspath(path), tag or None)
+
+
+def _named(text: str, transport: str, rest: str) -> Reference:
+    name, at, digest = rest.partition("@")
+    head, slash, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    name = f"{head}{slash}{last}"
+    found = _NAME.fullmatch(name)
+    if not found or (at and not _DIGEST.fullmatch(digest)) or (colon and not _TAG.fullmatch(tag)):
+        hint = "NAME[:TAG] or NAME@sha256:DIGEST, in lower case; or TRANSPORT:… (see infernoctl create --help)"
+        raise UsageError(f"bad image reference {text!r}", hint)
+    return Reference(text, transport, _complete(found), tag or (None if at else "latest"), digest or None)
+
+
+def _complete(found: re.Match[str]) -> str:
+    """host/path as Docker completes it: a first part without dot, colon or the name localhost is no host."""
+    host, path = found["host"], found["path"]
+    if host and not ("." in host or ":" in host or host == "localhost"):
+        host, path = None, f"{host}/{path}"
+    if host in (None, "index.docker.io"):
+        host = _DEFAULT_REGISTRY
+    if host == _DEFAULT_REGISTRY and "/" not in path:
+        path = f"library/{path}"
+    return f"{host}/{path}"

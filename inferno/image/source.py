@@ -1,0 +1,102 @@
+"""Where an image's bytes come from: `resolve` says what a reference means now, `layers` opens what it is made of.
+
+One module per kind of place, with the same three functions: `layout` (OCI folders), `archive` (OCI archives and files
+of `docker save`), `engine` (a Docker Engine), `registry`. What lies on this host is read where it is, never copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import reference
+from inferno.image.reference import Reference
+from inferno.log import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a reference means: the digest that names the image, its manifest and configuration as they came.
+
+    `place` names the module that has it. `seen` is what of the place would change with another image there: looking
+    at it again is cheap. For an image of a Docker Engine's, which has no manifest, the digest is the configuration's.
+    """
+
+    digest: str
+    manifest: bytes
+    config: bytes
+    place: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer as it is stored: bytes of an open file. Digests are `sha256:` and hex, None where nothing says one."""
+
+    descriptor: int
+    offset: int
+    size: int
+    digest: str | None
+    diff_id: str | None
+
+
+_PLACES = {
+    reference.OCI: ("layout",),
+    reference.OCI_ARCHIVE: ("archive",),
+    reference.DOCKER_ARCHIVE: ("archive",),
+    reference.ENGINE: ("engine",),
+    reference.REGISTRY: ("registry",),
+    # As Docker: what the engine here has, else the registry's.
+    reference.ANY: ("engine", "registry"),
+}
+
+
+def places(ref: Reference) -> tuple[str, ...]:
+    """The places that are asked for a reference, in order."""
+    return _PLACES[ref.transport]
+
+
+def resolve(ref: Reference, settings: Settings, progress: Progress) -> Image:
+    """Ask the places in turn. Raises UsageError when no place has such an image, or it is malformed."""
+    *optional, last = places(ref)
+    for place in optional:
+        found: Image | None = _module(place).resolve(ref, settings, progress, must=False)
+        if found is not None:
+            return found
+    image: Image = _module(last).resolve(ref, settings, progress, must=True)
+    return image
+
+
+def seen(ref: Reference, place: str, settings: Settings) -> str | None:
+    """What of the place would change with another image there; None when it no longer has one, or only a registry
+    would know."""
+    found: str | None = _module(place).seen(ref, settings)
+    return found
+
+
+@contextlib.contextmanager
+def layers(ref: Reference, image: Image, settings: Settings, progress: Progress) -> Iterator[list[Layer]]:
+    """The image's layers, from the lowest up, open while the `with` lasts. Raises UsageError when one is missing."""
+    with contextlib.ExitStack() as held:
+        yield _module(image.place).layers(ref, image, settings, progress, held)
+
+
+def open_part(held: contextlib.ExitStack, path: Path, offset: int = 0, size: int | None = None) -> tuple[int, int, int]:
+    """Open a file for reading until `held` closes; return (descriptor, offset, size). Raises UsageError without it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "the image is not complete") from None
+    held.callback(os.close, descriptor)
+    return descriptor, offset, os.fstat(descriptor).st_size if size is None else size
+
+
+def _module(place: str) -> ModuleType:
+    return importlib.import_module(f"inferno.image.{place}")

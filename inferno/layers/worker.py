@@ -1,0 +1,190 @@
+"""The program that turns layers into a base: `python -m inferno.layers.worker`, a job in JSON on standard input.
+
+Started as root by `inferno.image.base` with every file open that it needs; it gives up root before it reads the first
+byte of the image. Answers with one JSON object a line on standard output: progress, and last `done` or `error`.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import json
+import lzma
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+from isal import igzip
+
+from inferno import run
+from inferno.errors import InfernoError
+from inferno.layers import confine, decompress, emit, tar
+from inferno.layers.decompress import Blob
+from inferno.layers.entry import BadImageError
+from inferno.layers.tree import Tree, total_bytes
+
+# Loaded here, as root, since the folder of the Python packages may be closed to others.
+_LOADED = (bz2, lzma, igzip, zstandard)
+_SAY_EVERY_S = 0.1
+_MAX_SAID_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`layers` from the lowest up, each with an empty file to decompress it into; `out` becomes the file system.
+
+    `mkfs` is mkfs.erofs, open, since its folder may be closed to the user this becomes. `uuid` is the file system's.
+    """
+
+    layers: list[tuple[Blob, int]]
+    out: int
+    mkfs: int
+    uuid: str
+    compression: str
+    uid: int
+    max_entries: int
+    max_bytes: int
+    cpu_s: int
+
+    @classmethod
+    def read(cls, text: str) -> Job:
+        values = json.loads(text)
+        layers = [(Blob(**layer), spool) for layer, spool in values.pop("layers")]
+        return cls(layers=layers, **values)
+
+
+class Speaker:
+    """Lines to the parent; progress at most ten times a second, whichever thread it comes from."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stage, self._done, self._said_at = "", 0, 0.0
+
+    def more(self, stage: str) -> Callable[[int], None]:
+        """A function that is told how many bytes of a stage are done in addition."""
+        return lambda count: self._say(stage, self._done + count if stage == self._stage else count)
+
+    def total(self, stage: str, total: int) -> Callable[[int], None]:
+        """A function that is told how many bytes of a stage are done."""
+        return lambda done: self._say(stage, done, total)
+
+    def _say(self, stage: str, done: int, total: int | None = None) -> None:
+        with self._lock:
+            new, self._stage, self._done = stage != self._stage, stage, done
+            now = time.monotonic()
+            if new or now - self._said_at >= _SAY_EVERY_S:
+                self._said_at = now
+                say({"progress": stage, "done": done, "total": total})
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """The whole program. Every expected failure is said as an `error`."""
+    job = Job.read(sys.stdin.read())
+    try:
+        confine.confine(job.uid, job.cpu_s)
+        say({"done": build(job, Speaker())})
+    except (BadImageError, InfernoError) as error:
+        say({"error": str(error)[:_MAX_SAID_BYTES], "full": False})
+    except MemoryError:
+        say({"error": f"the image needs more than {confine.MEMORY_BYTES >> 20} MiB of memory to read", "full": False})
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        say({"error": f"{error.strerror or error}", "full": full})
+    else:
+        return 0
+    return 1
+
+
+def build(job: Job, speaker: Speaker) -> dict[str, int]:
+    """Decompress, settle, and write the file system; return what there is to know of it."""
+    tree = Tree(job.max_entries, job.max_bytes)
+    files = []
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        ready = [pool.submit(_archive, blob, spool, job.max_bytes, speaker) for blob, spool in job.layers]
+        try:
+            for number, layer in enumerate(ready):
+                descriptor, start, size = layer.result()
+                tree.apply(tar.entries(descriptor, size, number, start))
+                files.append(descriptor)
+        except BaseException:
+            _cancel(ready)
+            raise
+    total = total_bytes(tree)
+    _make(job, tree, files, speaker.total("make the base", total))
+    return {"bytes": total}
+
+
+def _cancel(ready: list[Future[tuple[int, int, int]]]) -> None:
+    for layer in ready:
+        layer.cancel()
+
+
+def _archive(blob: Blob, spool: int, max_bytes: int, speaker: Speaker) -> tuple[int, int, int]:
+    """Where the layer's plain archive is: an open file, where in it, and how long."""
+    if decompress.is_plain(blob):
+        decompress.verify(blob, speaker.more("verify the layers"))
+        return blob.descriptor, blob.offset, blob.size
+    return spool, 0, decompress.decompress(blob, spool, max_bytes, speaker.more("decompress the layers"))
+
+
+def _make(job: Job, tree: Tree, layers: list[int], progress: Callable[[int], None]) -> None:
+    """Run mkfs.erofs on the stream. Its complaint goes before that of a pipe that it closed."""
+    reader, writer = os.pipe()
+    _enlarge(writer)
+    said = os.memfd_create("said")  # not a pipe: one that fills up would stop both
+    compression = [f"-z{job.compression}"] if job.compression else []
+    options = ["-b4096", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", *compression]
+    mkfs = run.spawn(
+        [f"/proc/self/fd/{job.mkfs}", *options, f"/proc/self/fd/{job.out}"],
+        stdin=reader,
+        stdout=run.DEVNULL,
+        stderr=said,
+        pass_fds=(job.mkfs, job.out),
+    )
+    os.close(reader)
+    broken = False
+    try:
+        emit.write(tree, layers, writer, progress)
+    except BrokenPipeError:
+        broken = True
+    except BaseException:
+        mkfs.kill()
+        raise
+    finally:
+        os.close(writer)
+        status = mkfs.wait()
+    if status or broken:
+        _explain(status, os.pread(said, _MAX_SAID_BYTES, 0))
+
+
+def _enlarge(pipe: int) -> None:
+    """A pipe of 1 MiB: fewer turns between the two programs."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+    except OSError:  # beyond /proc/sys/fs/pipe-max-size, or the user's share of pipe pages: slower, no more
+        return
+
+
+def _explain(status: int, said: bytes) -> None:
+    text = said.decode(errors="replace")
+    if os.strerror(errno.ENOSPC) in text:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    lines = [line for line in text.splitlines() if line.strip()]
+    raise BadImageError(f"mkfs.erofs ended with {status}: {lines[-1] if lines else 'it said nothing'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
