@@ -19,8 +19,9 @@ READING = {
     "ls": ("read.list_vms", "the same as list"),
     "status": ("read.status", "one VM in full  NAME [--json]"),
     "logs": (
-        "logs.logs",
-        "what VMs said  tail|show [--vm NAME] [-n N] [--follow] [--source S] [--level L] [--json]",
+        "logs.verb",
+        "what VMs said  tail|show [--vm NAME] [-n N] [-f] [--source S] [--level L] [--since T] [--until T]"
+        " [--grep RE] [--json], status|restart|clear",
     ),
     "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
     "env": ("read.env", "the settings in force, and where they come from"),

@@ -59,6 +59,8 @@ def compress(path: Path) -> None:
             while piece := source.read(_PIECE_BYTES):
                 target.write(packer.compress(piece))
             target.write(packer.flush())
+            info = os.fstat(source.fileno())
+        os.utime(making, ns=(info.st_atime_ns, info.st_mtime_ns))  # when it was written last is looked at
         os.rename(making, done)
         try:
             path.unlink()

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
-from inferno.collector import chain
-from inferno.logs.read import backwards
+from inferno.logs import read
+from inferno.logs.follow import End as End
+from inferno.logs.follow import Follower as Follower
+from inferno.logs.record import Record as Record
 from inferno.logs.record import parse
 from inferno.paths import Paths
 
 
+def of(paths: Paths, name: str | None) -> Path:
+    """The log of one VM, or of all."""
+    return paths.combined_log if name is None else paths.log(name)
+
+
 def end(paths: Paths, name: str) -> int:
     """Where the VM's log ends now: a position that only grows, rotation or not; 0 without a log."""
-    return end_of(paths.log(name))
-
-
-def end_of(log: Path) -> int:
-    """The same for any log."""
-    number, file = chain.latest(log)
-    if file is None:
-        return chain.join(number, 0)
-    with file:
-        return chain.join(number, os.fstat(file.fileno()).st_size)
+    return read.end(paths.log(name))
 
 
 def tail(paths: Paths, name: str, n: int, since: int = 0) -> list[str]:
     """The last `n` lines of a VM after a position, as text for people, safe on a terminal."""
-    records = [parse(line) for line in itertools.islice(backwards(paths.log(name), since), n)]
+    records = [parse(line) for line in itertools.islice(read.backwards(paths.log(name), since), n)]
     return [f"{record.source}: {record.text()}" for record in reversed(records)]
+
+
+def follow(paths: Paths, name: str | None, since: int | None = None, end: End | None = None) -> Follower:
+    """The records of a VM's log, or of all VMs', after `since` as they are written; without `since` from now on.
+
+    With `end` the iteration stops once that says that the VM ended, and all that the VM sent was handed out. A signal
+    handler that does not raise may run at any time; one that raises (KeyboardInterrupt) ends the wait, and iterating
+    may go on with the same object.
+    """
+    log = of(paths, name)
+    return Follower(paths, log, read.end(log) if since is None else since, end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,24 +15,42 @@ from inferno.collector import chain
 _BLOCK_BYTES = 64 * 1024
 
 
-def backwards(log: Path, since: int = 0) -> Iterator[bytes]:
-    """Whole lines, the newest first, back to the position `since`."""
-    first, offset = chain.split(since)
+def end(log: Path) -> int:
+    """The position after the last whole line: one that is being written does not count."""
     number, file = chain.latest(log)
+    if file is None:
+        return chain.join(number, 0)
+    with file:
+        position = os.fstat(file.fileno()).st_size
+        while position > 0:
+            size = min(_BLOCK_BYTES, position)
+            position -= size
+            if (at := os.pread(file.fileno(), size, position).rfind(b"\n")) >= 0:
+                return chain.join(number, position + at + 1)
+    return chain.join(number, 0)
+
+
+def backwards(log: Path, since: int = 0, until: int | None = None) -> Iterator[bytes]:
+    """Whole lines, the newest first: from the position `until`, or the end, back to the position `since`."""
+    first, start = chain.split(since)
+    number, file = chain.latest(log)
+    last, stop = (number, None) if until is None else chain.split(until)
     if file is not None:
         with file:
-            yield from _lines_backwards(file, offset if number == first else 0)
+            if first <= number <= last:
+                yield from _lines_backwards(file, start if number == first else 0, stop if number == last else None)
     for part in reversed(chain.rotated(log)):
-        if first <= part.number < number:
+        if first <= part.number <= last and part.number < number:
             with contextlib.suppress(FileNotFoundError), opened(part) as plain:
-                yield from _lines_backwards(plain, offset if part.number == first else 0)
+                at = start if part.number == first else 0
+                yield from _lines_backwards(plain, at, stop if part.number == last else None)
 
 
-def forwards(log: Path) -> Iterator[bytes]:
-    """Whole lines, the oldest first."""
+def forwards(log: Path, newer_than: float = 0) -> Iterator[bytes]:
+    """Whole lines, the oldest first; without files that were written last before `newer_than` (seconds since 1970)."""
     number, file = chain.latest(log)
     for part in chain.rotated(log):
-        if part.number < number:
+        if part.number < number and _written_at(part) >= newer_than:
             with contextlib.suppress(FileNotFoundError), opened(part) as plain:
                 yield from _whole(plain)
     if file is not None:
@@ -60,15 +79,22 @@ def opened(part: chain.Part) -> Iterator[BinaryIO]:
         yield plain
 
 
+def _written_at(part: chain.Part) -> float:
+    try:
+        return part.path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf  # it is being compressed, perhaps
+
+
 def _whole(file: BinaryIO) -> Iterator[bytes]:
     for line in file:
         if line.endswith(b"\n"):
             yield line[:-1]
 
 
-def _lines_backwards(file: BinaryIO, start: int) -> Iterator[bytes]:
-    """The lines from byte `start` on, the last first. What has no newline yet is no line."""
-    position = os.fstat(file.fileno()).st_size
+def _lines_backwards(file: BinaryIO, start: int, stop: int | None) -> Iterator[bytes]:
+    """The lines between two offsets, the last first. What has no newline yet is no line."""
+    position = os.fstat(file.fileno()).st_size if stop is None else stop
     tail: bytes | None = None  # the beginning of the line after the block; None: what follows is no whole line
     while position > start:
         size = min(_BLOCK_BYTES, position - start)

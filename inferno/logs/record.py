@@ -51,7 +51,7 @@ def parse(line: bytes) -> Record:
     try:
         found = json.loads(line)
         message = found.get("message")
-        data = base64.b64decode(found["message_b64"]) if message is None else message.encode(errors="replace")
+        data = base64.b64decode(found["message_b64"], validate=True) if message is None else message.encode(errors="replace")
 
         def word(key: str) -> str:
             return str(found.get(key, ""))

@@ -1,0 +1,159 @@
+"""`infernoctl logs`: what VMs said, from the files that the log collector writes; and the collector itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from inferno import collector, config, logs, names, vm
+from inferno.cli.read import options
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.logs import keep, read
+from inferno.logs.query import Query, query
+from inferno.logs.record import Record, parse
+from inferno.paths import Paths
+
+_LINES = 20
+_SELECT = ["vm=", "source=", "level=", "since=", "until=", "grep=", "json"]
+
+
+def verb(words: list[str]) -> int:
+    """The verb. Raises UsageError."""
+    action, rest = (words[0], words[1:]) if words and not words[0].startswith("-") else ("tail", words)
+    if action not in _ACTIONS:
+        import difflib
+
+        near = difflib.get_close_matches(action, _ACTIONS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_ACTIONS)}"
+        raise UsageError(f"logs: there is no {action!r}", hint)
+    run, long, short = _ACTIONS[action]
+    given, extra = options("logs", rest, long, short)
+    if extra:
+        raise UsageError(f"logs {action}: what is {extra[0]!r}?", f"infernoctl logs {action} --vm {extra[0]}")
+    try:
+        return run(config.load(), given)
+    except PermissionError:
+        raise UsageError("the logs of VMs are root's", "use sudo") from None
+
+
+def _tail(settings: Settings, given: dict[str, str]) -> int:
+    """The last lines, and those that follow."""
+    log, wanted = logs.of(Paths(settings.root), _name(settings, given)), query(given)
+    count = _count(given.get("n", given.get("lines")))
+    collector.sync(settings)
+    until = read.end(log)
+    found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
+    _show(reversed(list(itertools.islice(found, count))), "json" in given)
+    return _follow(settings, given, wanted, until) if _follows(given) else 0
+
+
+def _all(settings: Settings, given: dict[str, str]) -> int:
+    """All lines, and those that follow."""
+    log, wanted = logs.of(Paths(settings.root), _name(settings, given)), query(given)
+    if _follows(given):
+        return _follow(settings, given, wanted, 0)
+    collector.sync(settings)
+    _show(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), "json" in given)
+    return 0
+
+
+def _status(settings: Settings, given: dict[str, str]) -> int:
+    """The collector, and what is kept."""
+    paths = Paths(settings.root)
+    running, found = collector.status(paths), keep.kept(paths)
+    if "json" in given:
+        shown = [dataclasses.asdict(each) for each in found]
+        print(json.dumps({"collector": running, "logs": shown, "directory": str(paths.logs)}))
+        return 0
+    if running:
+        said = ", ".join(f"{key} {running[key]}" for key in ("pid", "connections", "bytes", "refused"))
+        print(f"collector: runs ({said})")
+    else:
+        print("collector: does not run; `start` starts it, and it ends when no VM can reach it")
+    for each in found:
+        print(f"{each.vm or '(all)':<16} {each.files:>4} files {each.bytes:>14,} bytes")
+    return 0
+
+
+def _restart(settings: Settings, _: dict[str, str]) -> int:
+    """End the collector, and start one that VMs that run connect to. No line is lost."""
+    paths = Paths(settings.root)
+    ran = collector.end(paths)
+    collector.ensure_running(settings)
+    collector.release(paths)
+    print("the log collector was restarted" if ran else "the log collector was started; without VMs it ends again")
+    return 0
+
+
+def _clear(settings: Settings, given: dict[str, str]) -> int:
+    """Delete logs: of one VM, or all of them."""
+    paths = Paths(settings.root)
+    name = _name(settings, given)
+    chosen = [paths.log(name)] if name else [logs.of(paths, each.vm) for each in keep.kept(paths)]
+    count = sum(keep.clear(log) for log in chosen)
+    print(f"{count} log files deleted")
+    return 0
+
+
+_ACTIONS: dict[str, tuple[Callable[[Settings, dict[str, str]], int], list[str], str]] = {
+    "tail": (_tail, [*_SELECT, "lines=", "follow"], "n:f"),
+    "show": (_all, [*_SELECT, "follow"], "f"),
+    "status": (_status, ["json"], ""),
+    "restart": (_restart, [], ""),
+    "clear": (_clear, ["vm="], ""),
+}
+
+
+def _name(settings: Settings, given: dict[str, str]) -> str | None:
+    """The VM asked for; a log that was kept is enough. Raises UsageError, with a guess."""
+    if "vm" not in given:
+        return None
+    name = names.check_name(given["vm"])
+    if not keep.exists(Paths(settings.root), name):
+        vm.row(settings, name)
+    return name
+
+
+def _count(text: str | None) -> int:
+    if text is None:
+        return _LINES
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"-n {text!r} is no number of lines")
+    return int(text)
+
+
+def _follows(given: dict[str, str]) -> bool:
+    return "follow" in given or "f" in given
+
+
+def _follow(settings: Settings, given: dict[str, str], wanted: Query, since: int) -> int:
+    """For ever: a VM that is stopped may be started again."""
+    sys.stdout.flush()
+    with logs.follow(Paths(settings.root), given.get("vm"), since) as follower:
+        for record in _wanted(follower, wanted):
+            _print(record, "json" in given)
+            if not follower.pending():
+                sys.stdout.flush()
+    return 0
+
+
+def _wanted(records: Iterable[Record], wanted: Query) -> Iterator[Record]:
+    return filter(None if wanted.everything() else wanted.wants, records)
+
+
+def _show(records: Iterable[Record], as_json: bool) -> None:
+    for record in records:
+        _print(record, as_json)
+
+
+def _print(record: Record, as_json: bool) -> None:
+    if as_json:
+        line = record.json()
+        print(line if line.isprintable() else json.dumps(json.loads(line)))  # a terminal may act on U+009B
+    else:
+        at = f"{record.timestamp[:23]}Z" if record.timestamp else "-"
+        print(f"{at} {record.vm_name or '-'} {record.source:<6} {record.text()}")
