@@ -5,17 +5,18 @@ The first two leave their results in vms/<name>/build; `create` takes them into 
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from inferno import cgroup, cpio, files, host, version
+from inferno import store as trusted
 from inferno.disk import scratch
+from inferno.errors import InfernoError
 from inferno.image import base, store
 from inferno.image.config import ImageConfig
-
-from inferno import cgroup, cpio, files, host, version
-from inferno.errors import InfernoError
 from inferno.slot import Slot
 from inferno.spec import Spec
 from tasks.engine.context import Context
@@ -60,12 +61,12 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
         context.reserve(name)
         text = wire.dump(render.run(name, spec, _image(context, spec), _slot(context, name)))
         files.write(build / "run.json", text, 0o444)
-        shared = _init_cpio(context, init)
         own = build / "run.cpio"
         with own.open("wb") as out:
             cpio.write(out, [cpio.Entry("inferno/run.json", 0o400, text.encode())])
         making = build / ".initrd.cpio.tmp"
-        cpio.concatenate(making, [shared, own])
+        with trusted.lock(context.paths):  # a destroy meanwhile must not collect what no version links to yet
+            cpio.concatenate(making, [_init_cpio(context, init), own])
         making.chmod(0o444)
         making.replace(build / "initrd.cpio")
 
@@ -198,10 +199,8 @@ def _init_cpio(context: Context, init: Path) -> Path:
     digest = files.sha256(init)
     archive = context.paths.stored(digest, "init.cpio")
     if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        making = archive.with_name(f".{archive.name}.tmp")
         folders = [cpio.Entry(folder, 0o755) for folder in ("dev", "proc", "sys", "inferno")]
-        with making.open("wb") as out:
-            cpio.write(out, [*folders, cpio.Entry("inferno/init", 0o755, init.read_bytes())])
-        making.replace(archive)
+        made = io.BytesIO()
+        cpio.write(made, [*folders, cpio.Entry("inferno/init", 0o755, init.read_bytes())])
+        files.write(archive, made.getvalue(), 0o444)
     return archive

@@ -48,7 +48,7 @@ def layers(
 
 
 def with_diff_ids(image: Image) -> list[tuple[Descriptor, str | None]]:
-    """The manifest's layers, each with the configuration's digest of its content. Raises UsageError if they do not fit."""
+    """The manifest's layers, each with the configuration's digest of its content. Raises UsageError for a misfit."""
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
     diff_ids: list[str | None] = list(config.parse(image.config).diff_ids)

@@ -72,8 +72,8 @@ def descriptor(value: Any) -> Descriptor:
     """Read a descriptor of a manifest's. Raises UsageError for a malformed one."""
     if isinstance(value, dict):
         digest, size, media_type = value.get("digest"), value.get("size"), value.get("mediaType") or ""
-        named = isinstance(digest, str) and _DIGEST.fullmatch(digest) and isinstance(media_type, str)
-        if named and isinstance(size, int) and 0 <= size < 1 << 50:
+        texts = isinstance(digest, str) and isinstance(media_type, str)
+        if texts and _DIGEST.fullmatch(digest) and isinstance(size, int) and 0 <= size < 1 << 50:
             return Descriptor(digest, size, media_type)
     raise UsageError("the image's manifest is malformed: a descriptor without a sha256 digest and a size")
 
