@@ -1,0 +1,74 @@
+"""Run in the rig: prints all that a VM's life may leave behind on a host, a line each, in a stable order.
+
+Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (their rows are listed),
+images and templates, which make the next create quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(os.environ["INFERNO_ROOT"])
+OURS = ("infernoctl", "inferno.collector", "inferno/collector", "jailer", "kiln", "firecracker", "dnsmasq", "mke2fs")
+
+
+def said(*words: str) -> list[str]:
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
+
+
+def processes() -> Iterator[str]:
+    for line in said("ps", "-eo", "comm=,args="):
+        if any(word in line for word in OURS):
+            yield line
+
+
+def network() -> Iterator[str]:
+    yield from (line.split(":", 1)[1] for line in said("ip", "-o", "link"))
+    yield from (line.split(":", 1)[1] for line in said("ip", "-o", "addr"))
+    yield from said("ip", "route")
+    yield from (re.sub(r"counter packets \d+ bytes \d+", "counter", line) for line in said("nft", "list", "ruleset"))
+
+
+def kernel() -> Iterator[str]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        yield " ".join(line.split()[3:6])
+    yield from (folder for folder, _, _ in os.walk("/sys/fs/cgroup") if "inferno" in folder)
+    yield from said("losetup", "--list", "--noheadings", "--output", "BACK-FILE")
+    yield from said("lvs", "--noheadings", "--options", "lv_full_name")
+    yield from said("dmsetup", "ls")
+
+
+def files() -> Iterator[str]:
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if Path(folder, name) != ROOT / "images"]
+        for name in [*folders, *names]:
+            if ".db" not in name:
+                path = Path(folder, name)
+                info = path.lstat()
+                yield f"{path} {info.st_mode:o} {info.st_uid}:{info.st_gid} links {info.st_nlink}"
+    yield from (f"/tmp/{name}" for name in os.listdir("/tmp"))
+    yield from (f"/run/{name}" for name in os.listdir("/run") if "inferno" in name)
+
+
+def rows() -> Iterator[str]:
+    for name, question in (("inferno.db", "select name from vms"), ("tasks.db", "select task from task_state")):
+        if (ROOT / name).exists():
+            with contextlib.closing(sqlite3.connect(ROOT / name)) as db:
+                yield from (f"{name}: {row[0]}" for row in db.execute(question))
+
+
+def main() -> None:
+    for part in (processes, network, kernel, files, rows):
+        for found in sorted(part()):
+            print(f"{part.__name__}: {found.rstrip()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What a VM's life leaves on its host: nothing; not when it fails at any step, nor when it is killed at any moment."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.typed import Host
+
+ROOT = "/var/lib/inferno"
+CURRENT = f"{ROOT}/vms/web/current"
+# What makes a step of start fail, and what mends it. Nothing of ours is replaced but files and names on the host.
+FAILURES = {
+    "network: its TAP's name is taken": ("ip link add inf0 type dummy", "ip link del inf0"),
+    "network: nft fails": (
+        "mkdir /tmp/bin; printf '#!/bin/sh\\nexit 1\\n' > /tmp/bin/nft; chmod 755 /tmp/bin/nft; PATH=/tmp/bin:$PATH",
+        "rm -r /tmp/bin",
+    ),
+    "disk: no template": (f"mv {ROOT}/store/scratch-* /root/", f"mv /root/scratch-* {ROOT}/store/"),
+    "disk: the name is taken": (f"mkdir {CURRENT}/scratch.img", f"rmdir {CURRENT}/scratch.img"),
+    "jail: a file is missing": (f"mv {CURRENT}/initrd.cpio /root/", f"mv /root/initrd.cpio {CURRENT}/"),
+    "jail: a file is somebody else's": (
+        f"chown 1000 {CURRENT}/firecracker.json",
+        f"chown 0 {CURRENT}/firecracker.json",
+    ),
+    "launch: no jailer": (f"mv {CURRENT}/jailer /root/", f"mv /root/jailer {CURRENT}/"),
+    "launch: the jailer fails": (
+        f"mv {CURRENT}/jailer /root/; printf '#!/bin/sh\\necho no >&2; exit 3\\n' > {CURRENT}/jailer;"
+        f" chmod 555 {CURRENT}/jailer",
+        f"mv /root/jailer {CURRENT}/",
+    ),
+    "launch: firecracker fails": (
+        f"mv {CURRENT}/firecracker.json /root/; echo '{{}}' > {CURRENT}/firecracker.json;"
+        f" chmod 444 {CURRENT}/firecracker.json",
+        f"mv /root/firecracker.json {CURRENT}/",
+    ),
+    "launch: the kernel is none": (
+        f"mv {CURRENT}/vmlinux /root/; echo none > {CURRENT}/vmlinux; chmod 444 {CURRENT}/vmlinux",
+        f"mv /root/vmlinux {CURRENT}/",
+    ),
+    "launch: the collector cannot start": (
+        f"rm -rf {ROOT}/run/logs; touch {ROOT}/run/logs",
+        f"rm {ROOT}/run/logs",
+    ),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def created(host: Host) -> Iterator[list[str]]:
+    """A VM that has run, so that what one run makes for all that follow is there: the inventory of it at rest."""
+    host.create("web", "echo begun; sleep 1000 & wait")
+    host.type("start web --detach")
+    host.type("stop web --kill")
+    yield host.inventory()
+
+
+def test_a_whole_life_leaves_what_was_before_it(host: Host, created: list[str]) -> None:
+    before = host.inventory()
+    host.create("other", "sleep 1000 & wait")
+    host.type("start other --detach")
+    during = host.sh("exec python tests/rig/inventory.py").stdout.splitlines()
+    assert len(set(during) - set(before)) > 20
+    host.type("stop other --kill")
+    host.type("destroy other --yes")
+    assert host.inventory() == before
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_start_that_fails_undoes_what_it_made(host: Host, created: list[str], what: str) -> None:
+    spoil, mend = FAILURES[what]
+    done = host.sh(f"{spoil}; infernoctl start web --detach; status=$?; {mend}; exit $status", status=1)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith(f"error: {what.partition(':')[0]}:web: ")
+    assert host.inventory() == created
+
+
+def test_a_process_that_cannot_be_executed_is_a_failed_start(host: Host, created: list[str]) -> None:
+    host.create("web", options="-- /no/such/program")
+    done = host.type("start web --detach", status=1)
+    assert "/no/such/program" in done.stderr
+    assert host.status("web")["exit_code"] == 127
+    host.create("web", options="-- /etc/passwd")
+    done = host.type("start web --detach", status=1)
+    assert host.status("web")["exit_code"] == 126
+    host.create("web", "echo begun; sleep 1000 & wait")
+
+
+def test_an_interrupted_start_undoes_what_it_made(host: Host) -> None:
+    before = host.inventory()
+    for word, status in (("INT", 130), ("TERM", 143)):
+        with host.popen("start", "web", "--detach") as starting:
+            for line in starting.stderr:
+                if "launch:web" in line:
+                    break
+            starting.signal(word)
+            starting.communicate(timeout=60)
+        # It may have been done by the time the signal came.
+        assert starting.returncode in (status, 0)
+        host.type("stop web --kill")
+        assert host.inventory() == before
+
+
+def test_a_killed_start_is_made_good_by_the_next(host: Host) -> None:
+    before = host.inventory()
+    moments = random.Random(4711)
+    for _ in range(6):
+        delay = moments.uniform(0.5, 4.5)
+        host.sh(
+            "setsid infernoctl start web --detach 2>/dev/null & pid=$!;"
+            f" sleep {delay:.2f}; kill -9 $pid 2>/dev/null; wait $pid; infernoctl start web --detach",
+        )
+        assert host.states()["web"] == "running"
+        host.type("stop web --kill")
+        assert host.inventory() == before, f"killed after {delay:.2f} s"
+
+
+def test_two_starts_at_once_start_one_vm(host: Host) -> None:
+    script = "for i in 1 2 3; do infernoctl start web --detach & done; wait; pidof firecracker"
+    done = host.sh(script)
+    assert len(done.stdout.split()) == 1
+    assert done.stderr.count("web runs at") == 1
+    assert done.stderr.count("web runs already") == 2
+    host.type("stop web --kill")
+
+
+def test_what_was_deleted_by_hand_is_no_obstacle(host: Host) -> None:
+    before = host.inventory()
+    host.type("start web --detach")
+    host.sh("ip link del inf0; nft delete table inet inferno; infernoctl stop web --kill")
+    host.type("start web --detach")
+    host.type("stop web --kill")
+    assert host.inventory() == before
+    host.create("gone", "sleep 1000 & wait")
+    host.sh(f"infernoctl start gone --detach; rm -r {ROOT}/vms/gone; infernoctl destroy gone --yes")
+    assert host.inventory() == before

@@ -1,0 +1,207 @@
+"""A VM's life as one types it: create, start, look, stop, destroy; and what of it travels to the outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.typed import NGINX, Host
+
+# What a process does that goes on until it is told to end, and says so; wait(1) lets the trap run at once.
+PATIENT = "trap 'echo asked; exit 7' TERM; echo begun; sleep 1000 & wait"
+DEAF = "trap '' TERM; echo begun; sleep 1000 & wait; sleep 1000"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vms(host: Host) -> Iterator[None]:
+    """Made before the tests, by commands that run side by side: most of a create's time here is Python's start."""
+    scripts = {
+        "patient": PATIENT,
+        "deaf": DEAF,
+        "lines": "i=0; while [ $i -lt 10000 ]; do echo line $i; i=$((i+1)); done; echo last >&2; exit 42",
+        "killed": "kill -9 $$",
+        "fine": "exit 0",
+        "one": "exit 1",
+    }
+    for name, script in scripts.items():
+        host.create(name, script)
+    yield
+
+
+def test_a_server_answers_and_says_where_it_is(host: Host) -> None:
+    made = host.create("web", image=NGINX, options="--memory 256 --vcpus 2")
+    address = made["network"]["guest_ip"]
+    began = host.type("start web --detach")
+    assert f"web runs at {address}" in began.stderr
+    assert began.stdout == ""
+    page = host.sh(f"curl --silent --show-error --retry 20 --retry-connrefused --retry-delay 0 http://{address}/")
+    assert "Hello from nginx" in page.stdout
+    shown = host.status("web")
+    assert (shown["state"], shown["version"], shown["ip"]) == ("running", made["version"], address)
+    assert shown["chroot_dir"].endswith(f"/vms/kiln/{made['version']}/root")
+    again = host.type("start web")
+    assert "web runs already" in again.stderr
+    assert host.status("web")["pid"] == shown["pid"]
+    assert "GET / HTTP/1.1" in host.type("logs tail --vm web").stdout
+    host.type("stop web")
+    shown = host.status("web")
+    assert (shown["state"], shown["exit_code"], shown["signal"], shown["vm_error"]) == ("stopped", 0, None, None)
+
+
+@pytest.mark.parametrize(("name", "code", "by"), [("fine", 0, None), ("one", 1, None), ("killed", 137, 9)])
+def test_the_exit_status_of_the_process_is_that_of_the_foreground(
+    host: Host, name: str, code: int, by: int | None
+) -> None:
+    host.type(f"start {name}", status=code)
+    shown = host.status(name)
+    assert (shown["state"], shown["exit_code"], shown["signal"]) == ("stopped", code, by)
+    assert (shown["oom_killed"], shown["error"], shown["vm_error"]) == (False, None, None)
+    assert shown["exited_at"] >= shown["started_at"]
+
+
+def test_ten_thousand_lines_arrive_in_order_on_their_own_streams(host: Host) -> None:
+    done = host.type("start lines", status=42)
+    expected = [f"line {number}" for number in range(10_000)]
+    assert done.stdout.splitlines() == expected
+    assert "last" in done.stderr.splitlines()
+    assert host.messages("lines") == expected
+    assert host.type("logs tail --vm lines -n 1 --source stderr").stdout.rstrip().endswith("last")
+
+
+def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host) -> None:
+    host.type("start lines --detach")
+    host.sh("timeout 60 pidwait -x firecracker", status=None)
+    shown = host.status("lines")
+    assert (shown["state"], shown["exit_code"]) == ("stopped", 42)
+    host.type("start lines", status=42)
+    assert "was not running" in host.type("stop lines").stderr
+    assert host.status("lines")["exit_code"] == 42
+
+
+def test_stop_asks_by_the_stop_signal(host: Host) -> None:
+    host.type("start patient --detach")
+    assert "patient is stopped" in host.type("stop patient").stderr
+    assert host.messages("patient")[-2:] == ["begun", "asked"]
+    assert host.status("patient")["exit_code"] == 7
+    again = host.type("stop patient")
+    assert "was not running" in again.stderr
+
+
+def test_stop_insists_after_the_timeout(host: Host) -> None:
+    host.type("start deaf --detach")
+    host.type("stop deaf --timeout 1")
+    shown = host.status("deaf")
+    assert (shown["exit_code"], shown["signal"], shown["vm_error"]) == (137, 9, None)
+
+
+def test_stop_sends_another_signal(host: Host) -> None:
+    host.type("start deaf --detach")
+    host.sh("infernoctl stop deaf --signal USR1")
+    assert host.status("deaf")["exit_code"] == 128 + signal.SIGUSR1
+
+
+def test_stop_kill_asks_nobody(host: Host) -> None:
+    host.type("start patient --detach")
+    host.type("stop patient --kill")
+    shown = host.status("patient")
+    assert (shown["state"], shown["exit_code"]) == ("stopped", 137)
+    assert "killed by signal 15 to kiln" in shown["vm_error"]
+    assert host.messages("patient")[-1] == "begun"
+
+
+@pytest.mark.parametrize(("word", "says"), [("INT", "asked"), ("TERM", "asked")])
+def test_a_signal_to_the_foreground_stops_the_vm(host: Host, word: str, says: str) -> None:
+    with host.popen("start", "patient") as following:
+        assert following.stdout.readline() == "begun\n"
+        following.signal(word)
+        out, err = following.communicate(timeout=60)
+    assert out.splitlines() == [says]
+    assert following.returncode == 7, err
+    assert host.states()["patient"] == "stopped"
+
+
+def test_a_second_signal_waits_for_no_process(host: Host) -> None:
+    with host.popen("start", "deaf") as following:
+        assert following.stdout.readline() == "begun\n"
+        following.signal("INT")
+        following.signal("INT")
+        _, err = following.communicate(timeout=60)
+    assert following.returncode == 137, err
+
+
+def test_restart_runs_the_version_that_is_current(host: Host) -> None:
+    host.type("start patient --detach")
+    running = host.status("patient")["version"]
+    made = host.create("patient", options="--memory 160")
+    shown = host.status("patient")
+    assert (shown["version"], shown["current_version"]) == (running, made["version"])
+    host.type("restart patient --timeout 30")
+    shown = host.status("patient")
+    assert (shown["state"], shown["version"]) == ("running", made["version"])
+    host.type("stop patient")
+    host.type("restart patient")
+    assert host.states()["patient"] == "running"
+    host.type("stop patient --kill")
+
+
+def test_environment_directory_user_and_host_are_as_asked(host: Host) -> None:
+    script = "pwd; id -u; id -g; echo $GREETING; hostname; cat /etc/hosts; echo $HOME"
+    host.create("asked", script, options="--env 'GREETING=grüß dich' --workdir /srv --user 1234:5678")
+    said = host.type("start asked").stdout.splitlines()
+    assert said[:5] == ["/srv", "1234", "5678", "grüß dich", "asked"]
+    assert any(line.split() == ["172.16.0.2", "asked"] or line.endswith("asked") for line in said[5:])
+
+
+def test_doit_is_the_same_in_other_words(host: Host) -> None:
+    done = host.sh("doit start:one --detach && doit start:one --detach; doit stop:one; doit info network:one")
+    assert "one runs at" in done.stderr
+    steps = re.findall(r"^\.  (\w+):one$", done.stderr, re.MULTILINE)
+    assert steps[:4] == ["network", "disk", "jail", "launch"]
+
+
+def test_each_step_runs_alone_and_once(host: Host) -> None:
+    done = host.sh("for step in network disk jail jail network; do doit $step:fine; done; doit start:fine")
+    ran = re.findall(r"^(\.|--)  ?(\w+):fine$", done.stderr, re.MULTILINE)
+    expected = ["network", "disk", "jail", "launch"]
+    assert [name for sign, name in ran if sign == "."] == expected
+
+
+def test_what_is_printed_for_programs_is_json(host: Host) -> None:
+    listed = json.loads(host.type("list --json").stdout)
+    assert {"name", "state", "version", "image", "vcpus", "memory", "ip", "exit_code"} <= set(listed[0])
+    table = host.type("list --state stopped").stdout.splitlines()
+    assert table[0].split()[:2] == ["NAME", "STATE"]
+    record = json.loads(host.type("logs tail --vm lines -n 1 --json").stdout)
+    assert record["vm"] == "lines" or record["vm_name"] == "lines"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stop web --timeout -1",
+        "stop web --timeout nan",
+        "stop web --timeout soon",
+        "stop web --signal NOPE",
+        "stop web --signal 65",
+        "stop web --signal 0",
+        "stop nobody",
+        "destroy web",
+        "start web --detatch",
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(host: Host, line: str) -> None:
+    done = host.sh(f"infernoctl {line} < /dev/null", status=2)
+    assert [text for text in done.stderr.splitlines() if text.startswith("error: ")].__len__() == 1
+    assert "web" in host.states()
+
+
+def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
+    host.type("start web --detach")
+    host.type("destroy web --yes --keep-logs")
+    assert "web" not in host.states()
+    assert "GET / HTTP/1.1" in host.type("logs show --vm web").stdout
+    host.type("destroy web --yes", status=2)

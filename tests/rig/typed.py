@@ -1,0 +1,64 @@
+"""Commands as one types them in the rig, and what they did to that host."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from typing import Any
+
+from tests.rig.command import Command
+from tests.rig.machine import Rig
+
+BUSYBOX, NGINX = "oci:/extra/busybox", "oci:/extra/nginx"
+Done = subprocess.CompletedProcess[str]
+# The log collector ends by itself when no VM is left; nothing else of ours may take time to go.
+_SETTLED = "timeout 20 pidwait -f inferno.collector; exec python tests/rig/inventory.py"
+
+
+class Host:
+    """The rig as an Inferno host."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def sh(self, script: str, *, status: int | None = 0, timeout: float = 120) -> Done:
+        """A shell script; several commands in one cost one round trip. `status` None: whatever it is."""
+        done = self.rig.run(["sh", "-c", script], timeout=timeout, check=False)
+        assert status is None or done.returncode == status, f"{script}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def type(self, line: str, *, status: int = 0, timeout: float = 120) -> Done:
+        """`infernoctl LINE`."""
+        return self.sh(f"exec infernoctl {line}", status=status, timeout=timeout)
+
+    def popen(self, *words: str) -> Command:
+        """`infernoctl WORDS`, which goes on while the test does."""
+        pipe = subprocess.PIPE
+        return self.rig.popen(["infernoctl", *words], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+
+    def create(
+        self, name: str, script: str | None = None, *, image: str = BUSYBOX, options: str = ""
+    ) -> dict[str, Any]:
+        """A VM of the busybox image that runs a shell script; of another image, with that image's own command."""
+        command = f"-- sh -c {shlex.quote(script)}" if script is not None else ""
+        made: dict[str, Any] = json.loads(self.type(f"create {name} --image {image} {options} {command}").stdout)
+        return made
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.type(f"status {name} --json").stdout)
+        return found
+
+    def states(self) -> dict[str, str]:
+        """VM -> state, as `list` has it."""
+        return {row["name"]: row["state"] for row in json.loads(self.type("list --json").stdout)}
+
+    def messages(self, name: str) -> list[str]:
+        """What the VM's process said."""
+        lines = self.type(f"logs show --vm {name} --source stdout --json").stdout.splitlines()
+        return [json.loads(line)["message"] for line in lines]
+
+    def inventory(self) -> list[str]:
+        """All that a VM's life may leave behind on this host."""
+        return self.sh(_SETTLED).stdout.splitlines()
