@@ -1,0 +1,209 @@
+"""The reader of tar headers, beside tarfile's: whatever one makes of an archive, so does the other."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from inferno.layers import tar
+from inferno.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry
+from tests import images
+
+
+def read(data: bytes) -> list[Entry]:
+    descriptor = os.memfd_create("archive")
+    try:
+        os.write(descriptor, data)
+        return list(tar.entries(descriptor, len(data), 0))
+    finally:
+        os.close(descriptor)
+
+
+def content(data: bytes, entry: Entry) -> bytes:
+    """A file's data, holes filled."""
+    if entry.chunks is None:
+        return data[entry.offset : entry.offset + entry.size]
+    whole = bytearray(entry.size)
+    for at, size, offset in entry.chunks:
+        whole[at : at + size] = data[offset : offset + size]
+    return bytes(whole)
+
+
+def compare(data: bytes) -> int:
+    """Hold the reader against tarfile; return how many entries there were."""
+    ours = read(data)
+    with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as archive:
+        theirs = archive.getmembers()
+        assert [os.fsdecode(e.name).rstrip("/") for e in ours] == [m.name for m in theirs]
+        for entry, member in zip(ours, theirs, strict=True):
+            assert (entry.mode, entry.uid, entry.gid) == (member.mode & 0o7777, member.uid, member.gid)
+            assert abs(entry.mtime_ns / 1e9 - float(member.mtime)) < 1e-3
+            assert os.fsdecode(entry.link) == (member.linkname if member.issym() or member.islnk() else "")
+            if entry.kind == FILE:
+                file = archive.extractfile(member)
+                assert file is not None
+                assert content(data, entry) == file.read()
+    return len(ours)
+
+
+LONG = "d" * 90 + "/" + "e" * 90 + "/" + "f" * 120
+ODD = [
+    images.directory("plain"),
+    images.file("plain/file", b"some data", 0o4755, uid=1000, gid=2000, mtime=1_700_000_000.123456),
+    images.file(LONG, b"long name"),
+    images.symlink("link", "t" * 200),
+    images.symlink("short", "plain/file"),
+    images.hard_link("hard", "plain/file"),
+    images.file("new\nline \udcff bytes", b"x" * 1025),
+    images.file("big-owner", b"", uid=4_000_000_000, gid=3_000_000_000),
+    images.Member("fifo", tarfile.FIFOTYPE),
+    images.Member("device", tarfile.CHRTYPE, device=(10, 229)),
+    images.file("old", b"", mtime=-12345.5),
+    images.file("empty"),
+]
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
+def test_reads_what_tarfile_writes(form: int) -> None:
+    known = [member for member in ODD if form == tarfile.PAX_FORMAT or member.mtime == int(member.mtime)]
+    assert compare(images.tar(known, form)) == len(known)
+
+
+def test_reads_the_prefix_of_ustar() -> None:
+    short = [images.file("a" * 120 + "/" + "b" * 90, b"data"), images.directory("c" * 100)]
+    assert compare(images.tar(short, tarfile.USTAR_FORMAT)) == 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_reads_random_archives(seed: int) -> None:
+    chance = random.Random(seed)
+    members = []
+    for number in range(chance.randrange(1, 60)):
+        name = "/".join("".join(chance.choices("abcé \n\udcfe", k=chance.randrange(1, 60))) for _ in range(3))
+        kind = chance.choice([images.file, images.directory, images.symlink])
+        more = {"mode": chance.randrange(0o10000), "uid": chance.randrange(1 << 32), "gid": chance.randrange(1 << 24)}
+        if kind is images.file:
+            members.append(images.file(f"{number}{name}", chance.randbytes(chance.randrange(3000)), **more))
+        elif kind is images.directory:
+            members.append(images.directory(f"{number}{name}", **more))
+        else:
+            members.append(images.symlink(f"{number}{name}", name))
+    assert compare(images.tar(members)) == len(members)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--format=gnu"],
+        ["--format=pax", "--sparse-version=0.0"],
+        ["--format=pax", "--sparse-version=0.1"],
+        ["--format=pax", "--sparse-version=1.0"],
+    ],
+    ids=["old", "0.0", "0.1", "1.0"],
+)
+def test_reads_files_with_holes(options: list[str], tmp_path: Path) -> None:
+    with (tmp_path / "holes").open("wb") as file:
+        for number in range(40):
+            file.seek(number * 131072)
+            file.write(b"%d" % number * 700)
+        file.truncate(41 * 131072)
+    (tmp_path / "after").write_bytes(b"what follows")
+    argv = ["tar", "-c", "-S", *options, "-C", tmp_path, "holes", "after"]
+    data = subprocess.run(argv, check=True, capture_output=True).stdout
+    holes, after = read(data)
+    assert holes.chunks and len(holes.chunks) >= 40
+    assert (holes.name, content(data, holes)) == (b"holes", (tmp_path / "holes").read_bytes())
+    assert content(data, after) == b"what follows"
+
+
+def test_reads_xattrs_but_not_those_that_steer_an_overlay() -> None:
+    pax = {
+        "SCHILY.xattr.security.capability": "\x01\0\0\x02",
+        "SCHILY.xattr.trusted.overlay.opaque": "y",
+        "SCHILY.xattr.user.note": "a=b\nc",
+    }
+    [entry] = read(images.tar([images.file("ping", b"x", pax=pax)]))
+    assert entry.xattrs == [(b"security.capability", b"\x01\0\0\x02"), (b"user.note", b"a=b\nc")]
+
+
+def test_an_empty_archive_and_one_without_an_end_are_fine() -> None:
+    assert read(b"") == []
+    assert read(bytes(10240)) == []
+    whole = images.tar([images.file("a", b"x" * 512)])
+    assert [entry.name for entry in read(whole[:1024])] == [b"a"]
+
+
+def test_a_directory_may_be_written_as_a_file_with_a_slash() -> None:
+    data = bytearray(images.tar([images.file("old/")]))
+    data[156] = 0
+    data[148:156] = b"%06o\0 " % (sum(data[:512]) - sum(data[148:156]) + 256)
+    assert [entry.kind for entry in read(bytes(data))] == [DIRECTORY]
+
+
+def test_kinds() -> None:
+    assert [entry.kind for entry in read(images.tar(ODD[:6]))] == [DIRECTORY, FILE, FILE, SYMLINK, SYMLINK, HARD_LINK]
+
+
+def damaged(change: bytes, at: int, checksum: bool = True) -> bytes:
+    data = bytearray(images.tar([images.file("name", b"x" * 600), images.file("b")]))
+    data[at : at + len(change)] = change
+    if checksum:
+        data[148:156] = b"%06o\0 " % (sum(data[:512]) - sum(data[148:156]) + 256)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\x7fELF" + bytes(600), "checksum"),
+        (b"short", "middle of a header"),
+        (images.tar([images.file("a", b"x" * 2000)])[:1500], "middle of a file"),
+        (damaged(b"Z", 0, checksum=False), "checksum"),
+        (damaged(b"zzzzzzz\0", 124), "bad size"),
+        (damaged(b"\xff" * 12, 124), "negative size"),
+        (damaged(b"?", 156), "unknown kind"),
+        (damaged(b"\x80" + b"\xff" * 11, 124), "middle of a file"),
+    ],
+    ids=["elf", "short", "cut", "checksum", "letters", "negative", "kind", "huge"],
+)
+def test_what_is_no_archive_is_refused(data: bytes, says: str) -> None:
+    with pytest.raises(BadImageError, match=says):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "records", [b"5 a=b\n", b"999 path=x\n", b"x path=a\n", b"12 path=abc\0\n"[:-1], b"9 pathabc\n"]
+)
+def test_malformed_pax_headers_are_refused(records: bytes) -> None:
+    lead = bytearray(images.tar([images.file("h", records)])[:1024])
+    lead[156:157] = b"x"
+    lead[148:156] = b"%06o\0 " % (sum(lead[:512]) - sum(lead[148:156]) + 256)
+    with pytest.raises(BadImageError):
+        read(bytes(lead) + images.tar([images.file("a")]))
+
+
+def test_a_name_with_a_nul_is_refused() -> None:
+    with pytest.raises(BadImageError, match="NUL"):
+        read(images.tar([images.file("a", pax={"path": "a\0b"})]))
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_flipped_bytes_never_do_worse_than_an_error(seed: int) -> None:
+    chance = random.Random(seed)
+    data = bytearray(images.tar(ODD))
+    for _ in range(chance.randrange(1, 8)):
+        block = chance.randrange(len(data) // 512) * 512
+        data[block + chance.randrange(512)] = chance.randrange(256)
+        data[block + 148 : block + 156] = b"%06o\0 " % (
+            sum(data[block : block + 512]) - sum(data[block + 148 : block + 156]) + 256
+        )
+    try:
+        read(bytes(data))
+    except BadImageError:
+        return

@@ -1,0 +1,321 @@
+"""Layers settled into one tree: each rule by itself, and random stacks beside an unpacker that uses a real folder."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import stat
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from inferno.layers import emit, tar
+from inferno.layers.entry import BadImageError
+from inferno.layers.tree import Tree
+from tests import images
+from tests.images import Member, directory, file, hard_link, symlink, whiteout
+
+Listing = dict[str, str]
+
+
+def settle(layers: Sequence[Sequence[Member]], max_entries: int = 1000, max_bytes: int = 1 << 30) -> bytes:
+    """The layers as one stream, as mkfs gets it."""
+    tree = Tree(max_entries, max_bytes)
+    files = []
+    for number, layer in enumerate(layers):
+        data = images.tar(layer)
+        descriptor = os.memfd_create("layer")
+        os.write(descriptor, data)
+        files.append(descriptor)
+        tree.apply(tar.entries(descriptor, len(data), number))
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:  # the pipe takes less than some streams have
+        os.close(reader)
+        emit.write(tree, files, writer, lambda done: None)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        data = stream.read()
+    assert os.waitpid(child, 0)[1] == 0
+    for descriptor in files:
+        os.close(descriptor)
+    return data
+
+
+def listing(stream: bytes) -> Listing:
+    """What an independent reader finds in a stream: path -> type, mode, owner, and content or target."""
+    found: Listing = {}
+    with tarfile.open(fileobj=io.BytesIO(stream), encoding="utf-8", errors="surrogateescape") as archive:
+        for member in archive:
+            path = os.path.normpath(member.name)
+            if member.islnk():
+                found[path] = found[os.path.normpath(member.linkname)]
+                continue
+            what = ""
+            if member.isreg():
+                content = archive.extractfile(member)
+                what = content.read().decode(errors="replace") if content else ""
+            elif member.issym():
+                what = f"-> {member.linkname}"
+            elif member.isdev():
+                what = f"{member.devmajor},{member.devminor}"
+            kind = "dir" if member.isdir() else "link" if member.issym() else "file" if member.isreg() else "dev"
+            mode = "" if member.issym() else f" {member.mode:o}"
+            found[path] = f"{kind}{mode} {member.uid}:{member.gid} {what}"
+    return found
+
+
+def names(layers: Sequence[Sequence[Member]]) -> list[str]:
+    return sorted(listing(settle(layers)))
+
+
+def contents(layers: Sequence[Sequence[Member]]) -> Listing:
+    """path -> the last word: content, or target."""
+    return {path: text.rpartition(" ")[2] for path, text in listing(settle(layers)).items()}
+
+
+def test_parents_and_the_root_are_explicit_and_plain() -> None:
+    found = listing(settle([[file("a/b/c", b"x")]]))
+    assert found == {".": "dir 755 0:0 ", "a": "dir 755 0:0 ", "a/b": "dir 755 0:0 ", "a/b/c": "file 644 0:0 x"}
+
+
+def test_the_roots_own_entry_counts() -> None:
+    assert listing(settle([[directory("./", 0o700, uid=5)]])) == {".": "dir 700 5:0 "}
+
+
+def test_the_stream_is_sorted_and_the_same_however_the_layer_was_ordered() -> None:
+    one = [directory("b"), file("b/2"), file("b/1"), directory("a", 0o700), file("a/x")]
+    assert settle([one]) == settle([[one[0], one[2], one[1], *one[3:]]])
+    with tarfile.open(fileobj=io.BytesIO(settle([one]))) as archive:
+        assert [member.name for member in archive] == [".", "a", "a/x", "b", "b/1", "b/2"]
+
+
+def test_whiteouts_hide_what_is_below_wherever_they_stand() -> None:
+    below = [file("a/gone"), file("a/stays"), directory("tree"), file("tree/x/y")]
+    assert names([below, [file("tree/new"), whiteout("a/gone"), whiteout("tree")]]) == [
+        ".", "a", "a/stays", "tree", "tree/new"
+    ]  # fmt: skip
+
+
+def test_an_opaque_directory_hides_only_what_is_below() -> None:
+    below = [file("a/old"), file("a/b/older")]
+    above = [file("a/new"), Member("a/.wh..wh..opq"), directory("a", 0o711)]
+    assert names([below, above]) == [".", "a", "a/new"]
+    assert listing(settle([below, above]))["a"].startswith("dir 711")
+
+
+def test_other_notes_of_aufs_mean_nothing() -> None:
+    assert names([[file("a")], [Member(".wh..wh.plnk"), Member(".wh..wh.aufs")]]) == [".", "a"]
+
+
+@pytest.mark.parametrize("name", [".wh.", "a/.wh..", ".wh...", "../x", "a/../../x", "a/.wh..."])
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(BadImageError):
+        settle([[Member(name)]])
+
+
+def test_absolute_names_are_the_images_own() -> None:
+    assert names([[file("/etc/x"), file("//srv///y/")]])[0:3] == [".", "etc", "etc/x"]
+
+
+def test_a_directory_over_a_directory_keeps_the_content() -> None:
+    found = listing(settle([[directory("d"), file("d/f")], [directory("d", 0o1777, uid=7, gid=8)]]))
+    assert found["d"] == "dir 1777 7:8 " and "d/f" in found
+
+
+@pytest.mark.parametrize("above", [file("d", b"new"), symlink("d", "elsewhere"), Member("d", tarfile.FIFOTYPE)])
+def test_anything_else_over_a_directory_replaces_all_of_it(above: Member) -> None:
+    assert names([[directory("d"), file("d/f")], [above]]) == [".", "d"]
+
+
+def test_a_directory_over_a_file_or_link_replaces_it() -> None:
+    for below in (file("d"), symlink("d", "/elsewhere")):
+        found = names([[directory("elsewhere"), below], [directory("d"), file("d/f")]])
+        assert found == [".", "d", "d/f", "elsewhere"]
+
+
+def test_entries_below_a_symlink_land_where_it_leads() -> None:
+    below = [directory("usr/bin"), symlink("bin", "usr/bin"), symlink("abs", "/usr/bin"), symlink("up", "../../usr")]
+    above = [file("bin/one"), file("abs/two"), file("up/bin/three")]
+    assert [n for n in names([below, above]) if n.startswith("usr/bin/")] == [
+        "usr/bin/one", "usr/bin/three", "usr/bin/two"
+    ]  # fmt: skip
+
+
+def test_a_whiteout_below_a_symlink_hides_what_it_leads_to() -> None:
+    below = [file("usr/bin/one"), file("usr/bin/two"), symlink("bin", "usr/bin")]
+    assert "usr/bin/one" not in names([below, [whiteout("bin/one")]])
+
+
+def test_a_dangling_symlink_as_a_parent_gets_its_directory() -> None:
+    assert names([[symlink("lib", "usr/lib"), file("lib/x")]]) == [".", "lib", "usr", "usr/lib", "usr/lib/x"]
+
+
+def test_a_loop_of_symlinks_is_refused() -> None:
+    with pytest.raises(BadImageError, match="symlinks"):
+        settle([[symlink("a", "b"), symlink("b", "a"), file("a/x")]])
+
+
+def test_no_symlink_leads_out_of_the_image() -> None:
+    assert contents([[symlink("out", "../../../../etc"), file("out/passwd", b"mine")]])["etc/passwd"] == "mine"
+
+
+def test_a_file_as_a_parent_is_refused() -> None:
+    with pytest.raises(BadImageError, match="no directory"):
+        settle([[file("a"), file("a/b")]])
+
+
+def test_hard_links_come_after_their_target_whatever_the_names() -> None:
+    stream = settle([[file("z", b"data", 0o640), hard_link("a", "z"), hard_link("m", "a")]])
+    with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+        assert [(m.name, m.islnk(), m.linkname) for m in archive][1:] == [
+            ("a", False, ""), ("m", True, "a"), ("z", True, "a")
+        ]  # fmt: skip
+    assert set(contents([[file("z", b"data"), hard_link("a", "z")]]).values()) >= {"data"}
+
+
+def test_hard_links_across_layers_and_to_what_is_replaced_later() -> None:
+    layers = [[file("a", b"old")], [hard_link("b", "a")], [file("a", b"new")], [hard_link("c", "/b")]]
+    found = contents(layers)
+    assert (found["a"], found["b"], found["c"]) == ("new", "old", "old")
+
+
+def test_a_hard_link_to_a_symlink_is_one() -> None:
+    assert listing(settle([[symlink("a", "b"), hard_link("c", "a")]]))["c"] == "link 0:0 -> b"
+
+
+@pytest.mark.parametrize("target", ["nowhere", "d", "../etc/passwd", "", "/"])
+def test_hard_links_to_nothing_are_refused(target: str) -> None:
+    with pytest.raises(BadImageError):
+        settle([[directory("d"), hard_link("a", target)]])
+
+
+def test_limits_hold() -> None:
+    with pytest.raises(BadImageError, match="more than 10 entries"):
+        settle([[file(f"f{n}") for n in range(11)]], max_entries=10)
+    with pytest.raises(BadImageError, match="larger than"):
+        settle([[file("f", bytes(3 << 20))]], max_bytes=2 << 20)
+    with pytest.raises(BadImageError, match="255 bytes"):
+        settle([[file("n" * 256)]])
+    assert names([[file("n" * 255)]])[1] == "n" * 255
+
+
+def test_what_fits_no_ustar_header_arrives_all_the_same() -> None:
+    name = "/".join("d" * 60 for _ in range(5)) + "/ \n\udcff"
+    members = [file(name, b"x", uid=4_000_000_000, gid=2_500_000, mtime=-1.5), symlink("l", "t" * 300)]
+    with tarfile.open(fileobj=io.BytesIO(settle([members])), errors="surrogateescape") as archive:
+        found = {member.name: member for member in archive}
+    assert (found[name].uid, found[name].gid, found[name].mtime) == (4_000_000_000, 2_500_000, -1.5)
+    assert found["l"].linkname == "t" * 300
+
+
+def test_xattrs_arrive_as_they_are() -> None:
+    pax = {"SCHILY.xattr.security.capability": "\x01\0\0\x02" + "x" * 90, "SCHILY.xattr.user.a": "b=\n"}
+    with tarfile.open(fileobj=io.BytesIO(settle([[file("f", pax=pax)]]))) as archive:
+        assert {k: v for k, v in archive.getmember("f").pax_headers.items() if "xattr" in k} == pax
+
+
+def unpack(root: Path, layers: Sequence[Sequence[Member]]) -> None:
+    """A plain unpacker, as the OCI spec describes one, in a folder of the test's own; no symlinked parents."""
+    for layer in layers:
+        for member in layer:
+            head, _, base = member.name.rpartition("/")
+            if base == ".wh..wh..opq":
+                for entry in (root / head).iterdir() if (root / head).is_dir() else ():
+                    remove(entry)
+            elif base.startswith(".wh."):
+                remove(root / head / base[4:])
+        for member in layer:
+            if not member.name.rpartition("/")[2].startswith(".wh."):
+                place(root, member)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def place(root: Path, member: Member) -> None:
+    path = root / member.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not (path.is_dir() and not path.is_symlink() and member.kind == tarfile.DIRTYPE):
+        remove(path)
+    if member.kind == tarfile.DIRTYPE:
+        path.mkdir(exist_ok=True)
+    elif member.kind == tarfile.SYMTYPE:
+        path.symlink_to(member.link)
+    elif member.kind == tarfile.LNKTYPE:
+        os.link(root / member.link, path, follow_symlinks=False)
+        return
+    else:
+        path.write_bytes(member.data)
+    os.chown(path, member.uid, member.gid, follow_symlinks=False)
+    if member.kind != tarfile.SYMTYPE:
+        path.chmod(member.mode)
+
+
+def on_disk(root: Path) -> Listing:
+    found: Listing = {}
+    for path in [root, *root.rglob("*")]:
+        info = path.lstat()
+        kind = "dir" if path.is_dir() and not path.is_symlink() else "link" if path.is_symlink() else "file"
+        what = f"-> {os.readlink(path)}" if kind == "link" else path.read_text() if kind == "file" else ""
+        mode = "" if kind == "link" else f" {stat.S_IMODE(info.st_mode):o}"
+        found[os.path.relpath(path, root)] = f"{kind}{mode} {info.st_uid}:{info.st_gid} {what}"
+    return found
+
+
+def random_layers(chance: random.Random) -> list[list[Member]]:
+    """Stacks that any unpacker could place: a hard link's target and each parent is there, and no symlink a parent."""
+    layers: list[list[Member]] = []
+    kinds: dict[str, str] = {}
+    for number in range(chance.randrange(1, 5)):
+        layer: list[Member] = [directory("./")] if number == 0 else []
+        hidden = [p for p in kinds if chance.random() < 0.15]
+        for path in hidden:
+            layer.append(whiteout(path))
+            kinds = {k: v for k, v in kinds.items() if k != path and not k.startswith(f"{path}/")}
+        for _ in range(chance.randrange(0, 12)):
+            path = "/".join(chance.choices("abc", k=chance.randrange(1, 4)))
+            parents = [path[:at] for at in range(len(path)) if path[at] == "/"]
+            if any(kinds.get(parent, "d") != "d" for parent in parents):
+                continue
+            kinds.update({parent: "d" for parent in parents if parent not in kinds})
+            layer += _random_member(chance, path, kinds)
+        layers.append(layer)
+    return layers
+
+
+def _random_member(chance: random.Random, path: str, kinds: dict[str, str]) -> list[Member]:
+    more = {"mode": chance.choice([0o644, 0o4755, 0o1777, 0o600]), "uid": chance.randrange(3), "gid": 7}
+    kind = chance.choice("ddffls" if kinds.get(path) != "d" else "ddfs")
+    targets = [p for p, k in kinds.items() if k == "f" and p != path]
+    if kind == "l" and not targets:
+        kind = "f"
+    if kind != "d":
+        for below in [k for k in kinds if k.startswith(f"{path}/")]:
+            del kinds[below]
+    kinds[path] = {"l": "f"}.get(kind, kind)
+    if kind == "d":
+        return [directory(path, **more)]
+    if kind == "s":
+        return [symlink(path, chance.choice(["/a", "../b", "c"]), uid=more["uid"])]
+    if kind == "l":
+        return [hard_link(path, chance.choice(targets))]
+    return [file(path, str(chance.random()).encode(), **more)]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("seed", range(120))
+def test_random_stacks_come_out_as_a_plain_unpacker_has_them(seed: int, tmp_path: Path) -> None:
+    layers = random_layers(random.Random(seed))
+    (tmp_path / "root").mkdir(mode=0o755)
+    unpack(tmp_path / "root", layers)
+    assert listing(settle(layers)) == on_disk(tmp_path / "root")
