@@ -49,9 +49,8 @@ def first_byte(address: str, port: int) -> None:
 
 def web_port(image: str) -> int | None:
     """The first TCP port that the image says it listens on; the demo can talk HTTP to it. None: it says none."""
-    from inferno.image import store
-
     from inferno import config
+    from inferno.image import store
 
     settings = config.load()
     stamp = store.stamp(image, settings)
