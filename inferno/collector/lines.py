@@ -29,19 +29,19 @@ _LINE = re.compile(
 
 @dataclass(slots=True)
 class Refused:
-    """Lines that were not passed on: how many, and how the first began."""
+    """Lines that were not passed on: how many, and how one began."""
 
     count: int = 0
-    first: bytes = b""
+    sample: bytes = b""
 
     def add(self, count: int, line: bytes) -> None:
-        self.first = self.first if self.count else line[:_SHOWN_BYTES].split(b"\n")[0]
+        self.sample = self.sample if self.count else line[:_SHOWN_BYTES].split(b"\n")[0]
         self.count += count
 
     def take(self) -> tuple[int, bytes]:
         """Both, and begin anew."""
-        taken = self.count, self.first
-        self.count, self.first = 0, b""
+        taken = self.count, self.sample
+        self.count, self.sample = 0, b""
         return taken
 
 

@@ -54,7 +54,7 @@ class Peer:
         refused, now = self._sieve.refused, time.monotonic()
         if not refused.count or (now - self._complained_at < _COMPLAINT_EVERY_S and not self.ended):
             return b""
-        count, first = refused.take()
+        count, sample = refused.take()
         self.refused += count
         self._complained_at = now
-        return word.refused(self.sender.name, self.sender.vm_id, count, first)
+        return word.refused(self.sender.name, self.sender.vm_id, count, sample)
