@@ -5,7 +5,6 @@ Not inotify_simple: it looks for libc by running ldconfig, which costs each star
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path
 
@@ -17,12 +16,12 @@ _EVENTS_BYTES = 64 * 1024
 
 def opened() -> int:
     """A new inotify descriptor, non-blocking. Raises OSError when this user has too many."""
-    return _called(ctypes.CDLL(None, use_errno=True).inotify_init1, _CLOEXEC_NONBLOCK)
+    return _call("inotify_init1", _CLOEXEC_NONBLOCK)
 
 
 def watch(descriptor: int, path: Path, events: int) -> None:
     """Ask for `events` of what `path` names. Raises OSError."""
-    _called(ctypes.CDLL(None, use_errno=True).inotify_add_watch, descriptor, os.fsencode(path), ctypes.c_uint32(events))
+    _call("inotify_add_watch", descriptor, os.fsencode(path), events)
 
 
 def drain(descriptor: int) -> None:
@@ -34,8 +33,10 @@ def drain(descriptor: int) -> None:
         return
 
 
-def _called(function: ctypes._NamedFuncPointer, *arguments: object) -> int:
-    result: int = function(*arguments)
+def _call(function: str, *arguments: int | bytes) -> int:
+    import ctypes  # most of what imports this module never waits for a file
+
+    result: int = getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments)
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -1,5 +1,6 @@
 """A host for tests of logs: an INFERNO_ROOT with VMs in its database, jails, and processes that speak as those VMs."""
 
+import json
 import os
 import select
 import subprocess
@@ -15,7 +16,7 @@ from inferno.paths import Paths, VersionDir
 from inferno.slot import Slot
 from inferno.state import State
 
-DEADLINE_S = 5
+DEADLINE_S = 20
 # Becomes the VM's user, where the interpreter may be out of that user's reach, and connects as kiln does.
 CONNECT = f"""
 import os, socket, sys
@@ -30,6 +31,34 @@ print("connected", flush=True)
 PEER = f"""{CONNECT}
 while data := sys.stdin.buffer.read1(65536):
     s.sendall(data)
+"""
+# Numbered lines, sent as kiln sends its: whole lines anew on the next connection, found by its name.
+NUMBERED = """
+import os, socket, sys, time
+os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
+def connect():
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect("vm_logs.sock")
+            return s
+        except OSError:
+            s.close()
+            time.sleep(0.001)
+s = connect()
+print("connected", flush=True)
+template = TEMPLATE
+number = 0
+while number < COUNT:
+    chunk = b"".join(template.replace(b"NUMBER", str(n).encode()) for n in range(number, min(number + 50, COUNT)))
+    sent = 0
+    try:
+        while sent < len(chunk):
+            sent += s.send(chunk[sent:sent + 1000])
+    except OSError:
+        s.close()
+        s = connect()
+    number += chunk[:sent].count(b"\\n")
 """
 
 
@@ -156,3 +185,17 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it does not come about"
         select.select([], [], [], 0.01)
+
+
+def messages(log: Path) -> list[str]:
+    return [json.loads(text)["message"] for text in log.read_text().splitlines()]
+
+
+def memory_kib(pid: int, field: str = "VmRSS") -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")))
+
+
+def numbered(vm: Vm, count: int) -> subprocess.Popen[bytes]:
+    template = vm.line("NUMBER")
+    return vm.peer(NUMBERED.replace("TEMPLATE", repr(template)).replace("COUNT", str(count)))

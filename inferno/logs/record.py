@@ -51,7 +51,8 @@ def parse(line: bytes) -> Record:
     try:
         found = json.loads(line)
         message = found.get("message")
-        data = base64.b64decode(found["message_b64"], validate=True) if message is None else message.encode(errors="replace")
+        packed = found["message_b64"] if message is None else ""
+        data = base64.b64decode(packed, validate=True) if packed else message.encode(errors="replace")
 
         def word(key: str) -> str:
             return str(found.get(key, ""))
