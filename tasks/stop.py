@@ -64,8 +64,8 @@ def stop(context: Context, name: str) -> Iterable[InfernoTask]:
 
 def restart(context: Context, name: str) -> Iterable[InfernoTask]:
     """A VM that does not run is started."""
-    check(context, name)
     request = _request(f"restart:{name}", context.asked(f"restart:{name}"))
+    check(context, name)
 
     def action() -> None:
         stopping.stop(_known(context, name), request)
@@ -117,11 +117,11 @@ def _request(task: str, asked: dict[str, Any]) -> stopping.Request:
     if not (math.isfinite(timeout_s) and 0 <= timeout_s <= _LONGEST_S):
         raise UsageError(f"{task}: --timeout {timeout_s:g} is out of range", f"it takes 0 to {_LONGEST_S} seconds")
     word = asked.get("signal")
-    number = None if word is None else _signal(task, word)
+    number = None if word is None else signal_number(task, word)
     return stopping.Request(timeout_s, number, bool(asked.get("kill")))
 
 
-def _signal(task: str, word: str) -> int:
+def signal_number(task: str, word: str) -> int:
     """TERM, SIGTERM and 15 are the same. Raises UsageError for no signal of Linux's."""
     if word.isascii() and word.isdigit() and int(word) in signal.valid_signals():
         return int(word)

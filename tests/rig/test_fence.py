@@ -1,0 +1,112 @@
+"""What a guest reaches: outside, and nothing of its host or of another guest; what its host may do: bound it.
+
+One probe VM tries everything and says what it reached; beside each drop stands the same connection that is let pass.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.typed import Host
+
+# A network beyond this host: a namespace at the other end of a veth, where a web server and a counter are.
+OUTSIDE = """
+set -e
+ip netns add outside
+ip link add veth0 type veth peer name eth0 netns outside
+ip addr add 198.51.100.1/24 dev veth0
+ip link set veth0 up
+ip -n outside addr add 198.51.100.2/24 dev eth0
+ip -n outside link set eth0 up
+ip -n outside link set lo up
+ip -n outside route add default via 198.51.100.1
+mkdir -p /srv/www && echo outside > /srv/www/index.html
+setsid ip netns exec outside busybox httpd -f -vv -p 8080 -h /srv/www 2> /srv/outside.log &
+setsid busybox httpd -f -p 8081 -h /srv/www &
+"""
+SERVER = "mkdir /www; echo guest > /www/index.html; exec httpd -f -p 8080 -h /www"
+TARGETS = {
+    "outside": "198.51.100.2:8080",
+    "another guest": "172.16.0.2:8080",
+    "another guest's gateway": "172.16.0.1:8081",
+    "its own gateway": "172.16.0.5:8081",
+    "the host's outer address": "198.51.100.1:8081",
+    "the host's first address": "10.0.2.15:22",
+    "link-local": "169.254.169.254:80",
+}
+PROBE = f"""
+try() {{ if wget -q -T 3 -O - "http://$2/" >/dev/null 2>&1; then echo "reached $1"; else echo "not $1"; fi; }}
+{"".join(f"try {shlex.quote(name)} {address};" for name, address in TARGETS.items())}
+ping -c 1 -W 2 198.51.100.2 >/dev/null && echo "ping as itself"
+ip addr add 172.16.0.99/32 dev eth0
+ping -c 1 -W 2 -I 172.16.0.99 198.51.100.2 >/dev/null && echo "ping as another" || echo "no ping as another"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(host: Host) -> Iterator[None]:
+    host.sh(f"{OUTSIDE}\ntrue")
+    host.create("server", SERVER)
+    host.create("probe", PROBE)
+    host.type("start server --detach")
+    yield
+
+
+@pytest.fixture(scope="module")
+def probed(host: Host, running: None) -> list[str]:
+    return host.type("start probe", timeout=180).stdout.splitlines()
+
+
+def test_the_host_reaches_a_guest(host: Host) -> None:
+    assert host.sh("curl --silent --max-time 10 http://172.16.0.2:8080/").stdout == "guest\n"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_guest_reaches_outside_and_nothing_else(probed: list[str], target: str) -> None:
+    assert f"{'reached' if target == 'outside' else 'not'} {target}" in probed
+
+
+def test_a_guest_has_one_address_of_its_own(probed: list[str]) -> None:
+    assert "ping as itself" in probed
+    assert "no ping as another" in probed
+
+
+def test_outside_sees_the_host_never_a_guest(host: Host, probed: list[str]) -> None:
+    seen = host.sh("cat /srv/outside.log").stdout
+    assert "198.51.100.1" in seen
+    assert "172.16." not in seen
+
+
+def test_each_vm_has_a_user_of_its_own_and_both_its_processes_are_bound(host: Host) -> None:
+    host.create("second", "sleep 1000 & wait", options="--vcpus 2 --memory 192")
+    host.type("start second --detach")
+    users = host.sh("ps -o uid= -C firecracker").stdout.split()
+    assert len(set(users)) == 2
+    assert not {"0", "123"} & set(users)
+    version = host.status("second")["version"]
+    leaf = f"/sys/fs/cgroup/inferno.slice/{version}"
+    names = "cpu.max memory.max memory.swap.max pids.max"
+    processes = "for pid in $(cat cgroup.procs); do cat /proc/$pid/comm; done"
+    found = host.sh(f"cd {leaf} && for name in {names}; do cat $name; done; {processes}")
+    cpu, memory, swap, pids, *programs = found.stdout.splitlines()
+    assert cpu == "200000 100000"
+    assert 192 << 20 < int(memory) <= (192 + 64) << 20
+    assert swap == "0"
+    assert 2 < int(pids) < 64
+    assert len(programs) == 2  # kiln, by whatever name its jailer wants, and
+    assert "firecracker" in programs
+
+
+def test_rules_do_not_grow_with_vms(host: Host) -> None:
+    count = "nft list table inet inferno | grep -c 'accept\\|drop\\|masquerade'"
+    with_two = host.sh(count).stdout
+    host.type("stop second --kill")
+    assert host.sh(count).stdout == with_two
+
+
+def test_with_the_last_vm_the_fence_goes(host: Host) -> None:
+    host.type("stop server --kill")
+    assert host.sh("nft list ruleset").stdout == ""

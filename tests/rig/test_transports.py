@@ -1,0 +1,98 @@
+"""Images from where people have them: a real Docker Engine, a real registry on loopback, archives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.typed import Host
+
+REGISTRY = "127.0.0.1:5000"
+CONFIG = f"""
+version: 0.1
+storage: {{filesystem: {{rootdirectory: /srv/registry}}, delete: {{enabled: true}}}}
+http: {{addr: "{REGISTRY}"}}
+"""
+# Socket units hand over what listens before the daemon is up; `docker version` returns once it answers.
+SERVICES = f"""
+set -e
+cat > /srv/registry.yml
+setsid docker-registry serve /srv/registry.yml > /srv/registry.log 2>&1 &
+systemctl start docker
+docker version > /dev/null
+skopeo copy --quiet oci:/extra/busybox docker-daemon:local/box:v1
+skopeo copy --quiet oci:/extra/busybox docker-archive:/srv/box.docker.tar:local/box:v1
+skopeo copy --quiet oci:/extra/busybox oci-archive:/srv/box.oci.tar
+curl --silent --retry 50 --retry-connrefused --retry-delay 0 http://{REGISTRY}/v2/ > /dev/null
+skopeo copy --quiet --dest-tls-verify=false oci:/extra/busybox docker://{REGISTRY}/box:v1
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def services(host: Host) -> Iterator[None]:
+    host.rig.run(["sh", "-c", SERVICES], input=CONFIG, timeout=240)
+    yield
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "local/box:v1",
+        "docker-daemon:local/box:v1",
+        f"docker://{REGISTRY}/box:v1",
+        "oci-archive:/srv/box.oci.tar",
+        "docker-archive:/srv/box.docker.tar",
+        "oci:/extra/busybox",
+        "oci:/extra/busybox:latest",
+    ],
+)
+def test_an_image_boots_from_wherever_it_is(host: Host, ref: str) -> None:
+    host.create("box", "echo booted; exit 5", image=ref)
+    assert host.type("start box", status=5).stdout == "booted\n"
+    assert host.status("box")["image"] == ref
+
+
+def test_the_image_is_known_by_its_digest_whatever_serves_it(host: Host) -> None:
+    stamps = host.sh("cat /var/lib/inferno/images/refs/*.json").stdout
+    decoder, digests, rest = json.JSONDecoder(), {}, stamps.strip()
+    while rest:
+        found, end = decoder.raw_decode(rest)
+        digests[found["digest"]] = found
+        rest = rest[end:].strip()
+    assert len(digests) < len(stamps.split("digest")) - 1
+
+
+def test_a_tag_that_moved_is_followed_when_asked(host: Host) -> None:
+    made = host.create("box", image=f"docker://{REGISTRY}/box:v1")
+    host.sh(f"skopeo copy --quiet --dest-tls-verify=false oci:/extra/nginx docker://{REGISTRY}/box:v1")
+    assert host.create("box")["version"] == made["version"]
+    host.type("create box --pull")
+    assert host.status("box")["version"] != made["version"]
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        f"docker://{REGISTRY}/nothing:v1",
+        "docker://127.0.0.1:1/box:v1",
+        "docker-daemon:local/nothing:v1",
+        "oci:/extra/nothing",
+        "oci-archive:/etc/passwd",
+        "nothing-local/box:v9",
+    ],
+)
+def test_an_image_that_is_not_there_is_one_line(host: Host, ref: str) -> None:
+    done = host.sh(f"infernoctl create nobody --image {ref}", status=2)
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert "nobody" not in host.states()
+
+
+def test_a_vm_runs_beside_docker(host: Host) -> None:
+    """Docker drops what is forwarded; its own containers and our guests both have a network all the same."""
+    host.create("box", "echo up; sleep 1000 & wait", image="local/box:v1")
+    host.type("start box --detach")
+    address = host.status("box")["ip"]
+    host.sh(f"ping -c 1 -W 5 {address}; docker run --rm local/box:v1 sh -c 'echo from docker'")
+    host.type("destroy box --yes")

@@ -1,0 +1,77 @@
+"""Bad values of stop, restart and destroy are refused before anything is asked of a VM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inferno.errors import UsageError
+from inferno.state import State
+from tasks import stop
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An INFERNO_ROOT that knows a VM `web1`."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    state = State(folder / "inferno.db")
+    state.reserve("web1")
+    state.save("web1", {"image": "oci:x"}, "01JD8ZK3V5N9Q2R7T4W6X8Y0AB")
+    state.close()
+    return folder
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("stop web1 --timeout -1", "--timeout -1 is out of range"),
+        ("stop web1 --timeout nan", "--timeout nan is out of range"),
+        ("stop web1 --timeout 1e9", "out of range"),
+        ("stop web1 --timeout soon", "'soon' is not a number"),
+        ("stop web1 --signal NOPE", "'NOPE' is no signal"),
+        ("stop web1 --signal 0", "'0' is no signal"),
+        ("stop web1 --klil", "did you mean --kill?"),
+        ("restart web1 --timeout inf", "out of range"),
+        ("destroy web1", "there is no terminal"),
+        ("destroy web2 --yes", "did you mean 'web1'?"),
+        ("stop web2", "did you mean 'web1'?"),
+    ],
+)
+def test_bad_values_are_one_line_and_change_nothing(root: Path, tmp_path: Path, words: str, says: str) -> None:
+    before = sorted(path for path in root.rglob("*") if ".db" not in path.name)
+    done = subprocess.run(
+        [BIN / "infernoctl", *words.split()],
+        env={**os.environ, "INFERNO_ROOT": str(root)},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == done.stderr.splitlines()[:1]
+    assert says in done.stderr
+    assert sorted(path for path in root.rglob("*") if ".db" not in path.name and path.name != "locks") == before
+    state = State(root / "inferno.db")
+    assert state.names() == ["web1"]
+    state.close()
+
+
+@pytest.mark.parametrize("word", ["TERM", "term", "SIGTERM", "15"])
+def test_signals_go_by_name_and_number(word: str) -> None:
+    assert stop.signal_number("stop:web1", word) == signal.SIGTERM
+
+
+@pytest.mark.parametrize("word", ["", "0", "65", "-9", "9x", "SIG", "²", "CLD ", "_DFL"])
+def test_what_is_no_signal_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="is no signal"):
+        stop.signal_number("stop:web1", word)
