@@ -80,16 +80,19 @@ def tar(members: Sequence[Member], form: int = tarfile.PAX_FORMAT) -> bytes:
 
 
 def build(
-    folder: Path, layers: Sequence[Sequence[Member] | bytes], *, tag: str = TAG, compress: bool = True, **config: Any
+    folder: Path, layers: Sequence[Sequence[Member] | bytes], *, tag: str = TAG, level: int = 1, **config: Any
 ) -> Path:
-    """Write an OCI layout with one image; `config` is Docker's (Cmd, Env, …). Returns the folder."""
+    """Write an OCI layout with one image; `config` is Docker's (Cmd, Env, …). Returns the folder.
+
+    `level` is gzip's; 0 leaves the layers plain.
+    """
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     plain = [layer if isinstance(layer, bytes) else tar(layer) for layer in layers]
     rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in plain]}
     whole = {"architecture": "amd64", "os": "linux", "config": config, "rootfs": rootfs}
-    form = f"{_MEDIA}.layer.v1.tar+gzip" if compress else f"{_MEDIA}.layer.v1.tar"
-    packed = [gzip.compress(data, 1, mtime=0) if compress else data for data in plain]
+    form = f"{_MEDIA}.layer.v1.tar+gzip" if level else f"{_MEDIA}.layer.v1.tar"
+    packed = [gzip.compress(data, level, mtime=0) if level else data for data in plain]
     manifest = {
         "schemaVersion": 2,
         "mediaType": f"{_MEDIA}.manifest.v1+json",

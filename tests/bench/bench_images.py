@@ -1,0 +1,118 @@
+"""How fast an image becomes a base, beside what one would type: tar -xzf of each layer, then mkfs.erofs of the folder.
+
+The image is of this machine's own /usr: at least 300 MB, 15,000 entries, and six layers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import images
+from tests.bench.row import Row
+
+BIN = Path(sys.executable).parent
+LAYERS = 6
+BYTES, ENTRIES = 350 << 20, 16_000
+RUNS = 3
+
+
+def rows() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="inferno-bench.", dir=Path.home() / ".cache") as folder:
+        work = Path(folder)
+        layout, size, entries = _image(work)
+        ours, theirs = [], []
+        for number in range(RUNS):
+            theirs.append(_by_hand(work / f"hand{number}", layout))
+            ours.append(_base(work / f"root{number}", layout))
+        spent, by_hand = min(ours), min(theirs)
+        detail = f"{spent:.2f} s / {by_hand:.2f} s; {size >> 20} MiB, {entries} entries, {LAYERS} layers"
+        found = [Row("OCI image to base / tar -xzf of its layers + mkfs.erofs", spent / by_hand, 0.6, detail=detail)]
+        return [*found, *_memory(work)]
+
+
+def _image(work: Path) -> tuple[Path, int, int]:
+    """An OCI layout of files of this machine; (folder, bytes unpacked, entries)."""
+    groups: list[list[images.Member]] = [[] for _ in range(LAYERS)]
+    size = entries = 0
+    for number, path in enumerate(_files(Path("/usr"))):
+        data = path.read_bytes()
+        groups[number * LAYERS // (2 * ENTRIES) % LAYERS].append(images.file(str(path).lstrip("/"), data, 0o644))
+        size, entries = size + len(data), entries + 1
+        if size >= BYTES and entries >= ENTRIES:
+            break
+    return images.build(work / "layout", groups, level=6, Cmd=["/bin/true"]), size, entries
+
+
+def _files(top: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(top):
+        names.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.is_file() and not path.is_symlink() and path.stat().st_size < 8 << 20:
+                yield path
+
+
+def _by_hand(work: Path, layout: Path) -> float:
+    entry = json.loads((layout / "index.json").read_text())["manifests"][0]
+    blobs = layout / "blobs" / "sha256"
+    layers = json.loads((blobs / entry["digest"].removeprefix("sha256:")).read_text())["layers"]
+    tree = work / "tree"
+    tree.mkdir(parents=True)
+    began = time.perf_counter()
+    for layer in layers:
+        archive = blobs / layer["digest"].removeprefix("sha256:")
+        subprocess.run(["tar", "-xzf", archive, "-C", tree], check=True)
+    mkfs = _mkfs()
+    subprocess.run([mkfs, "--quiet", work / "out.erofs", tree], check=True, capture_output=True)
+    spent = time.perf_counter() - began
+    shutil.rmtree(work)
+    return spent
+
+
+def _mkfs() -> str:
+    own = Path(__file__).resolve().parents[2] / "artifacts/tools/mkfs.erofs"
+    return str(own) if own.exists() else "mkfs.erofs"
+
+
+def _base(root: Path, layout: Path) -> float:
+    """The whole command, from an image that was looked up to its base."""
+    env = {**os.environ, "INFERNO_ROOT": str(root)}
+    subprocess.run([BIN / "infernoctl", "image", f"oci:{layout}"], env=env, check=True, capture_output=True)
+    began = time.perf_counter()
+    subprocess.run([BIN / "infernoctl", "rootfs", f"oci:{layout}"], env=env, check=True, capture_output=True)
+    spent = time.perf_counter() - began
+    shutil.rmtree(root)
+    return spent
+
+
+def _memory(work: Path) -> list[Row]:
+    many = [images.file(f"d{n % 500}/f{n}", b"x") for n in range(200_000)]
+    layout = images.build(work / "many", [many], Cmd=["/bin/true"])
+    peak = _peak_mib(work / "many-root", layout)
+    shutil.rmtree(layout)
+    big = [[images.file(f"big{n}", os.urandom(1 << 20) * 171)] for n in range(6)]
+    layout = images.build(work / "big", big, level=1, Cmd=["/bin/true"])
+    del many, big
+    return [
+        Row("peak memory, layers to base, 1 GiB image", _peak_mib(work / "big-root", layout), 100, "MiB"),
+        Row("peak memory, layers to base, 200,000 entries", peak, 250, "MiB"),
+    ]
+
+
+def _peak_mib(root: Path, layout: Path) -> float:
+    """The largest process among the command and all it started."""
+    env = {**os.environ, "INFERNO_ROOT": str(root)}
+    watch = "import os,resource,subprocess,sys; s=subprocess.run(sys.argv[1:],capture_output=True); "
+    watch += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(s.returncode)"
+    argv = [sys.executable, "-c", watch, BIN / "infernoctl", "rootfs", f"oci:{layout}"]
+    done = subprocess.run(argv, env=env, check=True, capture_output=True, text=True)
+    shutil.rmtree(root)
+    return int(done.stdout) / 1024
