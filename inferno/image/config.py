@@ -83,21 +83,27 @@ def _signal(text: str) -> int:
 
 
 def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key) or {}
+    found = value.get(key)
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise UsageError(f"the image's configuration is malformed: {key} is no object")
     return found
 
 
 def _words(value: dict[str, Any], key: str) -> list[str]:
-    found = value.get(key) or []
+    found = value.get(key)
+    if found is None:
+        return []
     if not isinstance(found, list) or not all(isinstance(word, str) and "\0" not in word for word in found):
         raise UsageError(f"the image's configuration is malformed: {key} is no list of texts")
     return found
 
 
 def _text(value: dict[str, Any], key: str) -> str:
-    found = value.get(key) or ""
+    found = value.get(key)
+    if found is None:
+        return ""
     if not isinstance(found, str) or "\0" in found:
         raise UsageError(f"the image's configuration is malformed: {key} is no text")
     return found

@@ -76,10 +76,12 @@ def parse(text: str) -> Reference:
 
 
 def _file(text: str, transport: str, rest: str) -> Reference:
-    """PATH[:TAG]. What comes behind the last colon is the tag, unless a file of the whole name is there."""
-    path, colon, tag = rest.rpartition(":") if not os.path.exists(rest) else (rest, "", "")
-    if not colon:
-        path, tag = rest, ""
+    """PATH[:TAG], or PATH:NAME:TAG in a docker-archive. The longest path that is there is the path."""
+    colons = [at for at, char in enumerate(rest) if char == ":"]
+    ends = [len(rest), *reversed(colons)]
+    guess = colons[0] if transport == DOCKER_ARCHIVE and colons else colons[-1] if colons else len(rest)
+    end = next((end for end in ends if os.path.exists(rest[:end])), guess)
+    path, tag = rest[:end], rest[end + 1 :]
     if not path:
         raise UsageError(f"image {text!r} names no file", f"{transport}:PATH")
     return Reference(text, transport, os.path.abspath(path), tag or None)

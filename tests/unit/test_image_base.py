@@ -1,0 +1,232 @@
+"""Layers to a base by the real worker and the real mkfs.erofs: what is hostile is refused, and nothing is left."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import resource
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from inferno import config, files
+from inferno.config import Settings
+from inferno.errors import InfernoError, UsageError
+from inferno.image import base, store
+from tests import images
+
+pytestmark = pytest.mark.root
+MAGIC = b"\xe2\xe1\xf5\xe0"  # EROFS_SUPER_MAGIC_V1, little endian, at byte 1024
+LAYERS = [[images.directory("etc"), images.file("etc/x", b"hello")], [images.hard_link("y", "etc/x")]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(tmp_path)
+
+
+def load(tmp_path: Path, **more: str) -> Settings:
+    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
+
+
+def make(folder: Path, settings: Settings) -> Path:
+    store.ensure(f"oci:{folder}", settings)
+    return base.ensure(f"oci:{folder}", settings)
+
+
+def test_a_base_is_roots_read_only_and_reproducible(tmp_path: Path) -> None:
+    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+    made = [make(folder, load(tmp_path / name)) for name in ("one", "two")]
+    assert made[0].read_bytes() == made[1].read_bytes()
+    assert made[0].read_bytes()[1024:1028] == MAGIC
+    info = made[0].stat()
+    assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == (0, 0, 0o444)
+
+
+def test_the_same_bytes_as_another_user(tmp_path: Path) -> None:
+    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+    other = load(tmp_path / "two", INFERNO_UID_BASE="900000")
+    assert make(folder, load(tmp_path / "one")).read_bytes() == make(folder, other).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [gzip.compress, zstandard.compress, lzma.compress, bz2.compress, bytes,
+     lambda data: gzip.compress(data[:700]) + gzip.compress(data[700:]),
+     lambda data: zstandard.compress(data[:700]) + zstandard.compress(data[700:])],
+    ids=["gzip", "zstd", "xz", "bzip2", "plain", "gzip-members", "zstd-frames"],
+)  # fmt: skip
+def test_compressions(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """The manifest's word for the compression is not what counts: the bytes are."""
+    plain = make(images.build(tmp_path / "plain", LAYERS, level=0, Cmd=["/x"]), load(tmp_path / "one"))
+    folder = images.build(tmp_path / "l", LAYERS, level=0, Cmd=["/x"])
+    repack(folder, pack)
+    made = make(folder, load(tmp_path / "two"))
+    assert without_uuid(made) == without_uuid(plain)
+
+
+def without_uuid(path: Path) -> bytes:
+    """The file system but for the super block, whose UUID is the digest's."""
+    data = path.read_bytes()
+    return data[:1024] + data[1024 + 128 :]
+
+
+def repack(folder: Path, pack: Callable[[bytes], bytes]) -> None:
+    blobs = folder / "blobs/sha256"
+    entry = json.loads((folder / "index.json").read_text())["manifests"][0]
+    manifest = json.loads((blobs / entry["digest"].removeprefix("sha256:")).read_text())
+    old = [(blobs / layer["digest"].removeprefix("sha256:")).read_bytes() for layer in manifest["layers"]]
+    manifest["layers"] = [images.put(blobs, pack(data), "application/vnd.oci.image.layer.v1.tar") for data in old]
+    (folder / "index.json").write_text(
+        json.dumps({"manifests": [images.put(blobs, json.dumps(manifest).encode(), entry["mediaType"])]})
+    )
+
+
+def layer_paths(folder: Path) -> list[Path]:
+    blobs = folder / "blobs/sha256"
+    entry = json.loads((folder / "index.json").read_text())["manifests"][0]
+    manifest = json.loads((blobs / entry["digest"].removeprefix("sha256:")).read_text())
+    return [blobs / layer["digest"].removeprefix("sha256:") for layer in manifest["layers"]]
+
+
+def flip(folder: Path) -> None:
+    path = layer_paths(folder)[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def cut(folder: Path) -> None:
+    path = layer_paths(folder)[0]
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def lost(folder: Path) -> None:
+    layer_paths(folder)[0].unlink()
+
+
+def wrong_diff_id(folder: Path) -> None:
+    repack(folder, lambda data: gzip.compress(images.tar([images.file("other")])))
+
+
+def no_tar(folder: Path) -> None:
+    shutil.rmtree(folder)
+    images.build(folder, [b"\x7fELF" + bytes(3000)], Cmd=["/x"])
+
+
+def bomb(folder: Path) -> None:
+    shutil.rmtree(folder)
+    images.build(folder, [images.tar([images.file("zeros", bytes(40 << 20))])], level=9, Cmd=["/x"])
+
+
+def sparse_bomb(folder: Path) -> None:
+    """A header of 512 bytes that stands for 8 EiB of zeros."""
+    shutil.rmtree(folder)
+    pax = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.realsize": str(1 << 62),
+        "GNU.sparse.name": "z",
+    }
+    images.build(folder, [[images.file("z", b"0\n" + bytes(510), pax=pax)]], Cmd=["/x"])
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [(flip, "damaged"), (cut, "shorter|damaged"), (lost, "No such file"), (wrong_diff_id, "diff ID"),
+     (no_tar, "no tar archive"), (bomb, "INFERNO_IMAGE_MAX_MB"), (sparse_bomb, "INFERNO_IMAGE_MAX_MB")],
+)  # fmt: skip
+def test_a_bad_image_is_one_error_and_leaves_nothing(harm: Callable[[Path], None], says: str, tmp_path: Path) -> None:
+    settings = load(tmp_path, INFERNO_IMAGE_MAX_MB="20")
+    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+    harm(folder)
+    with pytest.raises(UsageError, match=says):
+        make(folder, settings)
+    assert [path.name for path in settings.root.rglob("*.erofs")] == []
+    assert [path for path in settings.root.rglob("*") if path.suffix == ".tmp"] == []
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [[images.symlink("out", "/"), images.file("out/tmp/inferno-escaped", b"x")],
+     [images.symlink("out", "../../../../../../tmp"), images.file("out/inferno-escaped", b"x")],
+     [images.file("/tmp/inferno-escaped", b"x")],
+     [images.Member("disk", tarfile.BLKTYPE, device=(254, 0)), images.Member("fifo", tarfile.FIFOTYPE)]],
+    ids=["through-root", "upwards", "absolute", "devices"],
+)  # fmt: skip
+def test_what_aims_outside_stays_data_of_the_image(
+    layer: list[images.Member], tmp_path: Path, settings: Settings
+) -> None:
+    make(images.build(tmp_path / "l", [layer], Cmd=["/x"]), settings)
+    assert not Path("/tmp/inferno-escaped").exists()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [[images.file("../x")], [images.hard_link("x", "../../etc/passwd")], [images.hard_link("x", "/etc/passwd")]],
+)
+def test_what_leads_upwards_is_refused(layer: list[images.Member], tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(UsageError, match=r"leads upwards|is not there"):
+        make(images.build(tmp_path / "l", [layer], Cmd=["/x"]), settings)
+
+
+def test_too_many_entries_are_refused(tmp_path: Path) -> None:
+    settings = load(tmp_path, INFERNO_IMAGE_MAX_ENTRIES="100")
+    layer = [images.file(f"f{n}") for n in range(101)]
+    with pytest.raises(UsageError, match="more than 100 entries"):
+        make(images.build(tmp_path / "l", [layer], Cmd=["/x"]), settings)
+
+
+def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    settings = load(tmp_path, INFERNO_IMAGE_TIMEOUT="1")
+    layer = [[images.file(f"{n}-{m}", os.urandom(1 << 20)) for m in range(100)] for n in range(4)]
+    folder = images.build(tmp_path / "l", layer, level=0, Cmd=["/x"])
+    store.ensure(f"oci:{folder}", settings)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    try:
+        base.ensure(f"oci:{folder}", settings)
+    except UsageError as error:
+        assert "too long" in str(error)
+    else:  # a machine fast enough: then it took no more than the second it was given, twice over for two processes
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 4
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
+    import subprocess
+
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", root], check=True)
+    try:
+        settings = load(tmp_path)
+        folder = images.build(tmp_path / "l", [[images.file("big", os.urandom(8 << 20))]], Cmd=["/x"])
+        with pytest.raises(InfernoError, match="no space left"):
+            make(folder, settings)
+        assert [path.name for path in root.rglob("*.erofs")] == []
+    finally:
+        subprocess.run(["umount", root], check=True)
+
+
+def test_a_base_that_is_there_is_not_made_again(tmp_path: Path, settings: Settings) -> None:
+    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+    made = make(folder, settings)
+    before = made.stat()
+    shutil.rmtree(folder)
+    assert base.ensure(f"oci:{folder}", settings).stat() == before
+
+
+def test_a_file_without_a_name_gets_one_or_is_gone(tmp_path: Path) -> None:
+    with files.nameless(tmp_path) as descriptor:
+        os.write(descriptor, b"x")
+        assert list(tmp_path.iterdir()) == []
+        files.give_name(descriptor, tmp_path / "named")
+        with pytest.raises(FileExistsError):
+            files.give_name(descriptor, tmp_path / "named")
+    assert (tmp_path / "named").read_bytes() == b"x"

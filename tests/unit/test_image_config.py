@@ -1,0 +1,59 @@
+"""What an image's configuration says, and what is refused in one."""
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from inferno.errors import UsageError
+from inferno.image import config
+
+
+def parse(**inner: Any) -> config.ImageConfig:
+    return config.parse(json.dumps({"architecture": "amd64", "os": "linux", "config": inner}))
+
+
+def test_all_that_is_honoured() -> None:
+    found = parse(
+        Entrypoint=["/e"], Cmd=["c"], Env=["A=b=c", "B="], WorkingDir="/w", User="1:2", StopSignal="SIGQUIT",
+        ExposedPorts={"80/tcp": {}, "53/udp": {}}, Volumes={"/data": {}}, Healthcheck={"Test": ["NONE"]},
+    )  # fmt: skip
+    assert (found.entrypoint, found.cmd, found.env) == (["/e"], ["c"], ["A=b=c", "B="])
+    assert (found.working_dir, found.user, found.stop_signal) == ("/w", "1:2", signal.SIGQUIT)
+    assert (found.exposed_ports, found.volumes) == (["53/udp", "80/tcp"], ["/data"])
+    assert found.healthcheck == {"Test": ["NONE"]}
+
+
+def test_nothing_said_is_nothing() -> None:
+    for text in ("{}", '{"config": null}', '{"config": {"Cmd": null, "Env": null, "User": null}}'):
+        assert config.parse(text) == config.ImageConfig()
+
+
+def test_words_that_are_no_variables_are_passed_over() -> None:
+    assert parse(Env=["A=1", "nothing", "=x", ""]).env == ["A=1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("TERM", 15), ("SIGTERM", 15), ("sigquit", 3), ("9", 9), ("RTMIN+3", signal.SIGRTMIN + 3), ("SIGRTMAX", 64),
+     ("RTMAX-2", 62), ("64", 64)],
+)  # fmt: skip
+def test_signals(text: str, number: int) -> None:
+    assert config.signal_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["0", "65", "SIGNONE", "RTMIN+99", "RTMIN-1", "DFL", "_IGN", "-9", "", "RTMAX+x"])
+def test_what_is_no_signal(text: str) -> None:
+    assert config.signal_number(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "nonsense", '{"config": []}', '{"config": {"Cmd": "sh"}}', '{"config": {"Cmd": [1]}}',
+     '{"config": {"User": 5}}', '{"config": {"StopSignal": "SIGNONE"}}', '{"config": {"Cmd": ["a\\u0000"]}}',
+     '{"config": {"Env": {"A": 1}}}', "[" * 100_000, " " * (5 << 20)],
+)  # fmt: skip
+def test_malformed_ones_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        config.parse(text)
