@@ -73,13 +73,12 @@ def test_ten_thousand_lines_arrive_in_order_on_their_own_streams(host: Host) -> 
 
 
 def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host) -> None:
-    host.type("start lines --detach")
-    host.sh("timeout 60 pidwait -x firecracker", status=None)
-    shown = host.status("lines")
-    assert (shown["state"], shown["exit_code"]) == ("stopped", 42)
-    host.type("start lines", status=42)
-    assert "was not running" in host.type("stop lines").stderr
-    assert host.status("lines")["exit_code"] == 42
+    host.sh("infernoctl start one --detach && timeout 60 pidwait -x firecracker", status=None)
+    shown = host.status("one")
+    assert (shown["state"], shown["exit_code"]) == ("stopped", 1)
+    host.type("start one", status=1)
+    assert "was not running" in host.type("stop one").stderr
+    assert host.status("one")["exit_code"] == 1
 
 
 def test_stop_asks_by_the_stop_signal(host: Host) -> None:
@@ -157,10 +156,13 @@ def test_environment_directory_user_and_host_are_as_asked(host: Host) -> None:
 
 
 def test_doit_is_the_same_in_other_words(host: Host) -> None:
-    done = host.sh("doit start:one --detach && doit start:one --detach; doit stop:one; doit info network:one")
-    assert "one runs at" in done.stderr
-    steps = re.findall(r"^\.  (\w+):one$", done.stderr, re.MULTILINE)
-    assert steps[:4] == ["network", "disk", "jail", "launch"]
+    done = host.sh("doit start:deaf --detach && doit start:deaf --detach && doit list --all && doit stop:deaf --kill")
+    assert "deaf runs at" in done.stderr
+    assert "deaf runs already" in done.stderr
+    assert re.search(r"^launch:deaf +launch the jailer", done.stdout, re.MULTILINE)
+    steps = re.findall(r"^(\.|--)  ?(\w+):deaf$", done.stderr, re.MULTILINE)
+    names = ["network", "disk", "jail", "launch"]
+    assert steps == [*((".", name) for name in names), *(("--", name) for name in names), (".", "stop")]
 
 
 def test_each_step_runs_alone_and_once(host: Host) -> None:
@@ -176,7 +178,7 @@ def test_what_is_printed_for_programs_is_json(host: Host) -> None:
     table = host.type("list --state stopped").stdout.splitlines()
     assert table[0].split()[:2] == ["NAME", "STATE"]
     record = json.loads(host.type("logs tail --vm lines -n 1 --json").stdout)
-    assert record["vm"] == "lines" or record["vm_name"] == "lines"
+    assert (record["vm_name"], record["source"]) == ("lines", "stderr")
 
 
 @pytest.mark.parametrize(
