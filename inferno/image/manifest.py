@@ -70,11 +70,12 @@ def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
 
 def descriptor(value: Any) -> Descriptor:
     """Read a descriptor of a manifest's. Raises UsageError for a malformed one."""
-    if isinstance(value, dict):
-        digest, size, media_type = value.get("digest"), value.get("size"), value.get("mediaType") or ""
-        texts = isinstance(digest, str) and isinstance(media_type, str)
-        if texts and _DIGEST.fullmatch(digest) and isinstance(size, int) and 0 <= size < 1 << 50:
-            return Descriptor(digest, size, media_type)
+    fields = value if isinstance(value, dict) else {}
+    digest, size, media_type = fields.get("digest"), fields.get("size"), fields.get("mediaType") or ""
+    if not (isinstance(digest, str) and isinstance(size, int) and isinstance(media_type, str)):
+        digest, size, media_type = "", -1, ""
+    if _DIGEST.fullmatch(digest) and 0 <= size < 1 << 50:
+        return Descriptor(digest, size, media_type)
     raise UsageError("the image's manifest is malformed: a descriptor without a sha256 digest and a size")
 
 
