@@ -55,6 +55,8 @@ class Context:
         """The spec as it will be: what was saved, and over it what this command line asks of create:NAME."""
         row = self.state.vm(names.check_name(name))
         asked = {k: v for k, v in self.asked(f"create:{name}").items() if k in spec.FIELDS and v is not None}
+        if "entrypoint" in asked:  # as Docker's: one program, or "" for none; its arguments are the command
+            asked["entrypoint"] = [asked["entrypoint"]] if asked["entrypoint"] else []
         return spec.merge(row.spec if row else None, asked, name)
 
     def reserve(self, name: str) -> int:

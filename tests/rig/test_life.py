@@ -149,7 +149,8 @@ def test_restart_runs_the_version_that_is_current(host: Host) -> None:
 
 def test_environment_directory_user_and_host_are_as_asked(host: Host) -> None:
     script = "pwd; id -u; id -g; echo $GREETING; hostname; cat /etc/hosts; echo $HOME"
-    host.create("asked", script, options="--env 'GREETING=grüß dich' --workdir /srv --user 1234:5678")
+    options = "--env 'GREETING=grüß dich' --workdir /srv --user 1234:5678 --entrypoint /bin/sh"
+    host.create("asked", options=f"{options} -- -c '{script}'")
     said = host.type("start asked").stdout.splitlines()
     assert said[:5] == ["/srv", "1234", "5678", "grüß dich", "asked"]
     assert any(line.split() == ["172.16.0.2", "asked"] or line.endswith("asked") for line in said[5:])
