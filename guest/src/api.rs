@@ -1,8 +1,9 @@
 //! What the host may ask of a running guest: routes and their answers, apart from any socket.
 #![forbid(unsafe_code)]
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::frame;
 use crate::http::{Answer, Request};
 
 /// Linux's highest signal: SIGRTMAX, signal(7).
@@ -42,6 +43,44 @@ pub enum Reaction {
     Answer(Answer),
     /// Send this signal to this PID, then answer.
     Signal(i32, i32),
+    /// Start a process, and let the connection become its stream.
+    Exec(Exec),
+}
+
+/// The body of `POST /v1/exec`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// The program and its arguments; at least one.
+    pub args: Vec<String>,
+    /// `NAME=value` each, added to the environment of the image's process.
+    pub env: Vec<String>,
+    /// Working directory; that of the image's process when null.
+    #[serde(deserialize_with = "required")]
+    pub cwd: Option<String>,
+    /// As Docker's `user[:group]`; that of the image's process when null.
+    #[serde(deserialize_with = "required")]
+    pub user: Option<String>,
+    /// Whether the host sends standard input; with a terminal it may always.
+    pub stdin: bool,
+    /// A terminal for it.
+    #[serde(deserialize_with = "required")]
+    pub tty: Option<Size>,
+}
+
+/// A terminal's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub cols: u16,
+}
+
+/// A nullable field that must be there: serde takes a missing `Option` for null otherwise.
+fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(from)
 }
 
 #[derive(Deserialize)]
@@ -61,7 +100,13 @@ pub fn react(request: &Request<'_>, status: &Status) -> Reaction {
             Ok(reaction) => return reaction,
             Err(answer) => answer,
         },
-        (_, "/v1/ping" | "/v1/status" | "/v1/signal") => Answer::refuse(405, "not with this method"),
+        ("POST", "/v1/exec") => match exec(request, status) {
+            Ok(exec) => return Reaction::Exec(exec),
+            Err(answer) => answer,
+        },
+        (_, "/v1/ping" | "/v1/status" | "/v1/signal" | "/v1/exec") => {
+            Answer::refuse(405, "not with this method")
+        }
         _ => Answer::refuse(404, "no such thing"),
     })
 }
@@ -78,9 +123,25 @@ fn signal(body: &[u8], status: &Status) -> Result<Reaction, Answer> {
     }
 }
 
+fn exec(request: &Request<'_>, status: &Status) -> Result<Exec, Answer> {
+    if request.upgrade != Some(frame::PROTOCOL) {
+        return Err(Answer::refuse(426, &format!("the connection must become {}", frame::PROTOCOL)));
+    }
+    let exec: Exec = serde_json::from_slice(request.body)
+        .map_err(|error| Answer::refuse(400, &format!("the body is no exec request: {error}")))?;
+    if exec.args.first().is_none_or(String::is_empty) {
+        return Err(Answer::refuse(400, "args names no program"));
+    }
+    if status.state != State::Running {
+        return Err(Answer::refuse(409, "the process does not run"));
+    }
+    Ok(exec)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     const RUNNING: Status =
         Status { pid: Some(42), state: State::Running, exit_code: None, signal: None, uptime_ms: 7 };
@@ -88,10 +149,55 @@ mod tests {
         Status { pid: None, state: State::Exited, exit_code: Some(3), signal: None, uptime_ms: 9 };
 
     fn ask(method: &str, path: &str, body: &str, status: &Status) -> (u16, String) {
-        match react(&Request { method, path, body: body.as_bytes() }, status) {
+        let upgrade = Some(frame::PROTOCOL);
+        match react(&Request { method, path, upgrade, body: body.as_bytes() }, status) {
             Reaction::Answer(answer) => (answer.status, answer.body),
             Reaction::Signal(pid, signal) => (0, format!("{signal} to {pid}")),
+            Reaction::Exec(exec) => (1, format!("{exec:?}")),
         }
+    }
+
+    fn golden(name: &str) -> Value {
+        let all: Value = serde_json::from_str(include_str!("../../tests/contract/guest_api.json")).unwrap();
+        all[name].clone()
+    }
+
+    #[test]
+    fn takes_the_golden_requests_and_gives_the_golden_answers() {
+        assert_eq!(ask("POST", "/v1/signal", &golden("signal").to_string(), &RUNNING).0, 0);
+        let status = Status { uptime_ms: 1234, ..RUNNING };
+        let answer: Value = serde_json::from_str(&ask("GET", "/v1/status", "", &status).1).unwrap();
+        assert_eq!(answer, golden("status"));
+        let refusal: Value = serde_json::from_str(&ask("GET", "/", "", &status).1).unwrap();
+        assert_eq!(refusal, golden("refusal"));
+        let exec: Exec = serde_json::from_value(golden("exec")).unwrap();
+        assert_eq!(
+            (exec.args.len(), exec.user.as_deref(), exec.cwd.as_deref()),
+            (3, Some("nginx:adm"), Some("/srv"))
+        );
+        assert_eq!((exec.stdin, exec.tty), (true, Some(Size { rows: 24, cols: 80 })));
+        assert_eq!(ask("POST", "/v1/exec", &golden("exec_with_defaults").to_string(), &RUNNING).0, 1);
+    }
+
+    #[test]
+    fn exec_needs_each_field_a_program_an_upgrade_and_a_running_process() {
+        let golden = golden("exec");
+        let post = |body: &Value, status| ask("POST", "/v1/exec", &body.to_string(), status).0;
+        for name in golden.as_object().unwrap().keys() {
+            let mut less = golden.clone();
+            less.as_object_mut().unwrap().remove(name);
+            assert_eq!(post(&less, &RUNNING), 400, "{name}");
+        }
+        for (name, value) in
+            [("surprise", 1.into()), ("args", json!([])), ("args", json!([""])), ("tty", json!({}))]
+        {
+            let mut other = golden.clone();
+            other[name] = value;
+            assert_eq!(post(&other, &RUNNING), 400, "{name}");
+        }
+        assert_eq!(post(&golden, &EXITED), 409);
+        let plain = Request { method: "POST", path: "/v1/exec", upgrade: None, body: b"{}" };
+        assert!(matches!(react(&plain, &RUNNING), Reaction::Answer(Answer { status: 426, .. })));
     }
 
     #[test]
@@ -130,5 +236,6 @@ mod tests {
         assert_eq!(ask("GET", "/v1/ping/", "", &RUNNING).0, 404);
         assert_eq!(ask("DELETE", "/v1/status", "", &RUNNING).0, 405);
         assert_eq!(ask("GET", "/v1/signal", "", &RUNNING).0, 405);
+        assert_eq!(ask("GET", "/v1/exec", "", &RUNNING).0, 405);
     }
 }

@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use crate::end::{self, HOST_CID};
 use crate::failure::{Doing, Failure};
+use crate::listener::Listener;
 use crate::outbox::Outbox;
+use crate::process::{Launcher, OPEN_FILES};
 use crate::record::{self, ExitReport};
 use crate::run::Run;
 use crate::supervisor::Supervisor;
-use crate::{cgroup, etc, mounts, net, process, root, sys};
-
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 16;
+use crate::{cgroup, etc, mounts, net, root, sys};
 
 /// The whole life of the guest.
 pub fn run() -> ! {
@@ -63,13 +62,15 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     net::set_up(&run.ips)?;
     net::relax()?;
     step("network is up");
-    let listener = sys::vsock_listen(run.vsock_api_port, BACKLOG).doing("listen for the host")?;
+    let listener = Listener::vsock(run.vsock_api_port).doing("listen for the host")?;
     let cgroup = cgroup::make()?;
-    let started = process::start(&run.process, &run.hostname, Some(cgroup))?;
-    step(&format!("executed {}", run.process.args[0]));
+    let name = run.process.args.first().cloned().unwrap_or_default();
+    let launcher = Launcher::new(run.process, run.hostname).with_limits(cgroup, OPEN_FILES);
+    let started = launcher.start()?;
+    step(&format!("executed {name}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));
     let supervisor =
-        Supervisor::new(started, signals, connected, Some(listener), born).doing("watch the process")?;
+        Supervisor::new(started, launcher, signals, connected, listener, born).doing("watch the process")?;
     let (report, last) = supervisor.run().doing("watch the process")?;
     *outbox = last;
     Ok(report)

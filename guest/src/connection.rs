@@ -22,12 +22,14 @@ pub struct Connection {
 }
 
 /// Whether a connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress<T> {
     /// It waits for the socket.
     Waits,
     /// It is over; close it.
     Over,
+    /// It becomes a stream of this.
+    Becomes(T),
 }
 
 impl Connection {
@@ -47,15 +49,23 @@ impl Connection {
         PollFd { fd: self.socket.as_raw_fd(), events, revents: 0 }
     }
 
+    /// Its socket, for what it becomes.
+    pub fn into_socket(self) -> File {
+        self.socket
+    }
+
     /// Goes as far as the socket lets it; `respond` is asked at most once.
-    pub fn advance(&mut self, respond: impl FnOnce(&Request<'_>) -> Answer) -> Progress {
-        if self.answer.is_empty() && self.read(respond) == Progress::Over {
-            return Progress::Over;
+    pub fn advance<T>(&mut self, respond: impl FnOnce(&Request<'_>) -> Result<T, Answer>) -> Progress<T> {
+        if self.answer.is_empty() {
+            match self.read(respond) {
+                Progress::Waits => {}
+                other => return other,
+            }
         }
         self.write()
     }
 
-    fn read(&mut self, respond: impl FnOnce(&Request<'_>) -> Answer) -> Progress {
+    fn read<T>(&mut self, respond: impl FnOnce(&Request<'_>) -> Result<T, Answer>) -> Progress<T> {
         let mut chunk = [0; 4096];
         loop {
             match self.socket.read(&mut chunk) {
@@ -72,14 +82,17 @@ impl Connection {
         let answer = match http::parse(&self.request) {
             Ok(None) if Instant::now() < self.deadline => return Progress::Waits,
             Ok(None) => Answer::refuse(408, "no whole request in 5 s"),
-            Ok(Some(request)) => respond(&request),
+            Ok(Some(request)) => match respond(&request) {
+                Ok(stream) => return Progress::Becomes(stream),
+                Err(answer) => answer,
+            },
             Err(refusal) => refusal,
         };
         self.answer = answer.to_bytes();
         Progress::Waits
     }
 
-    fn write(&mut self) -> Progress {
+    fn write<T>(&mut self) -> Progress<T> {
         while !self.answer.is_empty() {
             match self.socket.write(&self.answer) {
                 Ok(len) if len > 0 => drop(self.answer.drain(..len)),
@@ -94,7 +107,7 @@ impl Connection {
         Progress::Waits
     }
 
-    fn wait_or_end(&self) -> Progress {
+    fn wait_or_end<T>(&self) -> Progress<T> {
         if Instant::now() < self.deadline { Progress::Waits } else { Progress::Over }
     }
 }
@@ -111,8 +124,12 @@ mod tests {
         (Connection::new(File::from(OwnedFd::from(ours))), theirs)
     }
 
-    fn respond(request: &Request<'_>) -> Answer {
-        Answer::ok(request.path)
+    fn respond(request: &Request<'_>) -> Result<(), Answer> {
+        Err(Answer::ok(request.path))
+    }
+
+    fn never(_: &Request<'_>) -> Result<(), Answer> {
+        panic!("there is no whole request");
     }
 
     fn heard(mut theirs: UnixStream) -> String {
@@ -125,7 +142,7 @@ mod tests {
     fn a_request_in_pieces_is_answered_once() {
         let (mut connection, mut theirs) = pair();
         for piece in ["GET /v1", "/ping HTTP/1.1\r\n", "\r\n"] {
-            assert_eq!(connection.advance(|_| panic!("not whole yet")), Progress::Waits);
+            assert_eq!(connection.advance(never), Progress::Waits);
             theirs.write_all(piece.as_bytes()).unwrap();
         }
         assert_eq!(connection.advance(respond), Progress::Over);
@@ -159,6 +176,6 @@ mod tests {
     fn one_that_goes_away_is_over() {
         let (mut connection, theirs) = pair();
         drop(theirs);
-        assert_eq!(connection.advance(|_| panic!("nothing was asked")), Progress::Over);
+        assert_eq!(connection.advance(never), Progress::Over);
     }
 }

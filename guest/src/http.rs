@@ -3,8 +3,8 @@
 
 /// The longest request head.
 pub const MAX_HEAD_BYTES: usize = 8 * 1024;
-/// The longest body.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The longest body: room for the arguments of a long command.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// A whole request.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// What follows it.
     pub path: &'a str,
+    /// The protocol that the connection is to become.
+    pub upgrade: Option<&'a str>,
     /// May be empty.
     pub body: &'a [u8],
 }
@@ -48,6 +50,9 @@ impl Answer {
             409 => "Conflict",
             411 => "Length Required",
             413 => "Content Too Large",
+            422 => "Unprocessable Content",
+            426 => "Upgrade Required",
+            429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
             501 => "Not Implemented",
             _ => "Internal Server Error",
@@ -60,6 +65,12 @@ impl Answer {
         )
         .into_bytes()
     }
+}
+
+/// What a connection says before it becomes a stream.
+pub fn switching(protocol: &str) -> Vec<u8> {
+    format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n")
+        .into_bytes()
 }
 
 /// Reads what has arrived: `None` as long as more is to come, an answer when it is no good.
@@ -82,7 +93,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Request<'_>>, Answer> {
     if method.is_empty() || !path.starts_with('/') {
         return Err(bad());
     }
-    let body_len = match content_length(fields)? {
+    let Fields { content_length, upgrade } = read_fields(fields)?;
+    let body_len = match content_length {
         Some(len) => len,
         None if method == "GET" => 0,
         None => return Err(Answer::refuse(411, "a Content-Length is needed")),
@@ -91,31 +103,41 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Request<'_>>, Answer> {
     match body.len() {
         len if len < body_len => Ok(None),
         len if len > body_len => Err(Answer::refuse(400, "more than one request")),
-        _ => Ok(Some(Request { method, path, body })),
+        _ => Ok(Some(Request { method, path, upgrade, body })),
     }
 }
 
-fn content_length(fields: &str) -> Result<Option<usize>, Answer> {
-    let mut found = None;
+/// The header fields that matter here.
+struct Fields<'a> {
+    content_length: Option<usize>,
+    upgrade: Option<&'a str>,
+}
+
+fn read_fields(fields: &str) -> Result<Fields<'_>, Answer> {
+    let mut found = Fields { content_length: None, upgrade: None };
     for line in fields.split("\r\n").filter(|line| !line.is_empty()) {
         let Some((name, value)) = line.split_once(':') else {
             return Err(Answer::refuse(400, "malformed header field"));
         };
+        let value = value.trim_matches([' ', '\t']);
         if name.eq_ignore_ascii_case("transfer-encoding") {
             return Err(Answer::refuse(501, "no transfer encoding is known"));
         }
+        if name.eq_ignore_ascii_case("upgrade") {
+            found.upgrade = Some(value);
+        }
         if name.eq_ignore_ascii_case("content-length") {
-            let value = value.trim_matches([' ', '\t']);
-            if found.is_some() || value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            if found.content_length.is_some() || !is_number {
                 return Err(Answer::refuse(400, "malformed Content-Length"));
             }
-            found = Some(value.parse().unwrap_or(usize::MAX));
+            found.content_length = Some(value.parse().unwrap_or(usize::MAX));
         }
     }
-    match found {
-        Some(len) if len > MAX_BODY_BYTES => Err(Answer::refuse(413, "the body is over 64 KiB")),
-        found => Ok(found),
+    if found.content_length.is_some_and(|len| len > MAX_BODY_BYTES) {
+        return Err(Answer::refuse(413, "the body is over 256 KiB"));
     }
+    Ok(found)
 }
 
 fn too_large() -> Answer {
@@ -161,7 +183,9 @@ mod tests {
             ("POST", "/v1/signal", &b"{\"signal\": 15}"[..])
         );
         let get = parse(b"GET /v1/ping HTTP/1.1\r\n\r\n").unwrap().unwrap();
-        assert_eq!((get.method, get.path, get.body.len()), ("GET", "/v1/ping", 0));
+        assert_eq!((get.method, get.path, get.upgrade, get.body.len()), ("GET", "/v1/ping", None, 0));
+        let upgraded = parse(b"GET / HTTP/1.1\r\nupgrade:  x/1\r\n\r\n").unwrap().unwrap();
+        assert_eq!(upgraded.upgrade, Some("x/1"));
     }
 
     #[test]
@@ -169,7 +193,7 @@ mod tests {
         assert_eq!(status(&[b'a'; MAX_HEAD_BYTES + 1]), 431);
         let long = [b"GET / HTTP/1.1\r\nx: ".as_slice(), &[b'a'; MAX_HEAD_BYTES], b"\r\n\r\n"].concat();
         assert_eq!(status(&long), 431);
-        assert_eq!(status(b"POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\n"), 413);
+        assert_eq!(status(b"POST / HTTP/1.1\r\nContent-Length: 262145\r\n\r\n"), 413);
         assert_eq!(status(b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n"), 413);
     }
 

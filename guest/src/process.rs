@@ -1,50 +1,105 @@
-//! Makes and starts the image's process.
+//! Makes and starts the image's process, and those that the host asks for beside it.
 #![forbid(unsafe_code)]
 
 use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::api;
 use crate::env;
-use crate::failure::{Failure, reason};
+use crate::failure::{Doing, Failure, reason};
 use crate::lookup;
 use crate::mounts::make_directory;
 use crate::run::Process;
-use crate::sys::{self, Exec, Started, Step};
-use crate::user;
+use crate::sys::{self, Exec, Started, Step, Streams};
+use crate::user::{self, User};
 
 /// RLIMIT_NOFILE, soft and hard: systemd's default since 240, and so Docker's since 25 (its unit no longer sets
 /// any). A soft limit of 1024 is what programs that use select(2) or close all descriptors need.
-const OPEN_FILES: (u64, u64) = (1024, 524_288);
+pub const OPEN_FILES: (u64, u64) = (1024, 524_288);
 
-/// Starts it; `cgroup` is the file by which it joins its group.
-pub fn start(process: &Process, hostname: &str, cgroup: Option<File>) -> Result<Started, Failure> {
-    let user = user::look_up(&process.user)?;
-    let env = env::complete(&process.env, hostname, &user.home);
-    let name = process.args.first().map(String::as_str).unwrap_or_default();
-    let cwd = Path::new("/").join(&process.cwd);
-    make_directory(&cwd, 0o755)?;
-    let program = lookup::program(name, env::get(&env, "PATH").unwrap_or_default(), &cwd)?;
-    let exec = Exec {
-        path: text(program.as_os_str().as_bytes())?,
-        args: texts(&process.args)?,
-        env: texts(&env)?,
-        cwd: text(cwd.as_os_str().as_bytes())?,
-        uid: user.uid,
-        gid: user.gid,
-        groups: user.groups,
-        open_files: OPEN_FILES,
-        cgroup,
-    };
-    sys::spawn(exec).map_err(|(step, error)| match step {
-        Step::Exec => lookup::exec_failure(name, &error),
-        Step::Cwd => Failure::new(format!("enter {}: {}", cwd.display(), reason(&error))),
-        Step::User => Failure::new(format!("become user {:?}: {}", process.user, reason(&error))),
-        Step::Fork | Step::Cgroup | Step::Session => {
-            Failure::new(format!("start the process: {step:?}: {}", reason(&error)))
+/// What all processes that the host asks for have in common.
+#[derive(Debug)]
+pub struct Launcher {
+    image: Process,
+    hostname: String,
+    cgroup: Option<File>,
+    open_files: Option<(u64, u64)>,
+}
+
+/// One process to be.
+struct Wish<'a> {
+    args: &'a [String],
+    env: Vec<String>,
+    cwd: PathBuf,
+    user: &'a User,
+    streams: Streams,
+}
+
+impl Launcher {
+    /// For processes that are in no group and keep init's own limits.
+    pub fn new(image: Process, hostname: String) -> Self {
+        Self { image, hostname, cgroup: None, open_files: None }
+    }
+
+    /// With the machine's: the file by which a process joins its group, and the limit of open files.
+    #[must_use]
+    pub fn with_limits(self, cgroup: File, open_files: (u64, u64)) -> Self {
+        Self { cgroup: Some(cgroup), open_files: Some(open_files), ..self }
+    }
+
+    /// Starts the image's process, in a working directory that is made when it is missing.
+    pub fn start(&self) -> Result<Started, Failure> {
+        let user = user::look_up(&self.image.user)?;
+        let cwd = Path::new("/").join(&self.image.cwd);
+        make_directory(&cwd, 0o755)?;
+        let env = env::complete(&self.image.env, &self.hostname, &user.home);
+        self.spawn(Wish { args: &self.image.args, env, cwd, user: &user, streams: Streams::Output })
+    }
+
+    /// Starts a further process beside it.
+    pub fn exec(&self, asked: &api::Exec) -> Result<Started, Failure> {
+        let user = user::look_up(asked.user.as_ref().unwrap_or(&self.image.user))?;
+        let cwd = Path::new("/").join(asked.cwd.as_ref().unwrap_or(&self.image.cwd));
+        let mut env = [self.image.env.as_slice(), &asked.env].concat();
+        let streams = match asked.tty {
+            Some(api::Size { rows, cols }) => Streams::Terminal { rows, cols },
+            None if asked.stdin => Streams::Pipes,
+            None => Streams::Output,
+        };
+        if asked.tty.is_some() && env::get(&env, "TERM").is_none() {
+            env.push("TERM=xterm".to_owned());
         }
-    })
+        let env = env::complete(&env, &self.hostname, &user.home);
+        self.spawn(Wish { args: &asked.args, env, cwd, user: &user, streams })
+    }
+
+    fn spawn(&self, wish: Wish<'_>) -> Result<Started, Failure> {
+        let Wish { args, env, cwd, user, streams } = wish;
+        let name = args.first().map(String::as_str).unwrap_or_default();
+        let program = lookup::program(name, env::get(&env, "PATH").unwrap_or_default(), &cwd)?;
+        let exec = Exec {
+            path: text(program.as_os_str().as_bytes())?,
+            args: texts(args)?,
+            env: texts(&env)?,
+            cwd: text(cwd.as_os_str().as_bytes())?,
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups.clone(),
+            open_files: self.open_files,
+            cgroup: self.cgroup.as_ref().map(File::try_clone).transpose().doing("join the cgroup")?,
+            streams,
+        };
+        sys::spawn(exec).map_err(|(step, error)| match step {
+            Step::Exec => lookup::exec_failure(name, &error),
+            Step::Cwd => Failure::not_executable(format!("enter {}: {}", cwd.display(), reason(&error))),
+            Step::User => Failure::new(format!("become user {}: {}", user.uid, reason(&error))),
+            Step::Fork | Step::Cgroup | Step::Session | Step::Terminal => {
+                Failure::new(format!("start the process: {step:?}: {}", reason(&error)))
+            }
+        })
+    }
 }
 
 fn texts(strings: &[String]) -> Result<Vec<CString>, Failure> {
@@ -52,5 +107,5 @@ fn texts(strings: &[String]) -> Result<Vec<CString>, Failure> {
 }
 
 fn text(bytes: &[u8]) -> Result<CString, Failure> {
-    CString::new(bytes).map_err(|_| Failure::new("run.json: process: a text holds a NUL"))
+    CString::new(bytes).map_err(|_| Failure::new("an argument, variable or path holds a NUL"))
 }

@@ -1,6 +1,9 @@
 //! The records that init writes: lines of the log connection, and the exit report.
 #![forbid(unsafe_code)]
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
 use serde::Serialize;
 
 use crate::base64;
@@ -77,6 +80,12 @@ pub struct ExitReport {
     pub oom_killed: bool,
     /// Why it could not be started.
     pub error: Option<String>,
+}
+
+/// A process's exit code, or the signal that killed it.
+pub fn ending(status: ExitStatus) -> (Option<u8>, Option<u8>) {
+    let byte = |number: Option<i32>| number.and_then(|number| u8::try_from(number).ok());
+    (byte(status.code()), byte(status.signal()))
 }
 
 impl ExitReport {

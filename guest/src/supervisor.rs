@@ -2,41 +2,32 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use crate::api::{self, Reaction, State, Status};
 use crate::cgroup;
 use crate::connection::{Connection, Progress};
-use crate::end::HOST_CID;
+use crate::failure::Failure;
 use crate::http::{Answer, Request};
+use crate::listener::Listener;
 use crate::outbox::Outbox;
-use crate::record::{self, ExitReport, Source};
-use crate::split::Splitter;
+use crate::output::Output;
+use crate::process::Launcher;
+use crate::record::{self, ExitReport, Source, ending};
+use crate::session::Session;
 use crate::sys::{self, PollFd, Started};
 
-/// Read at a time: few enough that records of empty lines, 70 times as long, stay bounded.
-const READ_BYTES: usize = 8 * 1024;
-/// At once; more are closed as they come.
-const MAX_CONNECTIONS: usize = 8;
+/// Requests at once; more are closed as they come.
+const MAX_CONNECTIONS: usize = 128;
+/// Streams at once; more are refused. With its pipes each takes four descriptors, of init's 1024.
+const MAX_SESSIONS: usize = 128;
 /// How long killed processes may take to go, once the image's process ended.
 const DRAIN: Duration = Duration::from_secs(5);
 /// struct signalfd_siginfo, signalfd(2).
 const SIGINFO_BYTES: usize = 128;
-const SIGKILL: i32 = 9;
-const SIGPIPE: i32 = 13;
-const SIGCHLD: i32 = 17;
-
-/// One stream of the process's output.
-#[derive(Debug)]
-struct Output {
-    pipe: Option<File>,
-    source: Source,
-    splitter: Splitter,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -49,28 +40,24 @@ pub struct Supervisor {
     signals: File,
     outputs: [Output; 2],
     outbox: Outbox,
-    listener: Option<OwnedFd>,
+    launcher: Launcher,
+    listener: Listener,
     connections: Vec<Connection>,
+    sessions: Vec<Session>,
 }
 
 impl Supervisor {
-    /// For a process that was just executed.
+    /// For the image's process, which was just executed.
     pub fn new(
         started: Started,
+        launcher: Launcher,
         signals: File,
         outbox: Outbox,
-        listener: Option<OwnedFd>,
+        listener: Listener,
         born: Instant,
     ) -> std::io::Result<Self> {
-        let output = |fd: OwnedFd, source| {
-            sys::set_nonblocking(&fd)?;
-            Ok::<_, std::io::Error>(Output {
-                pipe: Some(File::from(fd)),
-                source,
-                splitter: Splitter::default(),
-            })
-        };
-        let outputs = [output(started.stdout, Source::Stdout)?, output(started.stderr, Source::Stderr)?];
+        let outputs =
+            [Output::new(started.stdout, Source::Stdout)?, Output::new(started.stderr, Source::Stderr)?];
         Ok(Self {
             pid: started.pid,
             ended: None,
@@ -80,8 +67,10 @@ impl Supervisor {
             signals,
             outputs,
             outbox,
+            launcher,
             listener,
             connections: Vec::new(),
+            sessions: Vec::new(),
         })
     }
 
@@ -92,15 +81,17 @@ impl Supervisor {
         while !self.is_over() {
             self.turn()?;
         }
-        for Output { source, splitter, .. } in &mut self.outputs {
-            splitter.finish(|line, more| self.outbox.push(&record::log(*source, line, more)));
+        for output in &mut self.outputs {
+            output.finish(&mut self.outbox);
         }
         let report = self.ended.map(exit_report).unwrap_or_default();
         Ok((report, self.outbox))
     }
 
     fn is_over(&self) -> bool {
-        let drained = self.no_children && self.outputs.iter().all(|output| output.pipe.is_none());
+        let drained = self.no_children
+            && self.outputs.iter().all(|output| output.fd().is_none())
+            && self.sessions.iter().all(Session::is_told);
         self.ended.is_some()
             && (drained || self.drain_until.is_some_and(|deadline| Instant::now() >= deadline))
     }
@@ -108,21 +99,26 @@ impl Supervisor {
     fn turn(&mut self) -> std::io::Result<()> {
         let mut fds = self.interests();
         sys::poll(&mut fds, self.patience())?;
-        let is_ready = |fd: i32| fds.iter().any(|ready| ready.fd == fd && ready.revents != 0);
-        if is_ready(self.signals.as_raw_fd()) {
+        // A descriptor that is not asked about is not ready, whoever had its number before.
+        let ready: Vec<i32> = fds.iter().filter(|fd| fd.revents != 0).map(|fd| fd.fd).collect();
+        if ready.contains(&self.signals.as_raw_fd()) {
             self.take_signals();
         }
         for fd in &fds {
             self.outbox.notice(fd);
         }
         for output in &mut self.outputs {
-            if output.pipe.as_ref().is_some_and(|pipe| is_ready(pipe.as_raw_fd())) {
+            if output.fd().is_some_and(|fd| ready.contains(&fd)) {
                 output.read(&mut self.outbox);
             }
         }
         self.outbox.flush();
+        self.sessions.retain_mut(|session| {
+            session.advance(|fd| ready.contains(&fd));
+            !session.is_over()
+        });
         self.serve();
-        if self.listener.as_ref().is_some_and(|listener| is_ready(listener.as_raw_fd())) {
+        if ready.contains(&self.listener.fd()) {
             self.accept();
         }
         Ok(())
@@ -130,24 +126,23 @@ impl Supervisor {
 
     fn interests(&self) -> Vec<PollFd> {
         let read = |fd: i32| PollFd { fd, events: sys::POLLIN, revents: 0 };
-        let mut fds = vec![read(self.signals.as_raw_fd())];
+        let mut fds = vec![read(self.signals.as_raw_fd()), read(self.listener.fd())];
         fds.extend(self.outbox.interest());
-        fds.extend(self.listener.iter().map(|listener| read(listener.as_raw_fd())));
         fds.extend(self.connections.iter().map(Connection::interest));
         if self.outbox.has_room() {
-            fds.extend(
-                self.outputs
-                    .iter()
-                    .filter_map(|output| output.pipe.as_ref())
-                    .map(|pipe| read(pipe.as_raw_fd())),
-            );
+            fds.extend(self.outputs.iter().filter_map(Output::fd).map(read));
         }
+        self.sessions.iter().for_each(|session| session.interests(&mut fds));
         fds
     }
 
     fn patience(&self) -> Option<Duration> {
-        let deadlines = self.connections.iter().map(Connection::deadline).chain(self.drain_until);
-        deadlines.min().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        let of_sessions = self.sessions.iter().filter_map(Session::deadline);
+        let deadlines = self.connections.iter().map(Connection::deadline).chain(of_sessions);
+        deadlines
+            .chain(self.drain_until)
+            .min()
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     fn take_signals(&mut self) {
@@ -156,8 +151,8 @@ impl Supervisor {
             // ssi_signo is the first field.
             let number = info.first_chunk::<4>().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
             match number {
-                SIGCHLD => self.reap(),
-                SIGPIPE => {}
+                sys::SIGCHLD => self.reap(),
+                sys::SIGPIPE => {}
                 // As in a container, where the image's process is PID 1 and this would have reached it.
                 _ if self.ended.is_none() => drop(sys::kill(self.pid, number)),
                 _ => {}
@@ -172,9 +167,13 @@ impl Supervisor {
                     self.ended = Some(status);
                     self.drain_until = Some(Instant::now() + DRAIN);
                     // The rest goes at once, as in a container whose PID 1 ended.
-                    let _ = sys::kill(-1, SIGKILL);
+                    let _ = sys::kill(-1, sys::SIGKILL);
                 }
-                Ok(Some(_)) => {}
+                Ok(Some((pid, status))) => {
+                    if let Some(session) = self.sessions.iter_mut().find(|session| session.is_of(pid)) {
+                        session.on_end(status);
+                    }
+                }
                 Ok(None) => break,
                 Err(_) => {
                     self.no_children = true;
@@ -197,55 +196,48 @@ impl Supervisor {
 
     fn serve(&mut self) {
         let status = self.status();
-        self.connections.retain_mut(|connection| {
-            connection.advance(|request| respond(request, &status)) == Progress::Waits
-        });
-    }
-
-    /// Takes what waits. Only the host is talked to: a guest's own process comes with another CID.
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        loop {
-            match sys::vsock_accept(listener) {
-                Ok((socket, HOST_CID)) if self.connections.len() < MAX_CONNECTIONS => {
-                    self.connections.push(Connection::new(socket));
+        let mut at = 0;
+        while let Some(connection) = self.connections.get_mut(at) {
+            let has_room = self.sessions.len() < MAX_SESSIONS;
+            match connection.advance(|request| respond(request, &status, &self.launcher, has_room)) {
+                Progress::Waits => at += 1,
+                Progress::Over => drop(self.connections.swap_remove(at)),
+                Progress::Becomes(started) => {
+                    let socket = self.connections.swap_remove(at).into_socket();
+                    self.sessions.push(Session::new(socket, started));
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => break,
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Some(socket) = self.listener.accept() {
+            if self.connections.len() < MAX_CONNECTIONS {
+                self.connections.push(Connection::new(socket));
             }
         }
     }
 }
 
-impl Output {
-    fn read(&mut self, outbox: &mut Outbox) {
-        let Some(pipe) = &mut self.pipe else { return };
-        let mut chunk = [0; READ_BYTES];
-        match pipe.read(&mut chunk) {
-            Ok(len) if len > 0 => {
-                let source = self.source;
-                self.splitter.feed(&chunk[..len], |line, more| outbox.push(&record::log(source, line, more)));
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            _ => self.pipe = None,
-        }
-    }
-}
-
-fn respond(request: &Request<'_>, status: &Status) -> Answer {
+/// Does what a request asks for: an answer, or a process whose stream the connection becomes.
+fn respond(
+    request: &Request<'_>,
+    status: &Status,
+    launcher: &Launcher,
+    has_room: bool,
+) -> Result<Started, Answer> {
     match api::react(request, status) {
-        Reaction::Answer(answer) => answer,
-        Reaction::Signal(pid, signal) => match sys::kill(pid, signal) {
+        Reaction::Answer(answer) => Err(answer),
+        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, signal) {
             Ok(()) => Answer::ok("{}"),
             Err(error) => Answer::refuse(409, &error.to_string()),
-        },
+        }),
+        Reaction::Exec(_) if !has_room => Err(Answer::refuse(429, "too many streams at once")),
+        Reaction::Exec(asked) => launcher.exec(&asked).map_err(|Failure { code, text }| Answer {
+            status: 422,
+            body: serde_json::json!({ "error": text, "exit_code": code }).to_string(),
+        }),
     }
-}
-
-fn ending(status: ExitStatus) -> (Option<u8>, Option<u8>) {
-    let byte = |number: Option<i32>| number.and_then(|number| u8::try_from(number).ok());
-    (byte(status.code()), byte(status.signal()))
 }
 
 /// The kernel kills for memory by SIGKILL, which a shell around the victim turns into code 137.

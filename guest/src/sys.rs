@@ -6,13 +6,14 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 pub use libc::{
     MNT_DETACH, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, POLLERR, POLLHUP,
-    POLLIN, POLLOUT, pollfd as PollFd,
+    POLLIN, POLLOUT, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGPIPE, SIGTERM, pollfd as PollFd,
 };
 
 /// mount(2). An empty `data` is passed as a null pointer.
@@ -87,7 +88,7 @@ pub fn take_signals() -> io::Result<File> {
     }
 }
 
-/// kill(2); pid -1 is every process but this one.
+/// kill(2); pid -1 is every process but this one, and -N the process group N.
 pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill takes integers only.
     check(unsafe { libc::kill(pid, signal) })
@@ -157,10 +158,30 @@ pub fn vsock_accept(listener: &OwnedFd) -> io::Result<(File, u32)> {
     Ok((File::from(socket), address.svm_cid))
 }
 
-/// Says that nothing more will be written to a socket.
-pub fn shut_down_write(socket: &File) -> io::Result<()> {
-    // SAFETY: shutdown takes integers only.
-    check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) })
+/// A new terminal of this size: the side that reads and writes for the host, and the process's side.
+pub fn open_terminal(rows: u16, cols: u16) -> io::Result<(File, OwnedFd)> {
+    let master = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC)
+        .open("/dev/pts/ptmx")?;
+    resize_terminal(&master, rows, cols)?;
+    let unlocked: c_int = 0;
+    // SAFETY: TIOCSPTLCK reads one int; TIOCGPTPEER takes flags and returns a descriptor that is new and ours alone.
+    // It needs no path, so that no image can put another file in its place: ioctl_tty(2).
+    unsafe {
+        check(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked))?;
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let slave = owned(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags))?;
+        Ok((master, slave))
+    }
+}
+
+/// Sets a terminal's size, of which its foreground process group is told by SIGWINCH.
+pub fn resize_terminal(terminal: &File, rows: u16, cols: u16) -> io::Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads one struct winsize, which outlives the call.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
 }
 
 /// A socket to the kernel's rtnetlink.
@@ -187,10 +208,28 @@ pub struct Exec {
     pub gid: u32,
     /// Its supplementary groups.
     pub groups: Vec<u32>,
-    /// Soft and hard limit of open files.
-    pub open_files: (u64, u64),
+    /// Soft and hard limit of open files; `None` leaves them as they are.
+    pub open_files: Option<(u64, u64)>,
     /// `cgroup.procs` of the group it is to be in.
     pub cgroup: Option<File>,
+    /// Where its standard streams lead.
+    pub streams: Streams,
+}
+
+/// A process's standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// No input; output through pipes.
+    Output,
+    /// Pipes.
+    Pipes,
+    /// A terminal of its own, of this size, which controls its session.
+    Terminal {
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
 }
 
 /// What the child was at when it failed.
@@ -202,6 +241,8 @@ pub enum Step {
     Cgroup,
     /// Session, signals, limits.
     Session,
+    /// Its terminal.
+    Terminal,
     /// Entering the working directory.
     Cwd,
     /// Becoming the user.
@@ -213,33 +254,49 @@ pub enum Step {
 /// A started process.
 #[derive(Debug)]
 pub struct Started {
-    /// Its PID.
+    /// Its PID, which is also its session's and process group's.
     pub pid: i32,
+    /// The pipe to its standard input.
+    pub stdin: Option<OwnedFd>,
     /// The pipe from its standard output.
-    pub stdout: OwnedFd,
+    pub stdout: Option<OwnedFd>,
     /// The pipe from its standard error.
-    pub stderr: OwnedFd,
+    pub stderr: Option<OwnedFd>,
+    /// The host's side of its terminal.
+    pub terminal: Option<File>,
 }
 
 // Command hands an error number from the child to us; the step goes in the bits above every errno (at most 133).
 const STEP_SHIFT: u32 = 10;
-const STEPS: [Step; 6] = [Step::Fork, Step::Cgroup, Step::Session, Step::Cwd, Step::User, Step::Exec];
+const STEPS: [Step; 7] =
+    [Step::Fork, Step::Cgroup, Step::Session, Step::Terminal, Step::Cwd, Step::User, Step::Exec];
 
 /// Starts a process and waits until it was executed, or says at which step it failed and why.
 pub fn spawn(exec: Exec) -> Result<Started, (Step, io::Error)> {
     // Only forks, connects stdio and tells an error: everything else, execve included, is `become_process`.
     // Its own exec is execvp, which would give a file of unknown format to /bin/sh.
     let mut command = Command::new("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut terminal = None;
+    match exec.streams {
+        Streams::Output => command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        Streams::Pipes => command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        Streams::Terminal { rows, cols } => {
+            let failed = |error| (Step::Terminal, error);
+            let (master, slave) = open_terminal(rows, cols).map_err(failed)?;
+            terminal = Some(master);
+            let again = || slave.try_clone().map(Stdio::from).map_err(failed);
+            command.stdin(again()?).stdout(again()?).stderr(again()?)
+        }
+    };
     // SAFETY: init has one thread, so the child may allocate and call anything.
     unsafe { command.pre_exec(move || Err(become_process(&exec))) };
     let mut child = command.spawn().map_err(|error| decode(&error))?;
     // What the kernel calls a PID is an i32; std hands it out as u32.
     let pid = i32::try_from(child.id()).expect("PIDs are at most 2^22");
-    let missing = || (Step::Fork, io::Error::from_raw_os_error(libc::EBADF));
-    let stdout = child.stdout.take().map(ChildStdout::into).ok_or_else(missing)?;
-    let stderr = child.stderr.take().map(ChildStderr::into).ok_or_else(missing)?;
-    Ok(Started { pid, stdout, stderr })
+    let stdin = child.stdin.take().map(OwnedFd::from);
+    let stdout = child.stdout.take().map(OwnedFd::from);
+    let stderr = child.stderr.take().map(OwnedFd::from);
+    Ok(Started { pid, stdin, stdout, stderr, terminal })
 }
 
 fn decode(error: &io::Error) -> (Step, io::Error) {
@@ -254,7 +311,7 @@ fn become_process(exec: &Exec) -> io::Error {
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
         io::Error::from_raw_os_error((step as i32) << STEP_SHIFT | errno)
     };
-    let limit = libc::rlimit { rlim_cur: exec.open_files.0, rlim_max: exec.open_files.1 };
+    let limit = exec.open_files.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
     // SAFETY: every pointer is to a live value or NUL-terminated string, arrays end with null; the calls change
     // only this child, whose single thread nobody shares.
     unsafe {
@@ -266,16 +323,20 @@ fn become_process(exec: &Exec) -> io::Error {
         libc::sigemptyset(&raw mut none);
         if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) < 0
             || libc::setsid() < 0
-            || libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0
+            || limit.is_some_and(|limit| libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0)
         {
             return failed(Step::Session);
+        }
+        if matches!(exec.streams, Streams::Terminal { .. }) && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
+            return failed(Step::Terminal);
         }
         libc::umask(0o022);
         if libc::chdir(exec.cwd.as_ptr()) < 0 {
             return failed(Step::Cwd);
         }
-        // The pipes become the user's, so that it may open /dev/stdout, as in Docker. Its own group may stay.
-        if libc::fchown(1, exec.uid, u32::MAX) < 0
+        // The pipes become the user's, so that it may open /dev/stdout, as in Docker. Their group may stay.
+        if (exec.streams != Streams::Output && libc::fchown(0, exec.uid, u32::MAX) < 0)
+            || libc::fchown(1, exec.uid, u32::MAX) < 0
             || libc::fchown(2, exec.uid, u32::MAX) < 0
             || libc::setgroups(exec.groups.len(), exec.groups.as_ptr()) < 0
             || libc::setgid(exec.gid) < 0

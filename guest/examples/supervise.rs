@@ -1,0 +1,40 @@
+//! init's loop without the machine around it, for the tests: PID 1 of a PID namespace, Unix sockets for vsock.
+//!
+//! `supervise FOLDER COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs the command as the
+//! image's process, and leaves the exit report in FOLDER/report.json.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use guest::listener::Listener;
+use guest::outbox::Outbox;
+use guest::process::Launcher;
+use guest::run::Process;
+use guest::supervisor::Supervisor;
+use guest::sys;
+
+fn main() {
+    // Its end kills every process that it sees.
+    assert!(sys::is_pid_1(), "run it as PID 1 of a namespace");
+    let born = Instant::now();
+    let mut args = std::env::args().skip(1);
+    let folder = PathBuf::from(args.next().expect("a folder is given"));
+    let signals = sys::take_signals().expect("signals can be taken");
+    let log = UnixStream::connect(folder.join("log.sock")).expect("the test listens");
+    let listener = UnixListener::bind(folder.join("api.sock")).expect("the folder is new");
+    listener.set_nonblocking(true).expect("a socket can be");
+    let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned()];
+    let image = Process { args: args.collect(), env, cwd: "/".to_owned(), user: String::new() };
+    let launcher = Launcher::new(image, "web1".to_owned());
+    let started = launcher.start().expect("the command can be started");
+    let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));
+    let listener = Listener::Unix(listener);
+    let supervisor =
+        Supervisor::new(started, launcher, signals, outbox, listener, born).expect("pipes are well");
+    let (report, mut outbox) = supervisor.run().expect("poll works");
+    outbox.finish(Duration::from_secs(2));
+    std::fs::write(folder.join("report.json"), report.to_json()).expect("the folder is there");
+}

@@ -1,0 +1,290 @@
+//! Commands run beside the image's process, by the host, over real sockets with real processes.
+#![allow(clippy::unwrap_used)]
+
+mod machine;
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+use machine::{Heard, Machine, exited, killed};
+use serde_json::json;
+
+const FOREVER: &str = "exec sleep 1000";
+
+#[test]
+fn output_comes_apart_and_the_code_last() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let heard = machine.exec(&["sh", "-c", "printf 'a\\0\\377'; echo b >&2; exit 7"], &json!({})).finish();
+    assert_eq!((heard.stdout.as_slice(), heard.stderr.as_slice()), (&b"a\0\xff"[..], &b"b\n"[..]));
+    assert_eq!((heard.exit, heard.window), (exited(7), 0));
+    let heard = machine.exec(&["sh", "-c", "kill -SEGV $$"], &json!({})).finish();
+    assert_eq!(heard.exit, killed(11));
+    machine.kill();
+}
+
+#[test]
+fn a_process_has_the_images_surroundings_and_what_was_asked() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let script = "echo $IMAGE $HOME $HOSTNAME $PWD $MORE ${TERM-none}; id -u; id -g";
+    let plain = machine.exec(&["sh", "-c", script], &json!({})).finish();
+    assert_eq!(plain.text(), "yes /root web1 / none\n0\n0\n");
+    let asked = json!({"env": ["MORE=x y", "IMAGE=no"], "cwd": "/usr", "user": "1234:5678"});
+    let other = machine.exec(&["sh", "-c", script], &asked).finish();
+    assert_eq!(other.text(), "no / web1 /usr x y none\n1234\n5678\n");
+    machine.kill();
+}
+
+#[test]
+fn what_cannot_be_started_is_said_with_dockers_code() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    for (args, with, code) in [
+        (&["no-such-program"][..], json!({}), 127),
+        (&["/etc/passwd"], json!({}), 126),
+        (&["/etc"], json!({}), 126),
+        (&["true"], json!({"cwd": "/no/such/folder"}), 126),
+        (&["true"], json!({"user": "no-such-user"}), 125),
+    ] {
+        let (status, body) = machine.try_exec(args, &with).err().unwrap();
+        assert_eq!((status, &body["exit_code"]), (422, &code.into()), "{args:?}: {body}");
+        assert!(!body["error"].as_str().unwrap().is_empty());
+    }
+    machine.kill();
+}
+
+#[test]
+fn input_is_binary_and_ends_while_output_goes_on() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let mut stream = machine.exec(&["sh", "-c", "cat; echo done"], &json!({"stdin": true}));
+    let all: Vec<u8> = (0..=255).collect();
+    stream.stdin(&all);
+    stream.end_stdin();
+    let heard = stream.finish();
+    assert_eq!(heard.stdout, [&all[..], b"done\n"].concat());
+    assert_eq!(heard.exit, exited(0));
+    machine.kill();
+}
+
+#[test]
+fn much_input_flows_by_leave_and_comes_back_whole() {
+    const CHUNKS: usize = 200;
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let mut stream = machine.exec(&["cat"], &json!({"stdin": true}));
+    let chunk = |n: usize| vec![u8::try_from(n % 251).unwrap(); 50_000];
+    let (mut heard, mut spent) = (Heard::default(), 0);
+    for n in 0..CHUNKS {
+        while heard.window - spent < 50_000 {
+            stream.hear(&mut heard);
+        }
+        stream.stdin(&chunk(n));
+        spent += 50_000;
+    }
+    stream.end_stdin();
+    while heard.exit.is_null() {
+        stream.hear(&mut heard);
+    }
+    assert_eq!(heard.stdout, (0..CHUNKS).flat_map(chunk).collect::<Vec<_>>());
+    machine.kill();
+}
+
+#[test]
+fn a_signal_passes_input_that_nobody_reads() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let mut stream = machine.exec(&["sleep", "1000"], &json!({"stdin": true}));
+    stream.stdin(&vec![b'x'; 65_536]);
+    stream.signal(15);
+    assert_eq!(stream.finish().exit, killed(15));
+    machine.kill();
+}
+
+#[test]
+fn a_process_that_reads_no_input_ends_all_the_same() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let mut stream = machine.exec(&["sh", "-c", "exec <&-; echo closed; sleep 0.1"], &json!({"stdin": true}));
+    let mut heard = stream.wait_for("closed\n");
+    let mut sent = 0;
+    while heard.exit.is_null() {
+        if heard.window - sent >= 1000 {
+            stream.stdin(&[0; 1000]);
+            sent += 1000;
+        } else {
+            stream.hear(&mut heard);
+        }
+        if sent > 1_000_000 {
+            break;
+        }
+    }
+    while heard.exit.is_null() {
+        stream.hear(&mut heard);
+    }
+    assert_eq!(heard.exit, exited(0));
+    machine.kill();
+}
+
+#[test]
+fn more_input_than_there_was_leave_for_ends_the_process() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let mut stream = machine.exec(&["sleep", "1000"], &json!({"stdin": true}));
+    // What the pipe holds may be sent beside the first window.
+    (0..2).for_each(|_| stream.stdin(&vec![0; 65_536]));
+    stream.stdin(&[0]);
+    assert_gone(&mut stream);
+    let mut stream = machine.exec(&["sleep", "1000"], &json!({}));
+    stream.stdin(&[0]);
+    assert_gone(&mut stream);
+    let mut stream = machine.exec(&["sleep", "1000"], &json!({"stdin": true}));
+    stream.socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_gone(&mut stream);
+    machine.kill();
+}
+
+#[test]
+fn a_host_that_does_not_read_makes_the_process_wait() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let count = machine.folder.join("count").display().to_string();
+    let script =
+        "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); printf '%10000s' $i; echo >> $0; done; echo end >&2";
+    let mut stream = machine.exec(&["sh", "-c", script, &count], &json!({}));
+    // The others go on meanwhile.
+    for _ in 0..50 {
+        assert_eq!(machine.exec(&["echo", "hi"], &json!({})).finish().text(), "hi\n");
+    }
+    let written = std::fs::metadata(&count).unwrap().len();
+    assert!(written < 300, "{written} times 10 kB were written before anything was read");
+    let mut heard = Heard::default();
+    while heard.exit.is_null() {
+        stream.hear(&mut heard);
+    }
+    assert_eq!((heard.stdout.len(), heard.stderr.as_slice()), (30_000_000, &b"end\n"[..]));
+    machine.kill();
+}
+
+#[test]
+fn a_caller_that_goes_away_takes_the_process_along() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let folder = machine.folder.display().to_string();
+    let polite =
+        format!("trap 'echo hup > {folder}/hup; exit' HUP; echo up; while :; do sleep 1000 & wait; done");
+    let mut stream = machine.exec(&["sh", "-c", &polite], &json!({}));
+    stream.wait_for("up\n");
+    drop(stream);
+    let mut stubborn = machine.exec(&["sh", "-c", "trap '' HUP; echo up; exec sleep 999"], &json!({}));
+    stubborn.wait_for("up\n");
+    drop(stubborn);
+    let waits = "while pgrep -x sleep -a | grep -q 999; do sleep 0.05; done; cat $0/hup";
+    let heard = machine.exec(&["sh", "-c", waits, &folder], &json!({})).finish();
+    assert_eq!(heard.text(), "hup\n");
+    machine.kill();
+}
+
+#[test]
+fn what_a_process_leaves_running_is_not_waited_for() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let heard = machine.exec(&["sh", "-c", "sleep 1000 & echo left"], &json!({})).finish();
+    assert_eq!((heard.text(), &heard.exit), ("left\n", &exited(0)));
+    machine.kill();
+}
+
+#[test]
+fn a_terminal_is_one() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let tty = json!({"stdin": true, "tty": {"rows": 30, "cols": 100}});
+    let script = "tty; stty size; echo $TERM; ps -o tpgid= -p $$ | tr -d ' '; read line; stty size; echo got $line; exit 3";
+    let mut stream = machine.exec(&["sh", "-c", script], &tty);
+    let first = stream.wait_for("xterm\r\n");
+    assert!(
+        first.text().starts_with("/dev/pts/") && first.text().contains("\r\n30 100\r\n"),
+        "{:?}",
+        first.text()
+    );
+    stream.send(3, &[0, 40, 0, 120]);
+    stream.stdin(b"hello\r");
+    let heard = stream.finish();
+    assert!(heard.text().contains("40 120\r\ngot hello\r\n"), "{:?}", heard.text());
+    assert_eq!((heard.exit, heard.stderr.len()), (exited(3), 0));
+    machine.kill();
+}
+
+#[test]
+fn a_terminal_passes_control_characters_and_the_end_of_input() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let tty = json!({"tty": {"rows": 24, "cols": 80}});
+    let mut stream = machine.exec(&["cat"], &tty);
+    stream.stdin(b"up\r");
+    // Once from the terminal, once from the program, which is there then.
+    stream.wait_for("up\r\nup\r\n");
+    stream.stdin(&[3]);
+    assert_eq!(stream.finish().exit, killed(2));
+    let mut stream = machine.exec(&["cat"], &tty);
+    stream.stdin(b"text\r");
+    stream.end_stdin();
+    assert_eq!(stream.finish().exit, exited(0));
+    let mut stream = machine.exec(&["sh", "-c", "echo up; sleep 1000"], &tty);
+    stream.wait_for("up\r\n");
+    drop(stream);
+    machine
+        .exec(&["sh", "-c", "while pgrep -x sleep -a | grep -v ' 1000$'; do sleep 0.05; done"], &json!({}))
+        .finish();
+    machine.kill();
+}
+
+#[test]
+fn a_terminals_last_words_arrive() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let tty = json!({"tty": {"rows": 24, "cols": 80}});
+    for _ in 0..50 {
+        let heard = machine.exec(&["sh", "-c", "seq 1 2000"], &tty).finish();
+        assert!(heard.text().ends_with("\r\n2000\r\n"), "{} bytes", heard.stdout.len());
+    }
+    machine.kill();
+}
+
+#[test]
+fn a_hundred_at_once() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let mut streams: Vec<_> = (0..100)
+        .map(|n| machine.exec(&["sh", "-c", &format!("read x; echo {n} $x")], &json!({"stdin": true})))
+        .collect();
+    for stream in &mut streams {
+        stream.stdin(b"go\n");
+    }
+    let heard: BTreeSet<String> =
+        streams.into_iter().map(|stream| stream.finish().text().to_owned()).collect();
+    assert_eq!(heard, (0..100).map(|n| format!("{n} go\n")).collect());
+    machine.kill();
+}
+
+#[test]
+fn there_is_a_limit_and_then_a_word() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let streams: Vec<_> = (0..128).map(|_| machine.exec(&["sleep", "1000"], &json!({}))).collect();
+    assert_eq!(machine.try_exec(&["true"], &json!({})).err().unwrap().0, 429);
+    assert_eq!(machine.ask("GET", "/v1/ping", &json!({})).0, 200);
+    drop(streams);
+    machine.kill();
+}
+
+#[test]
+fn when_the_image_s_process_ends_so_do_the_others_and_are_told() {
+    let Some(machine) = Machine::start("read x < /dev/zero; sleep 1000 & trap 'exit 5' TERM; wait") else {
+        return;
+    };
+    let stream = machine.exec(&["sleep", "1000"], &json!({}));
+    // The trap may not be set yet, and then the signal ends it.
+    assert_eq!(machine.signal(15), 200);
+    let exit = stream.finish().exit;
+    assert!(exit == killed(9) || exit == killed(15), "{exit}");
+    machine.ended();
+}
+
+/// The guest closes the stream without a word about an exit.
+fn assert_gone(stream: &mut machine::Stream) {
+    use std::io::Read;
+    stream.socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut rest = Vec::new();
+    match stream.socket.read_to_end(&mut rest) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    assert!(!rest.windows(9).any(|window| window == b"exit_code"), "{rest:?}");
+}
