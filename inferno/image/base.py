@@ -1,6 +1,6 @@
 """The base: one read-only EROFS per image digest, made once, shared by all VMs of the image.
 
-Made by `inferno.layers.worker`, which has no rights but the open files it is given. The base has no name until it is
+Made by the program `inferno.layers`, which has no rights but the open files it is given. The base has no name until it is
 whole, so a kill at any time leaves nothing.
 """
 
@@ -111,7 +111,7 @@ def _worker(descriptors: list[int], timeout_s: int) -> Iterator[run.Popen[bytes]
     """The worker, which ends with the `with`, or after so many seconds."""
     package = str(Path(inferno.__file__).resolve().parent.parent)
     worker = run.spawn(
-        [sys.executable, "-P", "-s", "-m", "inferno.layers.worker"],
+        [sys.executable, "-P", "-s", "-m", "inferno.layers"],
         stdin=run.PIPE,
         stdout=run.PIPE,
         env={"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -1,4 +1,4 @@
-"""The program that turns layers into a base: `python -m inferno.layers.worker`, a job in JSON on standard input.
+"""What the program `python -m inferno.layers` does: it turns layers into a base, by a job in JSON on standard input.
 
 Started as root by `inferno.image.base` with every file open that it needs; it gives up root before it reads the first
 byte of the image. Answers with one JSON object a line on standard output: progress, and last `done` or `error`.
@@ -184,7 +184,3 @@ def _explain(status: int, said: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     lines = [line for line in text.splitlines() if line.strip()]
     raise BadImageError(f"mkfs.erofs ended with {status}: {lines[-1] if lines else 'it said nothing'}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

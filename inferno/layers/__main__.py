@@ -1,0 +1,8 @@
+"""The worker's process: see `worker`. It is started by `inferno.image.base`, with every file that it needs open."""
+
+import sys
+
+from inferno.layers.worker import main
+
+if __name__ == "__main__":
+    sys.exit(main())
