@@ -1,7 +1,7 @@
 """The base: one read-only EROFS per image digest, made once, shared by all VMs of the image.
 
-Made by the program `inferno.layers`, which has no rights but the open files it is given. The base has no name until it is
-whole, so a kill at any time leaves nothing.
+Made by the program `inferno.layers`, which has no rights but the open files it is given. The base has no name until
+it is whole, so a kill at any time leaves nothing.
 """
 
 from __future__ import annotations
