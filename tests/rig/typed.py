@@ -12,8 +12,8 @@ from tests.rig.machine import Rig
 
 BUSYBOX, NGINX = "oci:/extra/busybox", "oci:/extra/nginx"
 Done = subprocess.CompletedProcess[str]
-# The log collector ends by itself when no VM is left; nothing else of ours may take time to go.
-_SETTLED = "timeout 20 pidwait -f inferno.collector; exec python tests/rig/inventory.py"
+# The log collector ends by itself when no VM is left; nothing else of ours may take time to go. (Not `i`: this line.)
+_SETTLED = "timeout 10 pidwait -f '[i]nferno/collector'; exec python tests/rig/inventory.py"
 
 
 class Host:
@@ -59,6 +59,11 @@ class Host:
         lines = self.type(f"logs show --vm {name} --source stdout --json").stdout.splitlines()
         return [json.loads(line)["message"] for line in lines]
 
-    def inventory(self) -> list[str]:
-        """All that a VM's life may leave behind on this host."""
-        return self.sh(_SETTLED).stdout.splitlines()
+    def inventory(self, *, running: bool = False) -> set[str]:
+        """All that a VM's life may leave behind on this host; while VMs are `running`, all that it has there."""
+        return set(self.sh("python tests/rig/inventory.py" if running else _SETTLED).stdout.splitlines())
+
+    def check_inventory(self, before: set[str]) -> None:
+        """Nothing is there now that was not, and all that was."""
+        now = self.inventory()
+        assert (sorted(now - before), sorted(before - now)) == ([], [])
