@@ -66,4 +66,5 @@ class Host:
     def check_inventory(self, before: set[str]) -> None:
         """Nothing is there now that was not, and all that was."""
         now = self.inventory()
-        assert (sorted(now - before), sorted(before - now)) == ([], [])
+        changed = [*(f"+ {line}" for line in now - before), *(f"- {line}" for line in before - now)]
+        assert not changed, "\n".join(sorted(changed))
