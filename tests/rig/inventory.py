@@ -31,7 +31,7 @@ def processes() -> Iterator[str]:
 
 def network() -> Iterator[str]:
     yield from (line.split(":", 1)[1] for line in said("ip", "-o", "link"))
-    yield from (line.split(":", 1)[1] for line in said("ip", "-o", "addr"))
+    yield from (line.split(":", 1)[1].partition("\\")[0] for line in said("ip", "-o", "addr"))
     yield from said("ip", "route")
     yield from (re.sub(r"counter packets \d+ bytes \d+", "counter", line) for line in said("nft", "list", "ruleset"))
 

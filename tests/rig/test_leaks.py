@@ -49,10 +49,11 @@ FAILURES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def created(host: Host) -> Iterator[set[str]]:
-    """A VM that has run, so that what one run makes for all that follow is there: the inventory of it at rest."""
+    """The inventory of a host at rest, with a VM that has run; and with another that is gone, and with it what of
+    the store no VM has a link to."""
     host.create("web", "echo begun; sleep 1000 & wait")
-    host.type("start web --detach")
-    host.type("stop web --kill")
+    host.create("other", "exit")
+    host.sh("infernoctl start web --detach && infernoctl stop web --kill && infernoctl destroy other --yes")
     yield host.inventory()
 
 
