@@ -1,6 +1,5 @@
 """A host for tests of logs: an INFERNO_ROOT with VMs in its database, jails, and processes that speak as those VMs."""
 
-import json
 import os
 import select
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 from inferno import collector, config
 from inferno.config import Settings
 from inferno.jail import LOG_SOCKET
+from inferno.logs import read
+from inferno.logs.record import parse
 from inferno.paths import Paths, VersionDir
 from inferno.slot import Slot
 from inferno.state import State
@@ -188,7 +189,8 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def messages(log: Path) -> list[str]:
-    return [json.loads(text)["message"] for text in log.read_text().splitlines()]
+    """What is in the log; a line that is being written is none yet."""
+    return [parse(text).data.decode() for text in read.forwards(log)]
 
 
 def memory_kib(pid: int, field: str = "VmRSS") -> int:

@@ -55,6 +55,23 @@ def ensure_running(settings: Settings) -> None:
     _held[paths.root] = connection
 
 
+def restart(settings: Settings) -> bool:
+    """Start a new collector, in place of the one that runs, if any; return whether one ran. No line is lost.
+
+    The new one makes itself known to the VMs, has the old one write out what it got, and begins when that has ended.
+    """
+    paths = Paths(settings.root)
+    paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with gate(paths):
+            old = _connect(paths, wait=True)
+            with old or contextlib.nullcontext():
+                _start(settings, paths, old).close()
+    except OSError as error:
+        raise InfernoError(f"the log collector cannot be started: {error.strerror}") from None
+    return old is not None
+
+
 def link_into(paths: Paths, root: int) -> None:
     """Give the jail whose `/` is the descriptor `root` a link to the collector's socket, replacing what is there.
 
@@ -102,14 +119,6 @@ def status(paths: Paths) -> dict[str, object] | None:
         return found
     except (OSError, ValueError):
         raise InfernoError("the log collector does not answer", "infernoctl logs restart") from None
-
-
-def end(paths: Paths) -> bool:
-    """Have the collector end, which loses no line; return whether one ran. Raises InfernoError when it does not."""
-    try:
-        return _ask(paths, END) is not None
-    except OSError:
-        raise InfernoError("the log collector does not end", f"see who listens: ss -lxp | grep {paths.root}") from None
 
 
 @contextlib.contextmanager
@@ -165,35 +174,40 @@ def _directory(paths: Paths) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _start(settings: Settings, paths: Paths) -> socket.socket:
-    """Make the socket, complete before it has its name; connect; hand it to a new process."""
+def _start(settings: Settings, paths: Paths, old: socket.socket | None = None) -> socket.socket:
+    """Make the socket, complete before it has its name; connect; hand it to a new process.
+
+    `old` is a connection to the collector that the new one is to end.
+    """
     making = ".making.sock"
     with contextlib.ExitStack() as held:
-        name = held.enter_context(_directory(paths))
+        directory = held.enter_context(_directory(paths))
         listener = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC))
         (paths.collector / making).unlink(missing_ok=True)
-        listener.bind(f"{name}/{making}")
+        listener.bind(f"{directory}/{making}")
         os.chmod(paths.collector / making, 0o666)  # VMs connect through their links; this directory is root's alone
         listener.listen(_BACKLOG)
         os.rename(paths.collector / making, paths.collector_socket)
+        name = os.open(paths.collector_socket, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        held.callback(os.close, name)
         links = inotify.opened()
         held.callback(os.close, links)
         inotify.watch(links, paths.collector_socket, inotify.ATTRIB)
         connection = _connect(paths)
         assert connection is not None
-        _spawn(settings, paths, listener.fileno(), links)
+        _spawn(settings, paths, [listener.fileno(), name, links, *([old.fileno()] if old else [])])
     return connection
 
 
-def _spawn(settings: Settings, paths: Paths, listener: int, links: int) -> None:
+def _spawn(settings: Settings, paths: Paths, descriptors: list[int]) -> None:
     from inferno import run
 
     program = Path(__file__).with_name("__main__.py")
-    argv = [sys.executable, "-I", "-S", str(program), str(listener), str(links)]
+    argv = [sys.executable, "-I", "-S", str(program), *map(str, descriptors)]
     with open(paths.collector / "stderr", "wb") as errors:
         process = run.spawn(
             argv, stdout=run.DEVNULL, stderr=errors, whole_env=settings.environ(), cwd="/",
-            pass_fds=(listener, links), new_session=True,
+            pass_fds=descriptors, new_session=True,
         )  # fmt: skip
     process.returncode = 0  # Popen would complain that nobody waits for it
     _children.add(process.pid)

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferno.collector import chain, word
+from inferno.collector.lines import MAX_LINE_BYTES
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
+# What is longer is no line of a log.
+_LONGEST_LINE = 2 * MAX_LINE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,16 @@ class LogFile:
         self._descriptor = os.open(self._path, _FLAGS, _MODE)
         info = os.fstat(self._descriptor)
         self._identity, self._size = (info.st_dev, info.st_ino), info.st_size
-        if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
-            self._append(b"\n")  # whoever wrote it was killed in the middle of a line
+        self._drop_torn_end()
+
+    def _drop_torn_end(self) -> None:
+        """Whoever wrote the file was killed in the middle of a line, perhaps."""
+        assert self._descriptor is not None
+        begin = max(self._size - _LONGEST_LINE, 0)
+        torn = len(os.pread(self._descriptor, _LONGEST_LINE, begin).rpartition(b"\n")[2])
+        if 0 < torn < _LONGEST_LINE:
+            os.ftruncate(self._descriptor, self._size - torn)
+            self._size -= torn
 
     def _fitting(self, lines: bytes) -> int:
         """How many bytes of them, whole lines, belong into this file. A line may be larger than a file should be."""

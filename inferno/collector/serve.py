@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import json
 import os
 import select
@@ -29,14 +30,17 @@ _CONNECTIONS_PER_UID = 4
 
 
 class Server:
-    """See the module. `listener` is the listening socket, `links` an inotify that watches its name."""
+    """See the module. `listener` is the listening socket, `name` its file, `links` an inotify that watches that.
 
-    def __init__(self, settings: Settings, listener: socket.socket, links: int) -> None:
+    They are the starter's: by the time that this process runs, another collector may have the name.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket, name: int, links: int) -> None:
         self._settings = settings
         self._paths = Paths(settings.root)
         self._listener = listener
         self._links = links
-        self._name = os.open(self._paths.collector_socket, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._name = name
         self._compressor = Compressor()
         self._combined = self._log(self._paths.combined_log)
         self._turn: list[bytes] = []  # what this turn brought, for the combined log
@@ -83,10 +87,9 @@ class Server:
         for number in range(_ACCEPTS):
             try:
                 connection, _ = self._listener.accept()
-            except BlockingIOError:
-                return number
-            except OSError:  # no descriptor left, or the caller has given up: the next turn tries again
-                return number + 1
+            except OSError as error:
+                # EINVAL: it was shut down. What else there is (no descriptor is left) the next turn tries again.
+                return number if error.errno in (errno.EAGAIN, errno.EINVAL) else number + 1
             connection.setblocking(False)
             pid, uid = sender.credentials(connection)
             if uid == os.geteuid():
@@ -206,9 +209,9 @@ class Server:
         """End without a loss: who sends is told that nobody reads any more, and keeps the line it is in."""
         with collector.gate(self._paths):  # no other begins before this one has ended
             self._unlink()
+            self._listener.shutdown(socket.SHUT_RD)  # whoever connects from now on is refused, and knows it
             while self._accept():
                 pass
-            self._listener.close()
             for peer in list(self._peers.values()):
                 with contextlib.suppress(OSError):
                     peer.connection.shutdown(socket.SHUT_RD)

@@ -47,7 +47,6 @@ class Follower:
         self._end = end
         self._over = False
         self._lines: collections.deque[bytes] = collections.deque()
-        self._tail = b""  # of the line that is being written
         self._file: BinaryIO | None = None
         self._number = self._offset = 0
         self._growing = False  # whether that file is the one that grows
@@ -99,19 +98,20 @@ class Follower:
             return False
         if self._take():  # written between the two looks, before it was rotated away
             return True
-        self._tail = b""
         return self._begin(self._number + 1, 0)
 
     def _take(self) -> bool:
         assert self._file is not None
         data = os.pread(self._file.fileno(), _BLOCK_BYTES, self._offset)
-        if not data:
+        end = data.rfind(b"\n")
+        if end < 0 and len(data) == _BLOCK_BYTES:
+            end = len(data) - 1  # no line is that long; a piece of what somebody put there
+        if end < 0:  # nothing, or a line that is being written, and that its writer may take back
             if os.fstat(self._file.fileno()).st_size < self._offset:  # truncated by hand
-                self._offset, self._tail = 0, b""
+                self._offset = 0
             return False
-        self._offset += len(data)
-        *lines, self._tail = (self._tail + data).split(b"\n")
-        self._lines.extend(lines)
+        self._offset += end + 1
+        self._lines.extend(data[:end].split(b"\n"))
         return True
 
     def _replaced(self) -> bool:

@@ -49,14 +49,14 @@ def backwards(log: Path, since: int = 0, until: int | None = None) -> Iterator[b
 def forwards(log: Path, newer_than: float = 0) -> Iterator[bytes]:
     """Whole lines, the oldest first; without files that were written last before `newer_than` (seconds since 1970)."""
     number, file = chain.latest(log)
-    for part in chain.rotated(log):
-        if part.number < number and _written_at(part) >= newer_than:
-            with contextlib.suppress(FileNotFoundError), opened(part) as plain:
-                yield from _whole(plain)
-    if file is not None:
-        with open(file.fileno(), "rb", closefd=False) as buffered:
-            yield from _whole(buffered)
-        file.close()
+    with file or contextlib.nullcontext():
+        for part in chain.rotated(log):
+            if part.number < number and _written_at(part) >= newer_than:
+                with contextlib.suppress(FileNotFoundError), opened(part) as plain:
+                    yield from _whole(plain)
+        if file is not None:
+            with open(file.fileno(), "rb", closefd=False) as buffered:
+                yield from _whole(buffered)
 
 
 @contextlib.contextmanager

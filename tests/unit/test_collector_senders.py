@@ -130,9 +130,7 @@ def test_a_trap_in_the_jail_harms_only_that_vm(host: LogHost, tmp_path: Path, tr
         "symlink": lambda: name.symlink_to(outside),
         "fifo": lambda: os.mkfifo(name),
     }[trap]()
-    assert collector.end(host.paths)
-    collector.ensure_running(host.settings)
-    collector.release(host.paths)
+    assert collector.restart(host.settings)
     collector.sync(host.settings)  # then it has made itself known
     web.say(web.line("here"))
     assert messages(web.log) == ["here"]

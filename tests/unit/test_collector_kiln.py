@@ -1,0 +1,132 @@
+"""The real kiln and the real collector: what a guest prints, through restarts of the collector, to the end of both."""
+
+import contextlib
+import errno
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inferno import collector, logs
+from inferno.jail import NOTIFY_SOCKET
+from tests.loghost import DEADLINE_S, LogHost, Vm, eventually
+
+pytestmark = pytest.mark.root
+
+# Stands in for Firecracker; what it prints is the guest's console.
+VMM = "#!/busybox sh\necho up\nread -r word < /go\necho over\n"
+GUEST_PORT = 10000
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[LogHost]:
+    host = LogHost(tmp_path)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def programs(checkout: Path) -> tuple[Path, Path]:
+    kiln, busybox = checkout / "artifacts/kiln", shutil.which("busybox")
+    if not kiln.exists() or busybox is None:
+        pytest.skip("needs artifacts/kiln (doit kiln) and busybox-static")
+    return kiln, Path(busybox)
+
+
+def launch(vm: Vm, programs: tuple[Path, Path], contract: Path) -> subprocess.Popen[bytes]:
+    """kiln in the VM's jail, as the jailer leaves it; it starts the stand-in."""
+    root, (kiln, busybox) = vm.version.jail, programs
+    for program, name in ((kiln, "kiln"), (busybox, "busybox")):
+        shutil.copy(program, root / name)
+    (root / "firecracker").write_text(VMM)
+    (root / "firecracker").chmod(0o755)
+    os.mkfifo(root / "go")
+    (root / "go").chmod(0o666)
+    config = json.loads((contract / "kiln.json").read_text())
+    (root / "kiln.json").write_text(json.dumps({**config, "id": vm.ulid}))
+    with short_path(root) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(f"{path}/{NOTIFY_SOCKET}")
+    argv = [
+        shutil.which("chroot") or "chroot",
+        f"--userspec={vm.uid}:{vm.uid}",
+        root,
+        "/kiln",
+        "--id",
+        vm.ulid,
+        "--start-time-us",
+        "1",
+    ]
+    words = ["--start-time-cpu-us", "2", "--parent-cpu-time-us", "3"]
+    return subprocess.Popen([*argv, *words], env={}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def short_path(directory: Path) -> Iterator[str]:
+    """A socket's path has at most 107 bytes."""
+    descriptor = os.open(directory, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def guest(vm: Vm) -> socket.socket:
+    """A connection to kiln as init's, once it listens."""
+    connection = socket.socket(socket.AF_UNIX)
+    with short_path(vm.version.jail) as path:
+        refusals = (errno.ENOENT, errno.ECONNREFUSED)
+        eventually(lambda: connection.connect_ex(f"{path}/control.sock_{GUEST_PORT}") not in refusals)
+    return connection
+
+
+def record(text: str) -> bytes:
+    return b'{"type": "log", "source": "stdout", "message": "%s", "partial": false}\n' % text.encode()
+
+
+def said(vm: Vm, source: str) -> list[str]:
+    records = map(json.loads, vm.log.read_text().splitlines())
+    return [record["message"] for record in records if record["source"] == source]
+
+
+def test_what_a_guest_prints_arrives_whole_through_restarts_of_the_collector(
+    host: LogHost, checkout: Path, programs: tuple[Path, Path]
+) -> None:
+    vm, count = host.vm("web"), 60_000
+    kiln = launch(vm, programs, checkout / "tests/contract")
+    process = os.pidfd_open(kiln.pid)
+    connection = guest(vm)
+    text = b"".join(record(f"line {number}") for number in range(count))
+    speaker = threading.Thread(target=connection.sendall, args=(text,))
+    speaker.start()
+    for _ in range(4):
+        assert collector.restart(host.settings)
+        collector.sync(host.settings)
+    speaker.join()
+    connection.close()
+    end = logs.End(process, select.POLLIN, lambda: kiln.poll() is not None)
+    with logs.follow(host.paths, "web", since=0, end=end) as follower:
+        (vm.version.jail / "go").write_text("end\n")
+        followed = [record.text() for record in follower if record.source == "stdout"]
+    os.close(process)
+    assert kiln.wait(DEADLINE_S) == 125  # without a report of init's
+    assert followed == said(vm, "stdout") == [f"line {number}" for number in range(count)]
+    assert said(vm, "kernel") == ["up", "over"]
+    assert not said(vm, "kiln") + said(vm, "collector")
+
+
+def test_the_last_words_of_a_kiln_that_ends_before_the_collector_is_up(
+    host: LogHost, checkout: Path, programs: tuple[Path, Path]
+) -> None:
+    vm = host.vm("web")  # the collector's Python is not loaded yet
+    kiln = launch(vm, programs, checkout / "tests/contract")
+    (vm.version.jail / "go").write_text("end\n")
+    assert kiln.wait(DEADLINE_S) == 125
+    collector.sync(host.settings)
+    assert said(vm, "kernel") == ["up", "over"]
