@@ -50,6 +50,8 @@ class Settings:
     image_max_mib: int = DEFAULT_IMAGE_MAX_MIB
     image_max_entries: int = DEFAULT_IMAGE_MAX_ENTRIES
     image_timeout_s: int = DEFAULT_IMAGE_TIMEOUT_S
+    image_max_age_s: int | None = None  # after which a tag is asked for again; None: only on request
+    insecure_registries: tuple[str, ...] = ()
     log_max_size_mb: int = DEFAULT_LOG_MAX_SIZE_MB
     log_max_files: int = DEFAULT_LOG_MAX_FILES
 
@@ -61,7 +63,9 @@ class Settings:
     def environ(self) -> dict[str, str]:
         """The environment in which `load` finds the same settings, whatever the settings file says."""
         return {
-            name: "" if (value := getattr(self, field)) is None else str(value) for field, name in _VARIABLES.items()
+            name: ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+            for field, name in _VARIABLES.items()
+            for value in [getattr(self, field)]
         }
 
 
@@ -81,6 +85,8 @@ _VARIABLES = {
     "image_max_mib": "INFERNO_IMAGE_MAX_MB",
     "image_max_entries": "INFERNO_IMAGE_MAX_ENTRIES",
     "image_timeout_s": "INFERNO_IMAGE_TIMEOUT",
+    "image_max_age_s": "INFERNO_IMAGE_MAX_AGE",
+    "insecure_registries": "INFERNO_INSECURE_REGISTRIES",
     "log_max_size_mb": "INFERNO_LOG_MAX_SIZE_MB",
     "log_max_files": "INFERNO_LOG_MAX_FILES",
 }
@@ -114,6 +120,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
         image_max_mib=_integer(values, "INFERNO_IMAGE_MAX_MB", 1, 16 << 20) or DEFAULT_IMAGE_MAX_MIB,
         image_max_entries=_integer(values, "INFERNO_IMAGE_MAX_ENTRIES", 1, 1 << 30) or DEFAULT_IMAGE_MAX_ENTRIES,
         image_timeout_s=_integer(values, "INFERNO_IMAGE_TIMEOUT", 1, 86_400) or DEFAULT_IMAGE_TIMEOUT_S,
+        image_max_age_s=_integer(values, "INFERNO_IMAGE_MAX_AGE", 0, 2**31),
+        insecure_registries=tuple(_words(values, "INFERNO_INSECURE_REGISTRIES")),
         log_max_size_mb=_integer(values, "INFERNO_LOG_MAX_SIZE_MB", 1, 1 << 19) or DEFAULT_LOG_MAX_SIZE_MB,
         log_max_files=_integer(values, "INFERNO_LOG_MAX_FILES", 2, 1000) or DEFAULT_LOG_MAX_FILES,
     )
@@ -134,6 +142,10 @@ def _integer(values: Mapping[str, str], name: str, low: int, high: int) -> int |
     if not low <= number <= high:
         raise UsageError(f"{name}={text!r} is not a number from {low} to {high}", f"unset {name} or correct it")
     return number
+
+
+def _words(values: Mapping[str, str], name: str) -> list[str]:
+    return [word.strip() for word in (values.get(name) or "").split(",") if word.strip()]
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

@@ -58,6 +58,31 @@ def symlink(target: str, path: Path) -> None:
 
 
 @contextlib.contextmanager
+def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder in `parent` for the time of the `with`. What killed users of the same prefix left is removed first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for stale in parent.glob(f"{prefix}*.tmp"):
+        with contextlib.suppress(OSError), _locked_folder(stale):
+            remove_tree(stale)
+    with _locked_folder(Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))) as folder:
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[Path]:
+    """Hold an flock on the folder itself. Raises BlockingIOError when its user lives."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def nameless(folder: Path) -> Iterator[int]:
     """An empty file on the disk of `folder`, without a name: the kernel frees it with its last descriptor, however
     that goes. `give_name` keeps it."""

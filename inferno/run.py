@@ -105,6 +105,7 @@ def run(
     check: bool = True,
     timeout: float | None = None,
     hint: str | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Result:
     """Run a program to its end. `timeout` is in seconds.
 
@@ -121,6 +122,7 @@ def run(
             cwd=cwd,
             timeout=timeout,
             check=False,
+            pass_fds=pass_fds,
         )
     except subprocess.TimeoutExpired:
         raise InfernoError(f"{os.path.basename(path)} did not end within {timeout} s", hint) from None
@@ -145,8 +147,14 @@ def spawn(
     group: int | None = None,
     extra_groups: Sequence[int] | None = None,
     preexec: Callable[[], None] | None = None,
+    die_with_parent: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a program and return at once. `whole_env` replaces the environment, `env` adds to the clean one."""
+    """Start a program and return at once. `whole_env` replaces the environment, `env` adds to the clean one.
+
+    With `die_with_parent` the kernel kills it when the thread that started it ends, however that ends: prctl(2).
+    """
+    if die_with_parent:
+        preexec = _die_with_parent()
     return subprocess.Popen(
         [find(argv[0]), *(os.fspath(word) for word in argv[1:])],
         stdin=stdin,
@@ -161,3 +169,11 @@ def spawn(
         extra_groups=extra_groups,
         preexec_fn=preexec,  # noqa: PLW1509  # no thread is ever started here
     )
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """What the child does between fork and exec. The library is loaded before, not in there."""
+    import ctypes
+
+    prctl, pr_set_pdeathsig = ctypes.CDLL(None).prctl, 1  # include/uapi/linux/prctl.h
+    return lambda: prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0) and None

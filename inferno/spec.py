@@ -23,6 +23,7 @@ class Spec:
     env: list[str] = dataclasses.field(default_factory=list)
     workdir: str | None = None
     user: str | None = None
+    platform: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

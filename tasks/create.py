@@ -21,27 +21,23 @@ from inferno.slot import Slot
 from inferno.spec import Spec
 from tasks.engine.context import Context
 from tasks.engine.inputs import Unchanged, identity
+from tasks.engine.options import row
 from tasks.engine.task import InfernoTask
-
-
-def _option(name: str, text: str, kind: type = str, metavar: str | None = None) -> dict[str, Any]:
-    row = {"name": name, "long": name, "type": kind, "default": [] if kind is list else None, "help": text}
-    return {**row, "metavar": metavar} if metavar else row
-
+from tasks.image import ACCESS, wanted
 
 _CREATE = [
-    _option(
+    row(
         "image",
         "what to boot: NAME[:TAG] or docker-daemon: docker:// oci: oci-archive: docker-archive:",
         metavar="REF",
     ),
-    _option("vcpus", "virtual CPUs (1)", int, "N"),
-    _option("memory", "guest memory in MiB (128)", int, "MIB"),
-    _option("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
-    _option("env", "NAME=VALUE, after the image's own; may be repeated", list, "NAME=VALUE"),
-    _option("workdir", "where the process starts, an absolute path", metavar="DIR"),
-    _option("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER"),
-    {**_option("pull", "ask the registry for the image again", bool), "default": False},
+    row("vcpus", "virtual CPUs (1)", int, "N"),
+    row("memory", "guest memory in MiB (128)", int, "MIB"),
+    row("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
+    row("env", "NAME=VALUE, after the image's own; may be repeated", list, "NAME=VALUE"),
+    row("workdir", "where the process starts, an absolute path", metavar="DIR"),
+    row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER"),
+    *ACCESS,
 ]
 OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
 
@@ -106,8 +102,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
     spec = context.spec(name)
     asked = context.asked(f"create:{name}")
     host.check_size(spec.vcpus, spec.memory)
-    if asked.get("pull"):
-        context.pulls.add(spec.image)
+    context.images[spec.image] = wanted(asked, spec.platform)
     build, share = _build_dir(context, name), context.settings.share_dir
     built = [build / "initrd.cpio", *(build / config for config in version.CONFIGS)]
 
@@ -171,7 +166,7 @@ def _inputs(context: Context, name: str, spec: Spec) -> version.Inputs:
 
 
 def _stamp(context: Context, spec: Spec) -> store.Stamp:
-    stamp = store.stamp(spec.image, context.settings)
+    stamp = store.stamp(spec.image, context.settings, spec.platform)
     if stamp is None:
         raise InfernoError(f"image {spec.image} is not here yet", f"doit 'image:{spec.image}'")
     return stamp

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
+from inferno.errors import UsageError
 from inferno.image import base, reference, store
-from tasks.engine.context import Context
+from inferno.image.source import Access
+from inferno.paths import file_name
+from tasks.engine.context import Context, WantedImage
+from tasks.engine.options import row
 from tasks.engine.task import InfernoTask
 
-OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "image": [
-        {
-            "name": "pull",
-            "long": "pull",
-            "type": bool,
-            "default": False,
-            "help": "ask the registry again, though the image is here",
-        }
-    ]
-}
+ACCESS: list[dict[str, Any]] = [
+    row("pull", "when to ask a registry: missing (not here; the default), always, never", metavar="WHEN"),
+    row("platform", "OS/ARCH[/VARIANT], when the image is made for several (this host's)", metavar="PLATFORM"),
+    row("creds", "the registry's user; the password is asked for, or INFERNO_REGISTRY_PASSWORD", metavar="USER[:PASS]"),
+    row("authfile", "a file as `docker login` writes it (~/.docker/config.json)", metavar="FILE"),
+]
+OPTIONS: dict[str, list[dict[str, Any]]] = {"image": ACCESS, "rootfs": ACCESS}
 
 
 def image(context: Context, ref: str) -> Iterable[InfernoTask]:
     """Files and engines of this host are looked at every time; a registry only when asked, or for a new image."""
     reference.parse(ref)
-    pull = bool(context.asked(f"image:{ref}").get("pull")) or ref in context.pulls
+    asked = context.asked(f"image:{ref}") or context.asked(f"rootfs:{ref}")
+    if asked:
+        context.images[ref] = wanted(asked, asked.get("platform"))
 
     def up_to_date() -> bool:
-        return not pull and store.unchanged(ref, context.settings)
+        how = context.images.get(ref, WantedImage())
+        return store.unchanged(ref, context.settings, how.access, how.pull)
 
     def action() -> None:
-        store.ensure(ref, context.settings, context.progress)
+        how = context.images.get(ref, WantedImage())
+        store.ensure(ref, context.settings, how.access, how.pull, context.progress)
 
     yield InfernoTask(f"image:{ref}", action, context=context, shared=_lock("image", ref), uptodate=[up_to_date])
 
@@ -40,11 +47,13 @@ def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:
     reference.parse(ref)
 
     def up_to_date() -> bool:
-        stamp = store.stamp(ref, context.settings)
-        return stamp is not None and base.path(stamp.digest, context.settings).exists()
+        how = context.images.get(ref, WantedImage())
+        stamp = store.stamp(ref, context.settings, how.access.platform)
+        return stamp is not None and base.is_intact(stamp.digest, context.settings)
 
     def action() -> None:
-        base.ensure(ref, context.settings, context.progress)
+        how = context.images.get(ref, WantedImage())
+        base.ensure(ref, context.settings, how.access, context.progress)
 
     yield InfernoTask(
         f"rootfs:{ref}",
@@ -56,7 +65,30 @@ def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:
     )
 
 
-def _lock(stage: str, ref: str) -> str:
-    from inferno.paths import file_name
+def wanted(asked: dict[str, Any], platform: str | None) -> WantedImage:
+    """How an image is to be had, by the options given. Raises UsageError for a bad one, before anything is done."""
+    pull = asked.get("pull") or store.MISSING
+    if pull not in store.POLICIES:
+        raise UsageError(f"--pull {pull!r} is none of {', '.join(store.POLICIES)}")
+    if platform is not None and not 2 <= len([part for part in platform.split("/") if part]) <= 3:
+        raise UsageError(f"--platform {platform!r} is not OS/ARCH[/VARIANT]", "for example linux/amd64")
+    authfile = asked.get("authfile")
+    if authfile is not None and not os.access(authfile, os.R_OK):
+        raise UsageError(f"--authfile {authfile}: cannot be read")
+    return WantedImage(Access(platform, authfile and os.path.abspath(authfile), _credentials(asked.get("creds"))), pull)
 
+
+def _credentials(given: str | None) -> str | None:
+    """USER:PASSWORD. A password on the command line can be seen by others, so it may come from elsewhere."""
+    if given is None or ":" in given:
+        return given
+    password = os.environ.get("INFERNO_REGISTRY_PASSWORD")
+    if password is None and sys.stdin.isatty():
+        password = getpass.getpass(f"password of {given}: ")
+    if password is None:
+        raise UsageError("--creds without a password", "set INFERNO_REGISTRY_PASSWORD, or type it at a terminal")
+    return f"{given}:{password}"
+
+
+def _lock(stage: str, ref: str) -> str:
     return f"{stage}-{file_name(ref)}"

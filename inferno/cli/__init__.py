@@ -23,6 +23,7 @@ READING = {
         "what VMs said  tail|show [--vm NAME] [-n N] [-f] [--source S] [--level L] [--since T] [--until T]"
         " [--grep RE] [--json], status|restart|clear",
     ),
+    "images": ("images.images", "images that are here  list|show|process|exposed|pull|prune|check"),
     "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
     "env": ("read.env", "the settings in force, and where they come from"),
     "version": ("read.version", "the version of Inferno"),

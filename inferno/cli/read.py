@@ -47,11 +47,12 @@ def list_vms(words: list[str]) -> int:
     if "json" in given or given.get("format") == "json":
         print(json.dumps(found))
         return 0
-    _table(found, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
+    table(found, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
     return 0
 
 
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """Rows of the named columns, aligned, with a head."""
     cells = [[column.upper() for column in columns]]
     cells += [["-" if row.get(c) is None else str(row[c]) for c in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]

@@ -20,7 +20,7 @@ from inferno.errors import UsageError
 from inferno.image import config, layout, manifest, reference
 from inferno.image.manifest import Descriptor
 from inferno.image.reference import Reference
-from inferno.image.source import Image, Layer
+from inferno.image.source import Access, Image, Layer
 from inferno.layers import decompress, tar
 from inferno.layers.entry import FILE, SYMLINK, BadImageError, Entry
 from inferno.log import Progress
@@ -60,13 +60,13 @@ class Archive:
         return Layer(self.descriptor, entry.offset, entry.size, digest, diff_id)
 
 
-def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: bool) -> Image:
+def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image:
     """The image in the file. Raises UsageError when there is none, or it is not whole."""
     with contextlib.ExitStack() as held:
-        return look(_open(ref, settings, progress, held), _stat(ref))
+        return look(_open(ref, settings, progress, held), access, _stat(ref))
 
 
-def seen(ref: Reference, settings: Settings) -> str | None:
+def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
     try:
         return _stat(ref)
     except UsageError:
@@ -74,20 +74,25 @@ def seen(ref: Reference, settings: Settings) -> str | None:
 
 
 def layers(
-    ref: Reference, image: Image, settings: Settings, progress: Progress, held: contextlib.ExitStack
+    ref: Reference,
+    image: Image,
+    access: Access,
+    settings: Settings,
+    progress: Progress,
+    held: contextlib.ExitStack,
 ) -> list[Layer]:
     archive = _open(ref, settings, progress, held)
-    found = look(archive, "")
+    found = look(archive, access, "")
     if found.digest != image.digest:
         raise UsageError(f"{ref.name} was changed meanwhile", "run it again")
     return parts(archive, found)
 
 
-def look(archive: Archive, seen: str) -> Image:
+def look(archive: Archive, access: Access, seen: str) -> Image:
     """What the archive holds, of either kind."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
         index = layout.read_index(archive.read("index.json"), archive.ref)
-        found = layout.from_index(index, archive.ref, lambda wanted: _blob(archive, wanted), "archive")
+        found = layout.from_index(index, archive.ref, access, lambda wanted: _blob(archive, wanted), "archive")
         return Image(found.digest, found.manifest, found.config, "archive", seen)
     return _docker(archive, seen)
 

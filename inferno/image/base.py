@@ -21,7 +21,7 @@ from inferno import files, run
 from inferno.config import Settings
 from inferno.errors import InfernoError, MissingToolError, UsageError
 from inferno.image import reference, source, store
-from inferno.image.source import Layer
+from inferno.image.source import PUBLIC, Access, Layer
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
@@ -35,22 +35,42 @@ def path(digest: str, settings: Settings) -> Path:
     return Paths(settings.root).image(digest) / "rootfs.erofs"
 
 
-def ensure(ref: str, settings: Settings, progress: Progress = quiet) -> Path:
+def record(digest: str, settings: Settings) -> dict[str, Any] | None:
+    """What was noted of a base when it was made: sha256, size in bytes, mtime_ns; None without one."""
+    try:
+        value = json.loads((Paths(settings.root).image(digest) / "base.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_intact(digest: str, settings: Settings) -> bool:
+    """Whether the base is as it was made, by its size and time; `check` reads it all."""
+    noted = record(digest, settings)
+    try:
+        info = path(digest, settings).stat()
+    except OSError:
+        return False
+    return noted is not None and (info.st_size, info.st_mtime_ns) == (noted.get("size"), noted.get("mtime_ns"))
+
+
+def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Progress = quiet) -> Path:
     """Make the base of the image that `ref` means, unless it is there. The image must be here.
 
     Raises UsageError when the image is damaged or beyond the limits, InfernoError when the disk is full.
     """
-    known = store.stamp(ref, settings)
+    known = store.stamp(ref, settings, access.platform)
     if known is None:
         raise InfernoError(f"image {ref} is not here yet", f"doit 'image:{ref}'")
     made = path(known.digest, settings)
     paths = Paths(settings.root)
     with files.lock(paths.lock(f"base-{made.parent.name[:16]}"), f"base of {ref}"):
-        if made.exists():
+        if is_intact(known.digest, settings):
             return made
+        made.unlink(missing_ok=True)
         image = store.load(known, settings)
         parsed = reference.parse(ref)
-        with source.layers(parsed, image, settings, progress) as layers, contextlib.ExitStack() as held:
+        with source.layers(parsed, image, access, settings, progress) as layers, contextlib.ExitStack() as held:
             _build(made, layers, settings, progress, held)
     return made
 
@@ -74,8 +94,10 @@ def _build(made: Path, layers: list[Layer], settings: Settings, progress: Progre
     _work(job, [out, mkfs, *spools, *{layer.descriptor for layer in layers}], settings.image_timeout_s, progress)
     os.fchown(out, 0, 0)
     os.fchmod(out, 0o444)
-    with contextlib.suppress(FileExistsError):
-        files.give_name(out, made)
+    info = os.fstat(out)
+    noted = {"sha256": files.sha256(Path(f"/proc/self/fd/{out}")), "size": info.st_size, "mtime_ns": info.st_mtime_ns}
+    files.write_json(made.with_name("base.json"), noted)
+    files.give_name(out, made)
 
 
 def _work(job: dict[str, Any], descriptors: list[int], timeout_s: int, progress: Progress) -> None:
@@ -117,6 +139,7 @@ def _worker(descriptors: list[int], timeout_s: int) -> Iterator[run.Popen[bytes]
         env={"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},
         pass_fds=descriptors,
         cwd="/",
+        die_with_parent=True,
     )
     timer = threading.Timer(timeout_s, worker.kill)
     timer.daemon = True

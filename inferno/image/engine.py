@@ -16,7 +16,7 @@ from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import archive, manifest, reference
 from inferno.image.reference import Reference
-from inferno.image.source import Image, Layer
+from inferno.image.source import Access, Image, Layer
 from inferno.log import Progress
 from inferno.paths import Paths
 
@@ -27,12 +27,12 @@ _SOCKET = "/var/run/docker.sock"
 _TIMEOUT_S = 60
 
 
-def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: bool) -> Image | None:
+def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image | None:
     """The image as the engine has it; None when it has none and it is not a `must`.
 
     Raises UsageError when the engine does not answer, or has no such image.
     """
-    found = _id(ref, must=must)
+    found = _id(ref, access, must=must)
     if found is None:
         return None
     from inferno.image import store
@@ -45,20 +45,25 @@ def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: boo
         return _checked(saved, found)
 
 
-def seen(ref: Reference, settings: Settings) -> str | None:
+def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
     """The engine's id of the image."""
-    return _id(ref, must=False)
+    return _id(ref, access, must=False)
 
 
 def layers(
-    ref: Reference, image: Image, settings: Settings, progress: Progress, held: contextlib.ExitStack
+    ref: Reference,
+    image: Image,
+    access: Access,
+    settings: Settings,
+    progress: Progress,
+    held: contextlib.ExitStack,
 ) -> list[Layer]:
     saved = _save(ref, image.digest, settings, progress, held)
     return archive.parts(saved, _checked(saved, image.digest))
 
 
 def _checked(saved: archive.Archive, wanted: str) -> Image:
-    found = archive.look(saved, wanted)
+    found = archive.look(saved, Access(), wanted)
     if found.digest != wanted and f"blobs/sha256/{wanted.removeprefix('sha256:')}" not in saved.parts:
         raise UsageError(f"the Docker Engine sent another image: {found.digest}, not {wanted}", "run it again")
     return Image(wanted, found.manifest, found.config, "engine", wanted)
@@ -81,7 +86,7 @@ def _save(
     return archive.index(as_file, descriptor, size)
 
 
-def _id(ref: Reference, *, must: bool) -> str | None:
+def _id(ref: Reference, access: Access, *, must: bool) -> str | None:
     if not must and not _configured():
         return None
     try:
@@ -94,9 +99,11 @@ def _id(ref: Reference, *, must: bool) -> str | None:
     identity = found.get("Id")
     if not isinstance(identity, str):
         raise UsageError(f"the Docker Engine has an image {ref.short} without an id")
-    here, made_for = manifest.host_platform(), f"{found.get('Os')}/{found.get('Architecture')}"
-    if made_for != here:
-        raise UsageError(f"image {ref.text} is made for {made_for}, this host is {here}")
+    wanted, made_for = access.platform or manifest.host_platform(), f"{found.get('Os')}/{found.get('Architecture')}"
+    if not f"{wanted}/".startswith(f"{made_for}/"):
+        if must:
+            raise UsageError(f"image {ref.text} is made for {made_for}, not for {wanted}")
+        return None
     return identity
 
 

@@ -14,31 +14,36 @@ from inferno.errors import UsageError
 from inferno.image import config, manifest
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
-from inferno.image.source import Image, Layer, open_part
-from inferno.log import Progress
+from inferno.image.source import Access, Image, Layer, open_part
+from inferno.log import Progress, quiet
 
 _TAG = "org.opencontainers.image.ref.name"
 # Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
 Blobs = Callable[[Descriptor], bytes]
 
 
-def resolve(ref: Reference, settings: Settings, progress: Progress, *, must: bool) -> Image:
+def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image:
     """The image that the layout's index names. Raises UsageError when there is none, or it is not whole."""
     folder = Path(ref.name)
     index = read_index(_read(folder / "index.json", manifest.MAX_MANIFEST_BYTES, ref), ref)
-    return from_index(index, ref, lambda wanted: read_blob(_blob(folder, wanted.digest), wanted, ref), "layout")
+    return from_index(index, ref, access, lambda wanted: read_blob(_blob(folder, wanted.digest), wanted, ref), "layout")
 
 
-def seen(ref: Reference, settings: Settings) -> str | None:
+def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
     """The digest of the manifest."""
     try:
-        return resolve(ref, settings, lambda what, done=None, total=None: None, must=True).digest
+        return resolve(ref, access, settings, quiet, must=True).digest
     except UsageError:
         return None
 
 
 def layers(
-    ref: Reference, image: Image, settings: Settings, progress: Progress, held: contextlib.ExitStack
+    ref: Reference,
+    image: Image,
+    access: Access,
+    settings: Settings,
+    progress: Progress,
+    held: contextlib.ExitStack,
 ) -> list[Layer]:
     folder = Path(ref.name)
     return [
@@ -65,10 +70,10 @@ def read_index(text: bytes, ref: Reference) -> list[dict[str, Any]]:
     return entries
 
 
-def from_index(entries: list[dict[str, Any]], ref: Reference, read: Blobs, place: str) -> Image:
-    """Follow the index to one manifest, for this host's platform, and read it and its configuration."""
+def from_index(entries: list[dict[str, Any]], ref: Reference, access: Access, read: Blobs, place: str) -> Image:
+    """Follow the index to one manifest, for the wanted platform, and read it and its configuration."""
     text = b""
-    wanted = _tagged(entries, ref)
+    wanted = _tagged(entries, ref, access)
     for _ in range(3):  # an index may name an index, but not for ever
         text = read(wanted)
         found = manifest.parse(text)
@@ -76,11 +81,11 @@ def from_index(entries: list[dict[str, Any]], ref: Reference, read: Blobs, place
             image_config = read(found.config)
             config.parse(image_config)
             return Image(found.digest, text, image_config, place, found.digest)
-        wanted = manifest.choose(found, ref.text)
+        wanted = manifest.choose(found, ref.text, access.platform)
     raise UsageError(f"{ref.name} has indexes in indexes in indexes")
 
 
-def _tagged(entries: list[dict[str, Any]], ref: Reference) -> Descriptor:
+def _tagged(entries: list[dict[str, Any]], ref: Reference, access: Access) -> Descriptor:
     if ref.tag is None and len(entries) == 1:
         return manifest.descriptor(entries[0])
     tags: dict[str, dict[str, Any]] = {}
@@ -92,7 +97,7 @@ def _tagged(entries: list[dict[str, Any]], ref: Reference) -> Descriptor:
     if ref.tag in tags:
         return manifest.descriptor(tags[ref.tag])
     if ref.tag is None and all("platform" in entry for entry in entries):
-        return manifest.choose(entries, ref.text)
+        return manifest.choose(entries, ref.text, access.platform)
     said = f"no image {ref.tag!r}" if ref.tag else "several images"
     raise UsageError(f"{ref.name} holds {said}", f"it holds {', '.join(sorted(tags)) or 'none with a tag'}")
 

@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -34,6 +34,21 @@ class Image:
     config: bytes
     place: str
     seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How an image is to be had: for which platform ("linux/arm64"; None is this host's), and as whom.
+
+    `authfile` is a file as `docker login` writes it; `credentials` are USER:PASSWORD and never shown.
+    """
+
+    platform: str | None = None
+    authfile: str | None = None
+    credentials: str | None = field(default=None, repr=False)
+
+
+PUBLIC = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +78,36 @@ def places(ref: Reference) -> tuple[str, ...]:
     return _PLACES[ref.transport]
 
 
-def resolve(ref: Reference, settings: Settings, progress: Progress) -> Image:
-    """Ask the places in turn. Raises UsageError when no place has such an image, or it is malformed."""
+def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, remote: bool = True) -> Image:
+    """Ask the places in turn, registries only if `remote`.
+
+    Raises UsageError when no place has such an image, or it is malformed.
+    """
     *optional, last = places(ref)
     for place in optional:
-        found: Image | None = _module(place).resolve(ref, settings, progress, must=False)
+        found: Image | None = _module(place).resolve(ref, access, settings, progress, must=False)
         if found is not None:
             return found
-    image: Image = _module(last).resolve(ref, settings, progress, must=True)
+    if last == "registry" and not remote:
+        raise UsageError(f"image {ref.text} is not here, and no registry may be asked", "--pull missing")
+    image: Image = _module(last).resolve(ref, access, settings, progress, must=True)
     return image
 
 
-def seen(ref: Reference, place: str, settings: Settings) -> str | None:
+def seen(ref: Reference, place: str, access: Access, settings: Settings) -> str | None:
     """What of the place would change with another image there; None when it no longer has one, or only a registry
     would know."""
-    found: str | None = _module(place).seen(ref, settings)
+    found: str | None = _module(place).seen(ref, access, settings)
     return found
 
 
 @contextlib.contextmanager
-def layers(ref: Reference, image: Image, settings: Settings, progress: Progress) -> Iterator[list[Layer]]:
+def layers(
+    ref: Reference, image: Image, access: Access, settings: Settings, progress: Progress
+) -> Iterator[list[Layer]]:
     """The image's layers, from the lowest up, open while the `with` lasts. Raises UsageError when one is missing."""
     with contextlib.ExitStack() as held:
-        yield _module(image.place).layers(ref, image, settings, progress, held)
+        yield _module(image.place).layers(ref, image, access, settings, progress, held)
 
 
 def open_part(held: contextlib.ExitStack, path: Path, offset: int = 0, size: int | None = None) -> tuple[int, int, int]:

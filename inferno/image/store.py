@@ -1,36 +1,52 @@
 """What is known of images here: images/<digest>/ holds one, images/refs/ says which digest a reference meant.
 
-A stamp is rewritten only when its text changes, so that nothing follows from looking again and finding the same.
+A stamp's text changes only with the image, so that nothing follows from looking again and finding the same; when it was
+looked up last is the file's time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from inferno import files
 from inferno.config import Settings
+from inferno.errors import UsageError
 from inferno.image import config as configs
 from inferno.image import reference, source
 from inferno.image.config import ImageConfig
-from inferno.image.source import Image
+from inferno.image.source import PUBLIC, Access, Image
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
+
+MISSING, ALWAYS, NEVER = "missing", "always", "never"
+POLICIES = (MISSING, ALWAYS, NEVER)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What a reference meant when it was last looked up: the image's digest, where it was, and what was seen there."""
 
+    ref: str
     digest: str
     place: str
     seen: str
+    platform: str | None = None
 
 
-def stamp(ref: str, settings: Settings) -> Stamp | None:
+def stamp(ref: str, settings: Settings, platform: str | None = None) -> Stamp | None:
     """What is known of a reference, or None."""
+    return read_stamp(_stamp_path(ref, settings, platform))
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """The stamp in a file of images/refs, or None."""
     try:
-        return Stamp(**json.loads(Paths(settings.root).ref(ref).read_text()))
+        return Stamp(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -49,27 +65,56 @@ def config(digest: str, settings: Settings) -> ImageConfig:
     return configs.parse((Paths(settings.root).image(digest) / "config.json").read_bytes())
 
 
-def unchanged(ref: str, settings: Settings) -> bool:
-    """Whether the image is here, and its place still has the same one, as far as that can be told without a registry.
+def unchanged(ref: str, settings: Settings, access: Access = PUBLIC, policy: str = MISSING) -> bool:
+    """Whether what is here will do, without a look at any registry.
 
-    A place that is gone (a folder deleted, an engine stopped) has no other image, so what is here stays good.
+    Files and engines of this host are looked at each time, unless the policy is `never`; a place that is gone has no
+    other image, so what is here stays good. A registry is asked again when the policy says so, or the stamp is old.
     """
-    known = stamp(ref, settings)
+    known = stamp(ref, settings, access.platform)
     if known is None or image(known.digest, settings) is None:
         return False
-    return source.seen(reference.parse(ref), known.place, settings) in (None, known.seen)
+    if policy == NEVER:
+        return True
+    parsed = reference.parse(ref)
+    if known.place == "registry":
+        return bool(parsed.digest) or not (policy == ALWAYS or _is_old(ref, settings, access))
+    return source.seen(parsed, known.place, access, settings) in (None, known.seen)
 
 
-def ensure(ref: str, settings: Settings, progress: Progress = quiet) -> Stamp:
-    """Look the reference up, fetch what is not here, note what it means. Raises UsageError when it cannot be had."""
-    found = source.resolve(reference.parse(ref), settings, progress)
+def ensure(
+    ref: str,
+    settings: Settings,
+    access: Access = PUBLIC,
+    policy: str = MISSING,
+    progress: Progress = quiet,
+) -> Stamp:
+    """Look the reference up, fetch what is not here, note what it means. Raises UsageError when it cannot be had.
+
+    A registry that is asked only because the stamp is old, and does not answer, leaves what is here good.
+    """
+    known = stamp(ref, settings, access.platform)
+    try:
+        found = source.resolve(reference.parse(ref), access, settings, progress, remote=policy != NEVER)
+    except UsageError as error:
+        if policy == ALWAYS or known is None or known.place != "registry" or image(known.digest, settings) is None:
+            raise
+        progress(f"{error.text}; going on with what is here")
+        return known
     paths = Paths(settings.root)
     folder = paths.image(found.digest)
     files.write(folder / "manifest.json", found.manifest)
     files.write(folder / "config.json", found.config)
-    made = Stamp(found.digest, found.place, found.seen)
-    files.write_json(paths.ref(ref), asdict(made))
+    made = Stamp(ref, found.digest, found.place, found.seen, access.platform)
+    path = _stamp_path(ref, settings, access.platform)
+    if not files.write_json(path, asdict(made)):
+        os.utime(path)
     return made
+
+
+def lock(settings: Settings, what: str, *, alone: bool = False) -> contextlib.AbstractContextManager[None]:
+    """Held by whoever makes something of images, and `alone` by what removes some."""
+    return files.lock(Paths(settings.root).lock("images"), what, shared=not alone, keep=True)
 
 
 def load(known: Stamp, settings: Settings) -> Image:
@@ -78,3 +123,13 @@ def load(known: Stamp, settings: Settings) -> Image:
     if found is None:
         raise FileNotFoundError(known.digest)
     return Image(known.digest, *found, known.place, known.seen)
+
+
+def _is_old(ref: str, settings: Settings, access: Access) -> bool:
+    if settings.image_max_age_s is None:
+        return False
+    return time.time() - _stamp_path(ref, settings, access.platform).stat().st_mtime > settings.image_max_age_s
+
+
+def _stamp_path(ref: str, settings: Settings, platform: str | None) -> Path:
+    return Paths(settings.root).ref(f"{ref}#{platform}" if platform else ref)

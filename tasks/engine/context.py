@@ -6,6 +6,7 @@ import contextlib
 import difflib
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +14,19 @@ from inferno import config, files, names, spec
 from inferno.cli import speak
 from inferno.config import Settings
 from inferno.errors import InfernoError, UsageError
+from inferno.image import store
+from inferno.image.source import PUBLIC, Access
 from inferno.paths import Paths
 from inferno.state import State, VmRow
 from tasks.engine.progress import Show
+
+
+@dataclass(frozen=True, slots=True)
+class WantedImage:
+    """How an image is to be had: as whom, and when a registry is asked (store.POLICIES)."""
+
+    access: Access = PUBLIC
+    pull: str = "missing"
 
 
 class Context:
@@ -26,12 +37,13 @@ class Context:
         self.paths = Paths(self.settings.root)
         self.options: dict[str, dict[str, Any]] = {}  # of the tasks named on the command line
         self.exit_status: int | None = None
-        self.pulls: set[str] = set()  # images to ask the registry for again
+        self.images: dict[str, WantedImage] = {}  # how to have them, for those that are not to be had as usual
         self.at_end: list[Callable[[], int | None]] = []
         self.selected: list[str] = []
         self.progress = Show()
         self._held = contextlib.ExitStack()
         self._locked: set[str] = set()
+        self._uses_images = False
         self._undo: dict[str, contextlib.ExitStack] = defaultdict(contextlib.ExitStack)
 
     @cached_property
@@ -94,6 +106,12 @@ class Context:
             self._held.enter_context(files.lock(path, what))
         self._locked.add(name)
 
+    def use_images(self) -> None:
+        """Keep images from being pruned until `release`."""
+        if not self._uses_images:
+            self._held.enter_context(store.lock(self.settings, "create"))
+            self._uses_images = True
+
     def undo(self, name: str) -> contextlib.ExitStack:
         """The VM's undo stack: pushed to by every task of the run, unwound in reverse when one fails."""
         return self._undo[name]
@@ -118,3 +136,4 @@ class Context:
             self.keep(name)
         self._held.close()
         self._locked.clear()
+        self._uses_images = False

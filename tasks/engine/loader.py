@@ -62,7 +62,10 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         if executes:
             for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
                 self.context.lock(name, " ".join(task for task in wanted if task.endswith(f":{name}")))
-        return self._closure(wanted or list(tasks.VERBS))
+        made = self._closure(wanted or list(tasks.VERBS))
+        if executes and any(task.name.startswith(("image:", "rootfs:")) for task in made):
+            self.context.use_images()
+        return made
 
     def _read_words(self, words: list[str]) -> list[str]:
         selected: list[str] = []

@@ -14,6 +14,12 @@ from inferno.errors import UsageError
 Table = list[dict[str, Any]]
 
 
+def row(name: str, text: str, kind: type = str, metavar: str | None = None) -> dict[str, Any]:
+    """A row of a table; an option of kind list may be repeated, one that is not given is None."""
+    made = {"name": name, "long": name, "type": kind, "default": [] if kind is list else None, "help": text}
+    return {**made, "metavar": metavar} if metavar else made
+
+
 def parse(task: str, table: Table, words: list[str], *, mixed: bool = False) -> tuple[dict[str, Any], list[str]]:
     """Read options from the front of `words`; with `mixed`, from between other words too.
 

@@ -1,0 +1,178 @@
+"""`infernoctl images`: what images are here, what they hold, who uses them; pull, prune and check them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from inferno import config
+from inferno.cli.read import options, table
+from inferno.cli.speak import say
+from inferno.errors import UsageError
+from inferno.image import catalog
+
+USAGE = """\
+usage: infernoctl images VERB
+
+  list     [--json]             the images that are here, the newest first
+  show     IMAGE [--json]       one in full
+  process  IMAGE [--json]       what it runs: entrypoint, command, environment, user
+  exposed  IMAGE [--json]       the ports it says it listens on
+  pull     REF… [--pull always|missing] [--platform P] [--creds USER] [--authfile FILE] [--quiet]
+                                fetch and make its base, without a VM
+  prune    [--dry-run] [--json] remove what no VM uses
+  check    IMAGE… | --all       read it whole, compare with the digests on record; what is damaged is made again
+
+IMAGE is a reference as it was given to create, or a digest, or the beginning of one."""
+
+
+def images(words: list[str]) -> int:
+    """Hand over to the verb."""
+    verb = words[0] if words else "--help"
+    if verb in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0
+    if verb == "ls":
+        verb = "list"
+    known = {"list": _list, "show": _show, "process": _process, "exposed": _exposed, "prune": _prune, "check": _check}
+    if verb == "pull":
+        return _pull(words[1:])
+    if verb not in known:
+        import difflib
+
+        near = difflib.get_close_matches(verb, [*known, "pull"], 1)
+        raise UsageError(
+            f"images: no verb {verb!r}", f"did you mean {near[0]}?" if near else "infernoctl images --help"
+        )
+    return known[verb](words[1:])
+
+
+def _list(words: list[str]) -> int:
+    given, rest = options("images list", words, ["json"])
+    _none(rest, "list")
+    found = catalog.entries(config.load())
+    if "json" in given:
+        print(json.dumps([entry.to_json() for entry in found]))
+        return 0
+    rows = [
+        {
+            "digest": entry.digest.removeprefix("sha256:")[:12],
+            "image": ", ".join(entry.refs) or None,
+            "size": None if entry.base_bytes is None else size(entry.base_bytes),
+            "made": _when(entry.created_at),
+            "used by": ", ".join(entry.used_by) or None,
+        }
+        for entry in found
+    ]
+    table(rows, ("digest", "image", "size", "made", "used by"))
+    return 0
+
+
+def _show(words: list[str]) -> int:
+    given, rest = options("images show", words, ["json"])
+    settings = config.load()
+    found = catalog.details(catalog.find(_one(rest, "show"), settings), settings)
+    _print(found, as_json="json" in given)
+    return 0
+
+
+def _process(words: list[str]) -> int:
+    given, rest = options("images process", words, ["json"])
+    settings = config.load()
+    _print(catalog.process(catalog.find(_one(rest, "process"), settings), settings), as_json="json" in given)
+    return 0
+
+
+def _exposed(words: list[str]) -> int:
+    from inferno.image import store
+
+    given, rest = options("images exposed", words, ["json"])
+    settings = config.load()
+    ports = store.config(catalog.find(_one(rest, "exposed"), settings).digest, settings).exposed_ports
+    print(json.dumps(ports) if "json" in given else "\n".join(ports))
+    return 0
+
+
+def _pull(words: list[str]) -> int:
+    from inferno.cli import act
+
+    if not any(word.startswith("--pull") for word in words):
+        words = ["--pull=always", *words]
+    return act.act("rootfs", words)
+
+
+def _prune(words: list[str]) -> int:
+    from inferno import host
+    from inferno.image import prune
+
+    given, rest = options("images prune", words, ["json", "dry-run"])
+    _none(rest, "prune")
+    host.need_root()
+    found = prune.prune(config.load(), dry_run="dry-run" in given)
+    if "json" in given:
+        shown = {"images": found.images, "refs": found.refs, "blobs": found.blobs, "bytes": found.bytes}
+        print(json.dumps({**shown, "dry_run": "dry-run" in given}))
+        return 0
+    for digest in found.images:
+        print(digest)
+    would = "would free" if "dry-run" in given else "freed"
+    say(f"{len(found.images)} images and {found.blobs} blobs; {would} {size(found.bytes)}")
+    return 0
+
+
+def _check(words: list[str]) -> int:
+    from inferno import host
+    from inferno.image import check
+
+    given, rest = options("images check", words, ["all", "json"])
+    settings = config.load()
+    host.need_root()
+    if bool(rest) == ("all" in given):
+        raise UsageError("images check takes images, or --all", "infernoctl images --help")
+    found = catalog.entries(settings) if "all" in given else [catalog.find(word, settings) for word in rest]
+    problems = {entry.digest: check.check(entry, settings) for entry in found}
+    if "json" in given:
+        print(json.dumps(problems))
+    else:
+        for digest, lines in problems.items():
+            print("\n".join(f"{digest}  {line}" for line in lines or ["ok"]))
+    return 1 if any(problems.values()) else 0
+
+
+def size(count: int) -> str:
+    """Bytes for a person."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count //= 1024
+    return f"{count} {unit}"
+
+
+def _print(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    width = max(map(len, found))
+    for key, value in found.items():
+        text = (
+            json.dumps(value, ensure_ascii=True) if isinstance(value, list | dict) else "-" if value is None else value
+        )
+        print(f"{key:<{width}}  {text}")
+
+
+def _when(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _one(rest: list[str], verb: str) -> str:
+    if len(rest) != 1:
+        raise UsageError(f"images {verb} needs one image", f"infernoctl images {verb} IMAGE")
+    return rest[0]
+
+
+def _none(rest: list[str], verb: str) -> None:
+    if rest:
+        raise UsageError(f"images {verb} takes no image: {rest[0]!r}", "infernoctl images --help")

@@ -1,0 +1,135 @@
+"""The images that are here: their references, sizes, and which VMs use them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import base, registry, store
+from inferno.image.store import Stamp
+from inferno.paths import Paths
+
+_MIN_PREFIX = 4
+
+
+@dataclass(slots=True)
+class Entry:
+    """One image. Bytes are what it takes on the disk; `blobs` are compressed layers, which images share."""
+
+    digest: str
+    refs: list[str] = field(default_factory=list)
+    base_bytes: int | None = None
+    created_at: float | None = None
+    used_by: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def entries(settings: Settings) -> list[Entry]:
+    """Every image that is here, the newest first."""
+    paths = Paths(settings.root)
+    found: dict[str, Entry] = {}
+    for name in _names(paths.images):
+        if len(name) == 64:
+            entry = found[f"sha256:{name}"] = Entry(f"sha256:{name}")
+            try:
+                info = os.stat(paths.images / name / "rootfs.erofs")
+            except OSError:
+                continue
+            entry.base_bytes, entry.created_at = info.st_blocks * 512, info.st_mtime
+    for stamp in stamps(settings):
+        if stamp.digest in found:
+            found[stamp.digest].refs.append(stamp.ref)
+    for digest, names in users(settings).items():
+        if digest in found:
+            found[digest].used_by = sorted(names)
+    return sorted(found.values(), key=lambda entry: (-(entry.created_at or 0), entry.digest))
+
+
+def stamps(settings: Settings) -> list[Stamp]:
+    """All references that were looked up."""
+    folder = Paths(settings.root).images / "refs"
+    found = (store.read_stamp(folder / name) for name in sorted(_names(folder)) if not name.startswith("."))
+    return [stamp for stamp in found if stamp]
+
+
+def users(settings: Settings) -> dict[str, set[str]]:
+    """The VMs by the digests of the images of their versions: the current ones, and old ones that run still."""
+    paths = Paths(settings.root)
+    found: dict[str, set[str]] = {}
+    for ulid in _names(paths.versions):
+        try:
+            record = json.loads(paths.version(ulid).record.read_text())
+            found.setdefault(record["inputs"]["image"], set()).add(record["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def find(word: str, settings: Settings) -> Entry:
+    """The image that a reference, a digest or the beginning of one means. Raises UsageError for none, or several."""
+    here = entries(settings)
+    digits = word.removeprefix("sha256:")
+    matches = [entry for entry in here if word in entry.refs]
+    if not matches and len(digits) >= _MIN_PREFIX:
+        matches = [entry for entry in here if entry.digest.removeprefix("sha256:").startswith(digits)]
+    if not matches:
+        matches = [entry for entry in here if any(_names_it(ref, word) for ref in entry.refs)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"{word!r} means {len(matches)} images", "give more of the digest")
+    raise UsageError(f"there is no image {word!r} here", "infernoctl images list")
+
+
+def details(entry: Entry, settings: Settings) -> dict[str, Any]:
+    """One image in full."""
+    shown = entry.to_json()
+    known = store.image(entry.digest, settings)
+    if known is None:
+        return shown
+    config = store.config(entry.digest, settings)
+    manifest = json.loads(known[0])
+    layers = manifest.get("layers") or []
+    shown.update(
+        platform=f"{config.os}/{config.architecture}",
+        layers=[{"digest": layer["digest"], "size": layer["size"]} for layer in layers],
+        blob_bytes=sum(_size(registry.blob(settings, layer["digest"])) for layer in layers),
+        base_sha256=(base.record(entry.digest, settings) or {}).get("sha256"),
+        process=process(entry, settings),
+        exposed_ports=config.exposed_ports,
+        volumes=config.volumes,
+        healthcheck=config.healthcheck,
+    )
+    return shown
+
+
+def process(entry: Entry, settings: Settings) -> dict[str, Any]:
+    """What the image runs: entrypoint, cmd, env, working_dir, user, stop_signal."""
+    config = store.config(entry.digest, settings)
+    fields = ("entrypoint", "cmd", "env", "working_dir", "user", "stop_signal")
+    return {name: getattr(config, name) for name in fields}
+
+
+def _names_it(ref: str, word: str) -> bool:
+    """Whether a reference is `word` with the tag left out: nginx for nginx:latest."""
+    return ref == f"{word}:latest" or ref.endswith(f"/{word}")
+
+
+def _names(folder: os.PathLike[str]) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _size(path: os.PathLike[str]) -> int:
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError:
+        return 0

@@ -1,0 +1,87 @@
+"""Removes images that no VM uses, and blobs that no image has.
+
+Creates hold the lock `images` shared while they run, this holds it alone: an image is never taken from under a create.
+What versions were made of stays theirs all the same, since they hold links of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inferno import files
+from inferno.config import Settings
+from inferno.image import catalog, store
+from inferno.paths import Paths
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was, or would be, removed: digests of images, and how many bytes of disk in all."""
+
+    images: list[str] = field(default_factory=list)
+    refs: list[str] = field(default_factory=list)
+    blobs: int = 0
+    bytes: int = 0
+
+
+def prune(settings: Settings, *, dry_run: bool = False) -> Pruned:
+    """Remove what nothing uses; with `dry_run` only say what that is."""
+    paths = Paths(settings.root)
+    found = Pruned()
+    if not paths.images.is_dir():
+        return found
+    with store.lock(settings, "prune of images", alone=True):
+        used = catalog.users(settings)
+        unused = [entry for entry in catalog.entries(settings) if entry.digest not in used]
+        for entry in unused:
+            folder = paths.image(entry.digest)
+            found.images.append(entry.digest)
+            found.refs += entry.refs
+            found.bytes += _bytes(folder)
+            if not dry_run:
+                _forget(entry, settings)
+                files.remove_tree(folder)
+        for blob in list(_unused_blobs(settings, {entry.digest for entry in unused})):
+            found.blobs += 1
+            found.bytes += blob.stat().st_blocks * 512
+            if not dry_run:
+                blob.unlink()
+    return found
+
+
+def _forget(entry: catalog.Entry, settings: Settings) -> None:
+    """The references go first: killed in between, an image without one is found again and removed."""
+    folder = Paths(settings.root).images / "refs"
+    for path in folder.glob("*.json"):
+        stamp = store.read_stamp(path)
+        if stamp is None or stamp.digest == entry.digest:
+            path.unlink(missing_ok=True)
+
+
+def _unused_blobs(settings: Settings, gone: set[str]) -> Iterator[Path]:
+    """Blobs that no image has but those in `gone`."""
+    wanted: set[str] = set()
+    images = Paths(settings.root).images
+    for entry in catalog.entries(settings):
+        known = store.image(entry.digest, settings)
+        if known is not None and entry.digest not in gone:
+            layers = json.loads(known[0]).get("layers") or []
+            wanted |= {str(layer.get("digest")).removeprefix("sha256:") for layer in layers}
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(images / "blobs" / "sha256"):
+            if name not in wanted:
+                yield images / "blobs" / "sha256" / name
+
+
+def _bytes(folder: Path) -> int:
+    """Disk that is free once the folder is gone: what versions have links to stays."""
+    total = 0
+    for path in folder.rglob("*"):
+        info = path.lstat()
+        total += info.st_blocks * 512 if info.st_nlink == 1 else 0
+    return total

@@ -1,0 +1,164 @@
+"""Asks registries through skopeo: forms of authentication, mirrors (registries.conf) and own CAs (certs.d) are its.
+
+Secrets go by a file without a name, never by arguments; what skopeo says comes back as one line and a hint.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from inferno import files, run
+from inferno.config import Settings
+from inferno.errors import InfernoError, UsageError
+from inferno.image.reference import Reference
+from inferno.image.source import Access
+from inferno.log import Progress
+
+_INSPECT_TIMEOUT_S = 60
+_COPY_TIMEOUT_S = 3600
+_REDRAW_S = 0.2
+_POLICY = Path("/etc/containers/policy.json")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_PASSED_ON = (*_PROXIES, "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF", "SSL_CERT_DIR")
+_SILENT = ("connection refused", "no such host", "network is unreachable", "i/o timeout", "deadline exceeded")
+# As Docker: a registry on this very host needs no TLS. Any other does, unless it is named in the settings.
+_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
+
+
+class Skopeo:
+    """What one user may ask of one registry."""
+
+    def __init__(self, ref: Reference, access: Access, settings: Settings) -> None:
+        self._ref, self._access = ref, access
+        self._host = ref.name.partition("/")[0]
+        self._plain = bool(_LOOPBACK.fullmatch(self._host)) or self._host in settings.insecure_registries
+
+    def manifest(self, digest: str | None = None) -> bytes:
+        """The manifest, or index, of the reference or of a digest, as the registry has it."""
+        return self._inspect(["--raw"], digest)
+
+    def config(self, digest: str) -> bytes:
+        """The configuration of the image whose manifest has this digest."""
+        return self._inspect(["--raw", "--config"], digest)
+
+    def copy(self, digest: str, folder: Path, blobs: Path, what: str, total: int, progress: Progress) -> None:
+        """Fetch an image's blobs that are not in `blobs` yet. `folder` is empty; unfinished blobs are in it meanwhile.
+
+        `total` is in bytes. Raises UsageError when the registry does not let it be had.
+        """
+        options = ["--dest-shared-blob-dir", os.fspath(blobs), "--dest-oci-accept-uncompressed-layers"]
+        with self._explained(), self._authfile("--src-authfile") as (auth, passed):
+            argv = [*_skopeo(_COPY_TIMEOUT_S), "copy", "--quiet", *self._tls("--src-tls-verify"), *auth, *options]
+            argv += [self._remote(digest), f"oci:{folder}:image"]
+            with files.nameless(folder) as said:
+                copy = run.spawn(
+                    argv, stdout=run.DEVNULL, stderr=said, env=_environment(), pass_fds=passed, die_with_parent=True
+                )
+                status = _watch(copy, folder, blobs, what, total, progress)
+                if status:
+                    raise run.CommandError(argv, run.Result(status, b"", os.pread(said, 1 << 16, 0)))
+
+    def _inspect(self, options: list[str], digest: str | None) -> bytes:
+        with self._explained(), self._authfile("--authfile") as (auth, passed):
+            argv = [*_skopeo(_INSPECT_TIMEOUT_S), "inspect", *options, *self._tls("--tls-verify"), *auth]
+            argv += [self._remote(digest) if digest else self._ref.remote]
+            return run.run(argv, env=_environment(), timeout=_INSPECT_TIMEOUT_S + 10, pass_fds=passed).stdout
+
+    def _remote(self, digest: str) -> str:
+        return f"docker://{self._ref.name}@{digest}"
+
+    def _tls(self, option: str) -> list[str]:
+        return [f"{option}=false"] if self._plain else []
+
+    @contextlib.contextmanager
+    def _authfile(self, option: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+        """The option that names the file with the secrets, and the descriptors that skopeo has to inherit for it."""
+        if self._access.credentials is None:
+            yield ([option, self._access.authfile] if self._access.authfile else [], ())
+            return
+        secret = base64.b64encode(self._access.credentials.encode()).decode()
+        memory = os.memfd_create("auth")
+        try:
+            os.write(memory, json.dumps({"auths": {self._host: {"auth": secret}}}).encode())
+            yield [option, f"/proc/self/fd/{memory}"], (memory,)
+        finally:
+            os.close(memory)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """skopeo's words as one line that says what to do."""
+        host, image = self._host, self._ref.short
+        try:
+            yield
+        except run.CommandError as error:
+            said = error.output.lower()
+            if any(words in said for words in ("manifest unknown", "name unknown", "manifest not found")):
+                raise UsageError(f"{host} has no image {image}", "check the name and the tag") from None
+            if any(word in said for word in ("unauthorized", "authentication required", "denied", "no basic auth")):
+                hint = f"docker login {host}, or --creds USER"
+                raise UsageError(f"{host} does not let you have {image}", hint) from None
+            if "no space left" in said:
+                hint = "free some, or move INFERNO_ROOT"
+                raise InfernoError("no space left on the disk of the images", hint) from None
+            if any(words in said for words in _SILENT):
+                reason = _last(error.output).rpartition(": ")[2]
+                raise UsageError(f"{host} does not answer: {reason}", "is the name right, and does it run?") from None
+            raise UsageError(f"image {image} cannot be had from {host}: {_last(error.output)}", _hint(said)) from None
+        except InfernoError as error:
+            if error.status == 1:
+                raise UsageError(f"{host} does not answer: {error.text}") from None
+            raise
+
+
+def _watch(copy: run.Popen[bytes], folder: Path, blobs: Path, what: str, total: int, progress: Progress) -> int:
+    """Wait for the end, and tell how far it is meanwhile: the only measure is what is on the disk."""
+    before = _bytes(blobs / "sha256")
+    try:
+        while True:
+            progress(what, min(total, max(0, _bytes(blobs / "sha256") - before) + _bytes(folder)), total)
+            try:
+                return copy.wait(_REDRAW_S)
+            except run.TimeoutExpired:
+                continue
+    finally:
+        copy.kill()
+        copy.wait()
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
+    return total
+
+
+def _skopeo(timeout_s: int) -> list[str]:
+    policy = [] if _POLICY.exists() else ["--insecure-policy"]
+    return ["skopeo", "--command-timeout", f"{timeout_s}s", *policy]
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def _last(text: str) -> str:
+    """The core of a line of skopeo's: time="…" level=fatal msg="…: …: the reason"."""
+    line = text.strip().splitlines()[-1] if text.strip() else "skopeo said nothing"
+    found = re.search(r'msg="(.*)"', line)
+    return (found[1] if found else line).replace('\\"', '"')[-300:]
+
+
+def _hint(said: str) -> str | None:
+    if "server gave http response to https client" in said:
+        return "a registry without TLS must be named in INFERNO_INSECURE_REGISTRIES"
+    if "x509" in said or "certificate" in said:
+        return "put the registry's CA into /etc/containers/certs.d/HOST/ca.crt"
+    return None
