@@ -13,6 +13,7 @@ import os
 import socket
 import stat
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from inferno.errors import InfernoError
@@ -23,14 +24,16 @@ SOCKET = "control.sock"
 _MAX_GREETING_BYTES = 64
 _MAX_HEAD_BYTES = 8 * 1024
 _MAX_BODY_BYTES = 1 << 20
+_SWITCHING = 101
 
 
 class RefusedError(InfernoError):
-    """Init understood, and said no: `http_status` is a 4xx or 5xx."""
+    """Init understood, and said no: `http_status` is a 4xx or 5xx, `answer` the JSON that came with it."""
 
-    def __init__(self, text: str, http_status: int) -> None:
+    def __init__(self, text: str, http_status: int, answer: Any = None) -> None:
         super().__init__(text)
         self.http_status = http_status
+        self.answer = answer
 
 
 def request(root: int, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float) -> Any:
@@ -38,21 +41,57 @@ def request(root: int, method: str, path: str, body: dict[str, Any] | None = Non
 
     Raises RefusedError for an answer that says no, InfernoError when there is none within `timeout_s` seconds.
     """
-    deadline = time.monotonic() + timeout_s
-    content = b"" if body is None else json.dumps(body).encode()
-    head = [f"{method} {path} HTTP/1.1", "Host: guest", f"Content-Length: {len(content)}", "Connection: close"]
+    what = f"{method} {path}"
+    with _told(what, timeout_s) as deadline, connect(root, API_PORT, deadline) as guest:
+        _ask(guest, what, body, ["Connection: close"], deadline)
+        status, fields, rest = _receive_head(guest, deadline)
+        answer = _receive_body(guest, fields, rest, deadline)
+    _check(what, status, answer)
+    return answer
+
+
+def upgrade(
+    root: int, path: str, body: dict[str, Any], protocol: str, *, timeout_s: float
+) -> tuple[socket.socket, bytes]:
+    """POST what makes the connection speak `protocol`; return it, non-blocking, and what came of that already.
+
+    Raises as `request` does.
+    """
+    what = f"POST {path}"
+    with _told(what, timeout_s) as deadline, contextlib.ExitStack() as held:
+        guest = held.enter_context(connect(root, API_PORT, deadline))
+        _ask(guest, what, body, ["Connection: Upgrade", f"Upgrade: {protocol}"], deadline)
+        status, fields, rest = _receive_head(guest, deadline)
+        if status == _SWITCHING and fields.get("upgrade") == protocol:
+            guest.setblocking(False)
+            held.pop_all()
+            return guest, rest
+        answer = _receive_body(guest, fields, rest, deadline)
+    _check(what, status, answer)
+    raise InfernoError(f"the guest answered {what} with no stream")
+
+
+@contextlib.contextmanager
+def _told(what: str, timeout_s: float) -> Iterator[float]:
+    """The deadline for asking `what`; what goes wrong until then in one line."""
     try:
-        with connect(root, API_PORT, deadline) as guest:
-            _send(guest, "\r\n".join([*head, "", ""]).encode() + content, deadline)
-            status, answer = _receive(guest, deadline)
+        yield time.monotonic() + timeout_s
     except TimeoutError:
-        raise InfernoError(f"the guest did not answer {method} {path} within {timeout_s:g} s") from None
+        raise InfernoError(f"the guest did not answer {what} within {timeout_s:g} s") from None
     except OSError as error:
         raise InfernoError(f"the guest cannot be asked: {error.strerror or error}") from None
+
+
+def _ask(guest: socket.socket, what: str, body: dict[str, Any] | None, fields: list[str], deadline: float) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    head = [f"{what} HTTP/1.1", "Host: guest", f"Content-Length: {len(content)}", *fields]
+    _send(guest, "\r\n".join([*head, "", ""]).encode() + content, deadline)
+
+
+def _check(what: str, status: int, answer: Any) -> None:
     if status >= 400:
         said = answer.get("error") if isinstance(answer, dict) else None
-        raise RefusedError(f"the guest refused {method} {path}: {printable(str(said or status))}", status)
-    return answer
+        raise RefusedError(f"the guest refused {what}: {printable(str(said or status))}", status, answer)
 
 
 def connect(root: int, port: int, deadline: float) -> socket.socket:
@@ -100,36 +139,39 @@ def _read_greeting(guest: socket.socket, port: int, deadline: float) -> None:
         raise InfernoError(f"nothing in the guest listens on vsock port {port}")
 
 
-def _receive(guest: socket.socket, deadline: float) -> tuple[int, Any]:
-    """One HTTP/1.1 answer with a Content-Length, and its JSON."""
+def _receive_head(guest: socket.socket, deadline: float) -> tuple[int, dict[str, str], bytes]:
+    """The status, the fields by their names in small letters, and what came of the body already."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0 and len(data) <= _MAX_HEAD_BYTES:
         data += _more(guest, deadline)
     if not 0 <= end <= _MAX_HEAD_BYTES:
         raise InfernoError("the guest answered with an endless head")
-    head, body = data[:end], data[end + 4 :]
-    status, length = _parse_head(head)
+    first, *fields = data[:end].decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    named = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+    status = _number(rest[:3])
+    if version != "HTTP/1.1":
+        raise InfernoError("the guest answered with no HTTP/1.1")
+    return status, named, data[end + 4 :]
+
+
+def _receive_body(guest: socket.socket, fields: dict[str, str], body: bytes, deadline: float) -> Any:
+    """The JSON of Content-Length bytes."""
+    length = _number(fields.get("content-length", ""))
+    if length > _MAX_BODY_BYTES:
+        raise InfernoError("the guest answered with too much")
     while len(body) < length:
         body += _more(guest, deadline)
     try:
-        return status, json.loads(body[:length])
+        return json.loads(body[:length])
     except (ValueError, RecursionError):
         raise InfernoError("the guest answered with something that is no JSON") from None
 
 
-def _parse_head(head: bytes) -> tuple[int, int]:
-    """The status, and the length of the body."""
-    first, *fields = head.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    status = rest[:3]
-    named = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-    length = named.get("content-length", "")
-    for number in (status, length):
-        if not (number.isascii() and number.isdigit() and len(number) < 10):
-            raise InfernoError("the guest answered with something that is no HTTP")
-    if version != "HTTP/1.1" or int(length) > _MAX_BODY_BYTES:
-        raise InfernoError("the guest answered with too much, or no HTTP/1.1")
-    return int(status), int(length)
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InfernoError("the guest answered with something that is no HTTP")
+    return int(text)
 
 
 def _more(guest: socket.socket, deadline: float) -> bytes:

@@ -24,6 +24,8 @@ READING = {
         " [--grep RE] [--json], status|restart|clear",
     ),
     "images": ("images.images", "images that are here  list|show|process|exposed|pull|prune|check"),
+    "exec": ("reach.run", "a command in a VM that runs  NAME [-it] [-u USER] [-w DIR] [-e K=V] [--] CMD…"),
+    "shell": ("reach.shell", "the best shell that the VM has  NAME [-u USER] [-w DIR] [-e K=V]"),
     "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
     "env": ("read.env", "the settings in force, and where they come from"),
     "version": ("read.version", "the version of Inferno"),

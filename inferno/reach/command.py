@@ -1,0 +1,77 @@
+"""A command to run in a guest, and its start: what init is asked, and what it says when that cannot be started."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from inferno import vsock
+from inferno.errors import InfernoError, UsageError
+from inferno.reach import frame
+from inferno.reach.terminal import Size
+from inferno.readiness import printable
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+# Until init said whether the command was executed: its pages may have to be read from a slow disk.
+_START_S = 30.0
+_MAX_BODY_BYTES = 256 * 1024  # guest/src/http.rs, MAX_BODY_BYTES
+_NOT_STARTED, _NO_PROCESS = 422, 409
+_CODES = range(1, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. `cwd` and `user` are those of the image's process when None; `size` gives it a terminal."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str | None = None
+    user: str | None = None
+    stdin: bool = False
+    size: Size | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The body of POST /v1/exec. Raises UsageError for what cannot be said in it."""
+        tty = {"rows": self.size.rows, "cols": self.size.cols} if self.size else None
+        body = {"args": self.args, "env": self.env, "cwd": self.cwd, "user": self.user, "stdin": self.stdin, "tty": tty}
+        for word in (*self.args, *self.env, self.cwd or "", self.user or ""):
+            if not _is_text(word):
+                raise UsageError(f"{word!r} is not UTF-8", "hand bytes over on standard input: -i")
+        if not self.args or not self.args[0]:
+            raise UsageError("a command is needed")
+        if len(json.dumps(body)) > _MAX_BODY_BYTES:
+            raise UsageError("the command is too long", f"{_MAX_BODY_BYTES >> 10} KiB is the most; standard input: -i")
+        return body
+
+
+class NotStartedError(InfernoError):
+    """The command was not executed; `status` is the code that a shell would show: 127, 126 or 125."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def start(root: int, command: Command) -> tuple[socket.socket, bytes]:
+    """Start it; return the stream, and what came of it already. `root` is a descriptor of the jail's `/`.
+
+    Raises NotStartedError when it cannot be executed, UsageError, or InfernoError when init does not answer so.
+    """
+    try:
+        return vsock.upgrade(root, "/v1/exec", command.body(), frame.PROTOCOL, timeout_s=_START_S)
+    except vsock.RefusedError as no:
+        if no.http_status == _NO_PROCESS:
+            raise InfernoError("the image's process does not run any more: the VM is about to end") from None
+        code = no.answer.get("exit_code") if isinstance(no.answer, dict) else None
+        if no.http_status != _NOT_STARTED or type(code) is not int or code not in _CODES:
+            raise
+        raise NotStartedError(printable(str(no.answer.get("error"))), code) from None
+
+
+def _is_text(word: str) -> bool:
+    try:
+        return "\0" not in word and bool(word.encode() or True)
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,69 @@
+"""A guest that runs, and the small questions to it: does it answer, and how is its process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from inferno import jail, vsock
+from inferno.errors import InfernoError, UsageError
+from inferno.instance import Instance
+
+_STATES = ("starting", "running", "exited")
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """`ulid` is the version that runs; `root` is a descriptor of its jail's `/`."""
+
+    name: str
+    ulid: str
+    root: int
+
+
+@contextlib.contextmanager
+def opened(vm: Instance) -> Iterator[Guest]:
+    """The VM's guest. Raises InfernoError when it does not run, UsageError for anybody but root."""
+    version = vm.running()
+    if version is None:
+        raise not_running(vm.name)
+    with contextlib.ExitStack() as held:
+        try:
+            root = held.enter_context(jail.opened(version))
+        except PermissionError:
+            raise UsageError("only root reaches into VMs", "use sudo") from None
+        except FileNotFoundError:  # it was stopped between the two looks
+            raise not_running(vm.name) from None
+        yield Guest(vm.name, version.ulid, root)
+
+
+def not_running(name: str) -> InfernoError:
+    return InfernoError(f"{name} does not run", f"infernoctl start {name} --detach")
+
+
+def ping(guest: Guest, timeout_s: float) -> float:
+    """Ask init for a sign of life; return how many seconds it took, with the connection. Raises as vsock.request."""
+    began = time.monotonic()
+    answer = vsock.request(guest.root, "GET", "/v1/ping", timeout_s=timeout_s)
+    took_s = time.monotonic() - began
+    if answer != {"ok": True}:
+        raise InfernoError("the guest answered GET /v1/ping with something else than init does")
+    return took_s
+
+
+def status(guest: Guest, timeout_s: float) -> dict[str, Any]:
+    """What init says of the image's process: pid, state, exit_code, signal, uptime_ms. Raises as vsock.request."""
+    answer = vsock.request(guest.root, "GET", "/v1/status", timeout_s=timeout_s)
+    numbers = ("pid", "exit_code", "signal", "uptime_ms")
+    if not isinstance(answer, dict) or answer.get("state") not in _STATES or set(answer) != {*numbers, "state"}:
+        raise _strange_status()
+    if any(type(answer[field]) is not int and (answer[field] is not None or field == "uptime_ms") for field in numbers):
+        raise _strange_status()
+    return answer
+
+
+def _strange_status() -> InfernoError:
+    return InfernoError("the guest answered GET /v1/status with something else than init does")

@@ -1,0 +1,196 @@
+"""Between a process in a guest and our own standard streams: one poll loop, bounded buffers, back pressure both ways.
+
+Our descriptors stay blocking, since others may share them: each is written only when poll(2) says that it takes
+bytes, and then no more than a pipe takes at once. Input is read only while the guest gave leave for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inferno.errors import InfernoError
+from inferno.reach import frame, signals
+from inferno.reach.terminal import Size
+
+# A pipe that poll(2) calls writable takes so much without making the writer wait: pipe(7), PIPE_BUF.
+_PIPE_BYTES = select.PIPE_BUF
+_READ_BYTES = frame.MAX_PAYLOAD_BYTES
+_HIGH_WATER_BYTES = 64 * 1024
+_INSISTENT = 3
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(slots=True)
+class Output:
+    """A descriptor of ours, and what is still to be written to it."""
+
+    descriptor: int
+    name: str
+    pending: bytearray = field(default_factory=bytearray)
+
+    def write(self) -> None:
+        """Write some. Raises BrokenPipeError when nobody reads it, InfernoError when it cannot be written."""
+        length = len(self.pending) if self._never_waits() else _PIPE_BYTES
+        try:
+            with contextlib.suppress(BlockingIOError):  # its owner made it non-blocking
+                del self.pending[: os.write(self.descriptor, self.pending[:length])]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise InfernoError(f"{self.name} cannot be written: {error.strerror}") from None
+
+    def _never_waits(self) -> bool:
+        return stat.S_ISREG(os.fstat(self.descriptor).st_mode)
+
+
+class GivenUpError(InfernoError):
+    """The caller insisted on the end, by signals, before the command ended."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("the end was insisted on: the command was not waited for")
+        self.status = 128 + number
+
+
+class Relay:
+    """`stdin` None: no input. `size` is asked when the terminal's size changed, where there is one."""
+
+    def __init__(
+        self, guest: socket.socket, *, stdin: int | None, stdout: int, stderr: int, size: Callable[[], Size] | None
+    ) -> None:
+        self._guest = guest
+        self._stdin = stdin
+        self._outputs = {
+            frame.STDOUT: Output(stdout, "standard output"),
+            frame.STDERR: Output(stderr, "standard error"),
+        }
+        self._size = size
+        self._reader = frame.Reader()
+        self._unsent = bytearray()
+        self._leave = 0
+        self._asked_to_end = 0
+        self._exit: frame.Exit | None = None
+        self._gone = False
+
+    def run(self, received: bytes) -> frame.Exit:
+        """Until the process ended and all it wrote is written. `received` came of the stream already.
+
+        Raises InfernoError when the guest goes away or sends garbage, GivenUpError when the third SIGINT or SIGTERM
+        finds the process still there, BrokenPipeError when nobody reads what it writes.
+        """
+        self._take(received)
+        with signals.taken() as notes:
+            while not self._is_over() or self._pending():
+                self._turn(notes)
+        if self._exit is None:
+            raise InfernoError("the guest ended the stream before the command ended", "did the VM end?")
+        return self._exit
+
+    def _turn(self, notes: int) -> None:
+        ready = self._wait(notes)
+        if notes in ready:
+            self._forward(os.read(notes, 64))
+        for output in self._outputs.values():
+            if output.pending and output.descriptor in ready:
+                output.write()
+        if self._stdin is not None and self._stdin in ready:
+            self._read_input()
+        if self._unsent:
+            self._send()
+        if ready.get(self._guest.fileno(), 0) & ~select.POLLOUT:
+            self._listen()
+
+    def _wait(self, notes: int) -> dict[int, int]:
+        """What poll(2) says of each descriptor that matters now."""
+        poll = select.poll()
+        poll.register(notes, select.POLLIN)
+        for output in self._outputs.values():
+            if output.pending:
+                poll.register(output.descriptor, select.POLLOUT)
+        if wanted := self._of_guest():
+            poll.register(self._guest, wanted)
+        if self._stdin is not None and self._leave > 0 and not self._unsent:
+            poll.register(self._stdin, select.POLLIN)
+        return dict(poll.poll())
+
+    def _is_over(self) -> bool:
+        return self._exit is not None or self._gone
+
+    def _of_guest(self) -> int:
+        """The events to wait for. Nothing is read while what came is not yet written: so the process waits."""
+        if self._is_over():
+            return 0
+        wanted = select.POLLIN if self._pending() < _HIGH_WATER_BYTES else 0
+        return wanted | (select.POLLOUT if self._unsent else 0)
+
+    def _pending(self) -> int:
+        return sum(len(output.pending) for output in self._outputs.values())
+
+    def _read_input(self) -> None:
+        assert self._stdin is not None
+        try:
+            data = os.read(self._stdin, min(self._leave, _READ_BYTES))
+        except BlockingIOError:
+            return
+        except OSError:  # closed, or a terminal that is gone
+            data = b""
+        if data:
+            self._leave -= len(data)
+            self._unsent += frame.encode(frame.STDIN, data)
+        else:
+            self._stdin = None
+            self._unsent += frame.encode(frame.STDIN_END)
+
+    def _forward(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number == signals.RESIZED:
+                if self._size is not None:
+                    size = self._size()
+                    self._unsent += frame.resize(size.rows, size.cols)
+                continue
+            self._asked_to_end += number in _ENDING
+            if self._asked_to_end >= _INSISTENT or self._is_over():
+                raise GivenUpError(number)
+            self._unsent += frame.signal(number)
+
+    def _send(self) -> None:
+        try:
+            with contextlib.suppress(BlockingIOError):
+                del self._unsent[: self._guest.send(self._unsent)]
+        except OSError:  # it hung up; what it said before that is still to be read
+            self._unsent.clear()
+            self._stdin = None
+
+    def _listen(self) -> None:
+        try:
+            data = self._guest.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end(gone=True)
+            return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        for kind, payload in self._reader.feed(data):
+            if kind in self._outputs:
+                self._outputs[kind].pending += payload
+            elif kind == frame.WINDOW:
+                self._leave += frame.window(payload)
+            else:
+                self._exit = frame.exit_of(payload)
+                self._end()
+                return
+
+    def _end(self, *, gone: bool = False) -> None:
+        self._gone = gone
+        self._stdin = None
+        self._unsent.clear()

@@ -1,0 +1,136 @@
+"""A guest without a VM: init's own loop as PID 1 of a namespace, behind a socket that greets as Firecracker's does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+
+DEADLINE_S = 20
+# Firecracker's end of vsock (docs/vsock.md): the line, the answer, then bytes both ways. A half-closed connection is
+# not passed on: one end's word ends both.
+VSOCK = """
+import os, socket, sys, threading
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("control.sock")
+listener.listen(256)
+print("ready", flush=True)
+def copy(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    for end in (source, sink):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+def serve(host):
+    line = b""
+    while not line.endswith(b"\\n") and (byte := host.recv(1)):
+        line += byte
+    guest = socket.socket(socket.AF_UNIX)
+    guest.connect("api.sock")
+    host.sendall(b"OK 1073741824\\n")
+    back = threading.Thread(target=copy, args=(guest, host))
+    back.start()
+    copy(host, guest)
+    back.join()
+    host.close()
+    guest.close()
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+# What `infernoctl exec` does once it has found the guest.
+EXEC = """
+import json, os, sys
+from inferno.cli.speak import report
+from inferno.errors import InfernoError
+from inferno.reach import session
+from inferno.reach.command import Command
+from inferno.reach.guest import Guest
+how = json.loads(sys.argv[2])
+guest = Guest("web1", "-", os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY))
+try:
+    if how.pop("shell", False):
+        sys.exit(session.shell(guest, Command(("sh",)), tty=how.get("tty", False)))
+    stdin, tty = how.pop("stdin", False), how.pop("tty", False)
+    sys.exit(session.run(guest, Command(**{k: tuple(v) if isinstance(v, list) else v for k, v in how.items()}),
+                         stdin=stdin, tty=tty))
+except InfernoError as error:
+    report(error)
+    sys.exit(error.status)
+except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(141)
+"""
+
+
+def supervise() -> Path:
+    """The program that runs init's loop: guest/examples/supervise.rs, built when it is not."""
+    cargo = shutil.which("cargo", path=f"{os.environ['PATH']}:{Path.home()}/.cargo/bin")
+    if cargo is None:
+        pytest.skip("needs cargo")
+    words = ["build", "--quiet", "--locked", "--package", "init", "--example", "supervise"]
+    manifest = CHECKOUT / "guest/Cargo.toml"
+    subprocess.run([cargo, *words, "--manifest-path", manifest], check=True, cwd=CHECKOUT)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", CHECKOUT / "target"))
+    return target / "x86_64-unknown-linux-gnu/debug/examples/supervise"
+
+
+class GuestLab:
+    """`folder` is the `/` of a jail in which a guest's socket lies; the guest's process runs `script`."""
+
+    def __init__(self, folder: Path, program: Path, script: str) -> None:
+        self.folder = folder
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(folder / "log.sock"))
+            listener.listen(1)
+            listener.settimeout(DEADLINE_S)
+            namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+            self._init = subprocess.Popen(
+                [*namespace, program, folder, "sh", "-c", script], stdin=subprocess.DEVNULL, cwd="/"
+            )
+            self._log, _ = listener.accept()
+        self._log.settimeout(DEADLINE_S)
+        said = b""
+        while b'"started"' not in said:  # the record that the process was executed
+            said += self._log.recv(65536)
+        self._vsock = subprocess.Popen(
+            [sys.executable, "-ISc", VSOCK], cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        assert self._vsock.stdout is not None
+        assert self._vsock.stdout.readline() == b"ready\n"
+
+    def argv(self, *args: str, **how: object) -> list[str]:
+        """A command line that is `infernoctl exec` of `args` in this guest; `how` are fields of Command, and tty."""
+        return exec_argv(self.folder, *args, **how)
+
+    def exec(
+        self, *args: str, given: bytes | None = None, timeout: float = 60, **how: object
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run it to its end, `given` on its standard input."""
+        argv = self.argv(*args, **({"stdin": True} if given is not None else {}), **how)
+        return subprocess.run(argv, input=given or b"", capture_output=True, check=False, timeout=timeout)
+
+    def kill(self) -> None:
+        """As if the VM ended."""
+        for process in (self._init, self._vsock):
+            process.kill()
+            process.communicate()
+        self._log.close()
+
+
+def exec_argv(folder: Path, *args: str, **how: object) -> list[str]:
+    import json
+
+    return [sys.executable, "-c", EXEC, str(folder), json.dumps({**({"args": args} if args else {}), **how})]

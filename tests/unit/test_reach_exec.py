@@ -1,0 +1,255 @@
+"""exec and shell against init's own loop: streams, input, back pressure, signals, terminals, ends of all kinds."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guestlab import DEADLINE_S, GuestLab, supervise
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestLab]:
+    lab = GuestLab(tmp_path_factory.mktemp("guest") / "root", supervise(), "exec sleep 1000")
+    yield lab
+    lab.kill()
+
+
+Begin = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Starts a command line with pipes, which may still run when the test ends."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        argv: list[str], stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, stderr: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        running.append(subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        with process:
+            pass
+
+
+def says(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == line
+
+
+def test_output_comes_apart_and_binary_and_the_code_is_the_commands(guest: GuestLab) -> None:
+    done = guest.exec("sh", "-c", r"printf 'a\0\377'; echo b >&2; exit 7")
+    assert (done.stdout, done.stderr, done.returncode) == (b"a\0\xff", b"b\n", 7)
+    assert guest.exec("sh", "-c", "kill -SEGV $$").returncode == 128 + signal.SIGSEGV
+
+
+def test_what_is_asked_is_what_the_command_gets(guest: GuestLab) -> None:
+    done = guest.exec("sh", "-c", "echo $IMAGE $MORE $PWD; id -u", env=["MORE=x y"], cwd="/usr", user="1234")
+    assert done.stdout == b"yes x y /usr\n1234\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "how", "code"),
+    [(("no-such",), {}, 127), (("/etc/passwd",), {}, 126), (("true",), {"user": "nobody-such"}, 125)],
+)
+def test_what_cannot_be_executed_has_dockers_code_and_one_line(
+    guest: GuestLab, args: tuple[str], how: dict[str, str], code: int
+) -> None:
+    done = guest.exec(*args, **how)
+    assert done.returncode == code
+    assert done.stderr.startswith(b"error: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_without_i_there_is_no_input(guest: GuestLab, begin: Begin) -> None:
+    process = begin(guest.argv("cat"), stdin=subprocess.PIPE)
+    assert process.wait(DEADLINE_S) == 0
+
+
+def test_input_ends_while_output_goes_on(guest: GuestLab) -> None:
+    done = guest.exec("sh", "-c", "cat; echo done", given=bytes(range(256)))
+    assert (done.stdout, done.returncode) == (bytes(range(256)) + b"done\n", 0)
+    assert guest.exec("wc", "-c", given=b"").stdout == b"0\n"
+
+
+def test_much_comes_back_as_it_went(guest: GuestLab) -> None:
+    sent = os.urandom(1 << 20) * 20
+    done = guest.exec("cat", given=sent)
+    assert done.returncode == 0
+    assert done.stdout == sent
+
+
+def test_input_that_nobody_reads_is_no_reason_to_wait(guest: GuestLab) -> None:
+    done = guest.exec("sh", "-c", "exec 0<&-; echo closed", given=bytes(1 << 20))
+    assert (done.stdout, done.returncode) == (b"closed\n", 0)
+
+
+def test_who_reads_slowly_slows_the_command(guest: GuestLab, tmp_path: Path, begin: Begin) -> None:
+    count = tmp_path / "count"
+    script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); printf '%10000s' $i; echo >> $0; done"
+    process = begin(guest.argv("sh", "-c", script, str(count)))
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b" "
+    # 50 others come and go meanwhile, which is time enough for this one to write all it can.
+    for _ in range(5):
+        assert guest.exec("echo", "hi").stdout == b"hi\n"
+    assert count.stat().st_size < 300
+    assert len(process.stdout.read()) == 20_000_000 - 1
+    assert process.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGQUIT])
+def test_signals_go_to_the_command(guest: GuestLab, number: signal.Signals, begin: Begin) -> None:
+    name = number.name.removeprefix("SIG")
+    script = f"trap 'echo got {name}; exit 9' {name}; echo up; while :; do sleep 1000 & wait; done"
+    process = begin(guest.argv("sh", "-c", script))
+    says(process, b"up\n")
+    process.send_signal(number)
+    says(process, f"got {name}\n".encode())
+    assert process.wait(DEADLINE_S) == 9
+
+
+def test_a_signal_that_kills_the_command_is_its_end(guest: GuestLab, begin: Begin) -> None:
+    process = begin(guest.argv("sh", "-c", "echo up; exec sleep 1000"))
+    says(process, b"up\n")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM
+
+
+def test_the_third_insistence_is_the_end(guest: GuestLab, begin: Begin) -> None:
+    script = "trap 'echo no' INT; echo up; while :; do sleep 1000 & wait; done"
+    process = begin(guest.argv("sh", "-c", script), stderr=subprocess.PIPE)
+    says(process, b"up\n")
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        says(process, b"no\n")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 128 + signal.SIGINT
+    assert b"insisted" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_caller_that_dies_takes_the_command_along(
+    guest: GuestLab, tmp_path: Path, number: signal.Signals, begin: Begin
+) -> None:
+    os.mkfifo(tmp_path / "told")
+    script = f"trap 'echo hup > {tmp_path}/told; exit' HUP; echo up; while :; do sleep 1000 & wait; done"
+    process = begin(guest.argv("sh", "-c", script))
+    says(process, b"up\n")
+    process.send_signal(number)
+    assert (tmp_path / "told").read_text() == "hup\n"
+    assert process.wait(DEADLINE_S) == -number
+
+
+def test_a_reader_that_goes_ends_the_command(guest: GuestLab, begin: Begin) -> None:
+    process = begin(guest.argv("yes"), stderr=subprocess.PIPE)
+    says(process, b"y\n")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_full_disk_is_one_line(guest: GuestLab, begin: Begin) -> None:
+    with open("/dev/full", "wb") as full:
+        process = begin(guest.argv("echo", "hi"), stdout=full.fileno(), stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, said) == (1, b"error: standard output cannot be written: No space left on device\n")
+
+
+def test_a_guest_that_ends_ends_the_wait(tmp_path: Path, begin: Begin) -> None:
+    lab = GuestLab(tmp_path / "root", supervise(), "exec sleep 1000")
+    process = begin(lab.argv("sh", "-c", "echo up; exec sleep 1000"), stderr=subprocess.PIPE)
+    says(process, b"up\n")
+    lab.kill()
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert said.startswith(b"error: the guest ended the stream before the command ended\n")
+
+
+def test_many_at_once(guest: GuestLab, begin: Begin) -> None:
+    running = [
+        begin(guest.argv("sh", "-c", f"read x; echo {n} $x", stdin=True), stdin=subprocess.PIPE) for n in range(20)
+    ]
+    for n, process in enumerate(running):
+        out, _ = process.communicate(b"go\n", timeout=DEADLINE_S)
+        assert (out, process.returncode) == (f"{n} go\n".encode(), 0)
+
+
+class Terminal:
+    """A terminal with a process on it, as a person has."""
+
+    def __init__(self, argv: list[str], rows: int, cols: int) -> None:
+        self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (rows, cols))
+        self.slave = slave
+        self.before = termios.tcgetattr(slave)
+        self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        self.heard = b""
+
+    def wait_for(self, text: bytes) -> None:
+        poll = select.poll()
+        poll.register(self.master, select.POLLIN)
+        while text not in self.heard:
+            assert poll.poll(DEADLINE_S * 1000), self.heard
+            self.heard += os.read(self.master, 65536)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal() -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for each in opened:
+        each.close()
+
+
+def test_a_terminal_has_our_size_takes_our_keys_and_is_restored(guest: GuestLab, terminal: list[Terminal]) -> None:
+    script = "tty; stty size; read line; stty size; echo got $line; read again; exit 3"
+    screen = Terminal(guest.argv("sh", "-c", script, stdin=True, tty=True), 30, 100)
+    terminal.append(screen)
+    screen.wait_for(b"30 100\r\n")
+    assert b"/dev/pts/" in screen.heard
+    assert not termios.tcgetattr(screen.slave)[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
+    termios.tcsetwinsize(screen.master, (40, 120))
+    screen.process.send_signal(signal.SIGWINCH)  # the kernel sends it to who has it as the controlling terminal
+    os.write(screen.master, b"hello\r")
+    screen.wait_for(b"40 120\r\ngot hello\r\n")
+    os.write(screen.master, b"\r")
+    assert screen.process.wait(DEADLINE_S) == 3
+    assert termios.tcgetattr(screen.slave) == screen.before
+
+
+def test_control_c_on_a_terminal_is_a_key(guest: GuestLab, terminal: list[Terminal]) -> None:
+    screen = Terminal(guest.argv("sh", "-c", "echo up; exec sleep 1000", stdin=True, tty=True), 24, 80)
+    terminal.append(screen)
+    screen.wait_for(b"up\r\n")
+    os.write(screen.master, b"\x03")
+    assert screen.process.wait(DEADLINE_S) == 128 + signal.SIGINT
+
+
+def test_shell_takes_the_best_there_is(guest: GuestLab) -> None:
+    argv = guest.argv(shell=True)
+    done = subprocess.run(argv, input=b"echo ${BASH_VERSION:+bash}\nexit 4\n", capture_output=True, check=False)
+    assert (done.stdout, done.returncode) == (b"bash\n", 4)
