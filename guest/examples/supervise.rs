@@ -26,7 +26,8 @@ fn main() {
     let log = UnixStream::connect(folder.join("log.sock")).expect("the test listens");
     let listener = UnixListener::bind(folder.join("api.sock")).expect("the folder is new");
     listener.set_nonblocking(true).expect("a socket can be");
-    let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned()];
+    let own = format!("FOLDER={}", folder.display());
+    let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned(), own];
     let image = Process { args: args.collect(), env, cwd: "/".to_owned(), user: String::new() };
     let launcher = Launcher::new(image, "web1".to_owned());
     let started = launcher.start().expect("the command can be started");

@@ -1,7 +1,7 @@
 //! The end of the guest, whatever led to it: report, sync, unmount, reboot. Never returns.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http;
+use crate::kernel_log;
+use crate::mounts;
 use crate::outbox::Outbox;
 use crate::record::{self, ExitReport};
 use crate::sys::{self, PollFd};
@@ -57,13 +59,16 @@ pub fn catch_panics() {
 
 /// Tells the host the last lines and how it went, and ends the machine.
 pub fn end(report: &ExitReport, mut outbox: Outbox) -> ! {
-    if let Some(error) = &report.error {
-        tell_kernel(error);
-    }
     outbox.push(&record::end());
     outbox.finish(LAST_LINES);
+    // Before the report, after which kiln gives the guest only so long: a volume's last bytes take what they take.
+    mounts::leave();
     if let Err(error) = send(report, &mut outbox) {
-        tell_kernel(&format!("exit report: {error}"));
+        // The console is the only way that is left.
+        if let Some(why) = &report.error {
+            kernel_log::tell(why);
+        }
+        kernel_log::tell(&format!("exit report: {error}"));
     }
     sys::sync();
     // What it writes is out already; this marks the file system clean, which no error here may prevent.
@@ -73,15 +78,8 @@ pub fn end(report: &ExitReport, mut outbox: Outbox) -> ! {
 
 fn restart() -> ! {
     let error = sys::reboot();
-    tell_kernel(&format!("reboot: {error}"));
+    kernel_log::tell(&format!("reboot: {error}"));
     sys::pause_forever()
-}
-
-/// Puts a line into the kernel's log, which the console shows at this level when there is one.
-fn tell_kernel(text: &str) {
-    if let Ok(mut log) = OpenOptions::new().write(true).open("/dev/kmsg") {
-        let _ = log.write_all(format!("<3>init: {text}\n").as_bytes());
-    }
 }
 
 fn send(report: &ExitReport, outbox: &mut Outbox) -> io::Result<()> {

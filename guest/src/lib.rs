@@ -16,6 +16,7 @@ pub mod etc;
 pub mod failure;
 pub mod frame;
 pub mod http;
+pub mod kernel_log;
 pub mod listener;
 pub mod lookup;
 pub mod mounts;

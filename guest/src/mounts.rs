@@ -1,7 +1,7 @@
 //! The file systems a process expects, and the links among them: what the OCI runtime spec lists for Linux.
 #![forbid(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -92,6 +92,40 @@ pub fn populate() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Unmounts what was mounted on the root, the latest first, which writes its last bytes. Errors are no matter: what is
+/// still in use is detached, and the root itself is made read-only later.
+pub fn leave() {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    for target in table.lines().rev().filter_map(target).filter(|target| is_data(target)) {
+        if sys::unmount(&target, 0).is_err() {
+            let _ = sys::unmount(&target, sys::MNT_DETACH);
+        }
+    }
+}
+
+/// Whether a mount is none of init's own, on which the way to the host and to the kernel depends.
+fn is_data(target: &CStr) -> bool {
+    let path = target.to_bytes();
+    let below = |top: &[u8]| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+    path != b"/" && ![&b"/dev"[..], b"/proc", b"/sys"].into_iter().any(below)
+}
+
+/// The second field of a line of fstab(5), in which octal numbers stand for what would end it.
+fn target(line: &str) -> Option<CString> {
+    let mut bytes = line.split(' ').nth(1)?.bytes();
+    let mut path = Vec::new();
+    while let Some(byte) = bytes.next() {
+        let digits = if byte == b'\\' { [bytes.next(), bytes.next(), bytes.next()] } else { [None; 3] };
+        path.push(match digits {
+            [Some(a @ b'0'..=b'3'), Some(b @ b'0'..=b'7'), Some(c @ b'0'..=b'7')] => {
+                (a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')
+            }
+            _ => byte,
+        });
+    }
+    CString::new(path).ok()
+}
+
 /// Makes a directory and its parents unless it is there; `mode` is the last one's.
 pub fn make_directory(path: &Path, mode: u32) -> Result<(), Failure> {
     if path.is_dir() {
@@ -100,4 +134,23 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<(), Failure> {
     let what = format!("make directory {}", path.display());
     fs::create_dir_all(path).doing(&what)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).doing(&what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_data_is_known_by_its_place() {
+        let names =
+            |line: &str| target(line).map(|name| (name.to_string_lossy().into_owned(), is_data(&name)));
+        let data = |path: &str| Some((path.to_owned(), true));
+        assert_eq!(names("/dev/vdc /srv/my\\040data ext4 rw 0 0"), data("/srv/my data"));
+        assert_eq!(names("/dev/vdd /var/lib/a\\134b ext4 rw 0 0"), data("/var/lib/a\\b"));
+        assert_eq!(names("tmpfs /device tmpfs rw 0 0"), data("/device"));
+        for path in ["/", "/dev", "/dev/pts", "/proc", "/sys/fs/cgroup"] {
+            assert_eq!(names(&format!("x {path} x rw 0 0")), Some((path.to_owned(), false)));
+        }
+        assert_eq!(names("torn"), None);
+    }
 }

@@ -78,7 +78,7 @@ pub struct ExitReport {
     pub signal: Option<u8>,
     /// Whether the kernel killed it for memory.
     pub oom_killed: bool,
-    /// Why it could not be started.
+    /// Why it could not be started, or the kernel's line about why it killed it.
     pub error: Option<String>,
 }
 

@@ -130,6 +130,13 @@ impl Session {
         self.deadline = self.terminal.is_some().then(|| Instant::now() + TERMINAL_DRAIN);
     }
 
+    /// The image's process ended. A shell at its terminal takes no notice of the SIGTERM that all get.
+    pub fn on_machine_end(&self) {
+        if self.terminal.is_some() && self.ended.is_none() {
+            let _ = sys::kill(-self.pid, sys::SIGHUP);
+        }
+    }
+
     /// Goes as far as it can; `is_ready` tells what poll said of a descriptor.
     pub fn advance(&mut self, is_ready: impl Fn(i32) -> bool) {
         if self.host.as_ref().is_some_and(|host| is_ready(host.socket.as_raw_fd())) && self.listen().is_err()

@@ -12,6 +12,7 @@ use crate::cgroup;
 use crate::connection::{Connection, Progress};
 use crate::failure::Failure;
 use crate::http::{Answer, Request};
+use crate::kernel_log;
 use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::output::Output;
@@ -24,8 +25,10 @@ use crate::sys::{self, PollFd, Started};
 const MAX_CONNECTIONS: usize = 128;
 /// Streams at once; more are refused. With its pipes each takes four descriptors, of init's 1024.
 const MAX_SESSIONS: usize = 128;
-/// How long killed processes may take to go, once the image's process ended.
-const DRAIN: Duration = Duration::from_secs(5);
+/// From the SIGTERM that the rest gets when the image's process ended to the SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long killed processes may take to go.
+const DRAIN: Duration = Duration::from_secs(3);
 /// struct signalfd_siginfo, signalfd(2).
 const SIGINFO_BYTES: usize = 128;
 
@@ -36,6 +39,7 @@ pub struct Supervisor {
     ended: Option<ExitStatus>,
     no_children: bool,
     born: Instant,
+    kill_at: Option<Instant>,
     drain_until: Option<Instant>,
     signals: File,
     outputs: [Output; 2],
@@ -63,6 +67,7 @@ impl Supervisor {
             ended: None,
             no_children: false,
             born,
+            kill_at: None,
             drain_until: None,
             signals,
             outputs,
@@ -113,6 +118,7 @@ impl Supervisor {
             }
         }
         self.outbox.flush();
+        self.insist();
         self.sessions.retain_mut(|session| {
             session.advance(|fd| ready.contains(&fd));
             !session.is_over()
@@ -139,10 +145,8 @@ impl Supervisor {
     fn patience(&self) -> Option<Duration> {
         let of_sessions = self.sessions.iter().filter_map(Session::deadline);
         let deadlines = self.connections.iter().map(Connection::deadline).chain(of_sessions);
-        deadlines
-            .chain(self.drain_until)
-            .min()
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        let next = deadlines.chain(self.kill_at).chain(self.drain_until).min();
+        next.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     fn take_signals(&mut self) {
@@ -165,9 +169,12 @@ impl Supervisor {
             match sys::reap() {
                 Ok(Some((pid, status))) if pid == self.pid && self.ended.is_none() => {
                     self.ended = Some(status);
-                    self.drain_until = Some(Instant::now() + DRAIN);
-                    // The rest goes at once, as in a container whose PID 1 ended.
-                    let _ = sys::kill(-1, sys::SIGKILL);
+                    self.kill_at = Some(Instant::now() + GRACE);
+                    // One that is stopped would not notice.
+                    for signal in [sys::SIGTERM, sys::SIGCONT] {
+                        let _ = sys::kill(-1, signal);
+                    }
+                    self.sessions.iter().for_each(Session::on_machine_end);
                 }
                 Ok(Some((pid, status))) => {
                     if let Some(session) = self.sessions.iter_mut().find(|session| session.is_of(pid)) {
@@ -180,6 +187,15 @@ impl Supervisor {
                     break;
                 }
             }
+        }
+    }
+
+    /// What is still there some time after the image's process ended is killed.
+    fn insist(&mut self) {
+        if self.kill_at.is_some_and(|at| at <= Instant::now()) {
+            let _ = sys::kill(-1, sys::SIGKILL);
+            self.kill_at = None;
+            self.drain_until = Some(Instant::now() + DRAIN);
         }
     }
 
@@ -244,5 +260,7 @@ fn respond(
 fn exit_report(status: ExitStatus) -> ExitReport {
     let (exit_code, signal) = ending(status);
     let was_killed = signal == Some(9) || exit_code == Some(137);
-    ExitReport { exit_code, signal, oom_killed: was_killed && cgroup::had_oom_kill(), error: None }
+    let oom_killed = was_killed && cgroup::had_oom_kill();
+    let error = if oom_killed { kernel_log::last_oom_kill() } else { None };
+    ExitReport { exit_code, signal, oom_killed, error }
 }

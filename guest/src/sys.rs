@@ -12,8 +12,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 pub use libc::{
-    MNT_DETACH, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, POLLERR, POLLHUP,
-    POLLIN, POLLOUT, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGPIPE, SIGTERM, pollfd as PollFd,
+    MNT_DETACH, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, O_NONBLOCK,
+    POLLERR, POLLHUP, POLLIN, POLLOUT, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGPIPE, SIGTERM, pollfd as PollFd,
 };
 
 /// mount(2). An empty `data` is passed as a null pointer.
@@ -121,7 +121,7 @@ pub fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
     unsafe {
         let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
         check(flags)?;
-        check(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK))
+        check(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | O_NONBLOCK))
     }
 }
 

@@ -64,6 +64,10 @@ pub fn resolve(spec: &str, passwd: &str, group: &str) -> Result<User, Failure> {
     } else {
         gid = group_id(group_part, group)?;
     }
+    // Among them is the user's own, as Docker has it since CVE-2022-36109: a setgid program must not lose it.
+    if !groups.contains(&gid) {
+        groups.insert(0, gid);
+    }
     let home = if home.is_empty() { "/" } else { home }.to_owned();
     Ok(User { uid, gid, groups, home })
 }
@@ -117,20 +121,20 @@ mod tests {
     #[test]
     fn as_docker_does() {
         assert_eq!(user(""), (0, 0, vec![0], "/root".into()));
-        assert_eq!(user("nginx"), (101, 102, vec![4, 10], "/var/nginx".into()));
-        assert_eq!(user("101"), (101, 102, vec![4, 10], "/var/nginx".into()));
-        assert_eq!(user("nginx:adm"), (101, 4, vec![], "/var/nginx".into()));
-        assert_eq!(user("nginx:4242"), (101, 4242, vec![], "/var/nginx".into()));
-        assert_eq!(user("1234:5678"), (1234, 5678, vec![], "/".into()));
-        assert_eq!(user("1234"), (1234, 0, vec![], "/".into()));
-        assert_eq!(user(":adm"), (0, 4, vec![], "/root".into()));
-        assert_eq!(user("nohome"), (7, 8, vec![], "/".into()));
-        assert_eq!(user("77"), (500, 501, vec![], "/digits".into()));
+        assert_eq!(user("nginx"), (101, 102, vec![102, 4, 10], "/var/nginx".into()));
+        assert_eq!(user("101"), (101, 102, vec![102, 4, 10], "/var/nginx".into()));
+        assert_eq!(user("nginx:adm"), (101, 4, vec![4], "/var/nginx".into()));
+        assert_eq!(user("nginx:4242"), (101, 4242, vec![4242], "/var/nginx".into()));
+        assert_eq!(user("1234:5678"), (1234, 5678, vec![5678], "/".into()));
+        assert_eq!(user("1234"), (1234, 0, vec![0], "/".into()));
+        assert_eq!(user(":adm"), (0, 4, vec![4], "/root".into()));
+        assert_eq!(user("nohome"), (7, 8, vec![8], "/".into()));
+        assert_eq!(user("77"), (500, 501, vec![501], "/digits".into()));
     }
 
     #[test]
     fn an_image_without_passwd_has_root_and_numbers() {
-        let root = User { uid: 0, gid: 0, groups: vec![], home: "/".into() };
+        let root = User { uid: 0, gid: 0, groups: vec![0], home: "/".into() };
         assert_eq!(resolve("", "", ""), Ok(root));
         assert!(resolve("root", "", "").is_err());
         assert!(resolve("nobody:nogroup", PASSWD, GROUP).is_err());

@@ -79,9 +79,10 @@ impl Outcome {
         })
     }
 
-    /// The last lines of the console, safe to show.
+    /// The last lines of the console, safe to show; none when init told the reason itself.
     pub fn last_lines(&self) -> &[String] {
-        &self.last_lines
+        let is_told = self.report.as_ref().is_some_and(|report| report.error.is_some());
+        if is_told { &[] } else { &self.last_lines }
     }
 
     /// The file's content.
@@ -94,7 +95,7 @@ impl Outcome {
             exit_code: report.and_then(|report| report.exit_code),
             signal: report.and_then(|report| report.signal),
             oom_killed: report.is_some_and(|report| report.oom_killed),
-            error: report.and_then(|report| report.error.clone()),
+            error: report.and_then(|report| report.error.as_deref().map(printable)),
             started_at: self.started_at.map(|at| at.to_string()),
             exited_at: self.exited_at.map(|at| at.to_string()),
         }

@@ -26,7 +26,7 @@ pub struct ExitReport {
     pub signal: Option<u8>,
     /// Whether the guest's kernel killed it for memory.
     pub oom_killed: bool,
-    /// Why it could not be started.
+    /// Why it could not be started, or the kernel's line about why it killed it.
     #[serde(deserialize_with = "required")]
     pub error: Option<String>,
 }

@@ -22,7 +22,7 @@ pub struct ExitStatus {
     pub signal: Option<u8>,
     /// Whether the guest's kernel killed it for memory.
     pub oom_killed: bool,
-    /// Why the process could not be started.
+    /// Why the process could not be started, or the kernel's line about why it killed it.
     pub error: Option<String>,
     /// When the process was executed.
     pub started_at: Option<String>,

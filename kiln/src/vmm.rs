@@ -18,6 +18,9 @@ use crate::sys;
 /// The longest piece of a console line that goes into one entry.
 const MAX_CONSOLE_LINE_BYTES: usize = 16 * 1024;
 
+/// What of a line of the console is shown: the host takes no exit_status.json over 16 KiB, and a pipe holds 64.
+const MAX_SHOWN_CHARS: usize = 500;
+
 /// Why there is no VMM.
 #[derive(Debug)]
 pub enum Error {
@@ -122,9 +125,10 @@ impl Vmm {
         }
     }
 
-    /// The last lines of both pipes, safe to show on a terminal.
+    /// The last lines of both pipes, safe to show on a terminal, and short.
     pub fn last_lines(&self, count: usize) -> Vec<String> {
-        self.console.last(count).iter().map(|line| printable(line)).collect()
+        let shown = |line: &String| printable(line).chars().take(MAX_SHOWN_CHARS).collect();
+        self.console.last(count).iter().map(shown).collect()
     }
 
     /// Why a VM ended that sent no report.
@@ -133,10 +137,12 @@ impl Vmm {
         let after =
             |mark: &str| lines.iter().rev().find_map(|line| line.split_once(mark)).map(|(_, rest)| rest);
         let (what, detail) = match (status.code(), status.signal()) {
-            (Some(0), _) => (
-                "the guest ended without a report (kernel panic or reboot from inside)".to_owned(),
-                after("Kernel panic - "),
-            ),
+            (Some(0), _) => match after("Kernel panic - ") {
+                Some(words) => ("kernel panic".to_owned(), Some(words)),
+                None => {
+                    ("the guest was restarted from inside, without a report of its process".to_owned(), None)
+                }
+            },
             (Some(code), _) => (
                 format!("firecracker ended with {code} ({})", meaning(code)),
                 after(" error: ").or(lines.last().map(String::as_str)),

@@ -88,8 +88,7 @@ fn a_vm_that_ends_without_a_report_is_an_error() {
     vmm.command("out [    1.0] Kernel panic - not syncing: Attempted to kill init!\u{1b}[2J");
     vmm.command("exit 0");
     let said = kiln.said();
-    let reason = "the guest ended without a report (kernel panic or reboot from inside): \
-                  not syncing: Attempted to kill init!\u{fffd}[2J";
+    let reason = "kernel panic: not syncing: Attempted to kill init!\u{fffd}[2J";
     assert!(said.starts_with(&format!("kiln: {reason}\n")), "{said}");
     assert!(said.contains("kiln:   [    1.0] Kernel panic"), "{said}");
     assert_eq!(kiln.notified(), format!("STATUS={reason}"));
@@ -97,6 +96,30 @@ fn a_vm_that_ends_without_a_report_is_an_error() {
     assert_eq!(status.code(), Some(125));
     assert_eq!((&file["vm_error"], &file["vm_exit_code"]), (&reason.into(), &0.into()));
     assert!(file["started_at"].is_null() && file["exit_code"].is_null(), "{file}");
+}
+
+#[test]
+fn a_guest_that_restarts_itself_says_nothing_of_its_process() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut log = kiln.log();
+    log.write_all(started().as_bytes()).unwrap();
+    assert!(kiln.notified().starts_with("READY=1\n"));
+    vmm.command("exit 0");
+    let (status, file, _) = kiln.ended();
+    let reason = "the guest was restarted from inside, without a report of its process";
+    assert_eq!((status.code(), &file["vm_error"]), (Some(125), &reason.into()));
+    assert!(!file["started_at"].is_null() && file["exit_code"].is_null(), "{file}");
+}
+
+#[test]
+fn the_exit_status_stays_small_whatever_the_guest_says() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    vmm.command(&format!("out Kernel panic - {}", "\u{1}".repeat(16_000)));
+    let error = "\u{2}".repeat(4096);
+    let body = serde_json::json!({"exit_code": 125, "signal": null, "oom_killed": false, "error": error});
+    assert!(kiln.report(&body.to_string()).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 1");
+    assert!(kiln.ended().1.to_string().len() < 16 * 1024);
 }
 
 #[test]
@@ -112,6 +135,7 @@ fn firecrackers_own_failures_are_explained() {
 #[test]
 fn a_process_that_cannot_start_is_reported_in_inits_words() {
     let (mut kiln, mut vmm) = Jail::new().boot();
+    vmm.command("out [    0.1] a line of the console");
     let body = r#"{"exit_code":127,"signal":null,"oom_killed":false,"error":"exec /nope: no such file"}"#;
     assert!(kiln.report(body).starts_with("HTTP/1.1 200 "));
     vmm.command("exit 0");

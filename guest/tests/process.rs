@@ -1,0 +1,131 @@
+//! The image's process and what it leaves: signals, orphans, the end.
+#![allow(clippy::unwrap_used)]
+
+mod machine;
+
+use std::time::{Duration, Instant};
+
+use machine::Machine;
+use serde_json::{Value, json};
+
+/// Lines of a stream, in order.
+fn lines(log: &[Value], source: &str) -> Vec<String> {
+    let of_source = log.iter().filter(|line| line["source"] == source);
+    of_source.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn its_end_is_reported_as_it_was() {
+    for (script, code, signal) in [
+        ("exit 0", json!(0), json!(null)),
+        ("exit 42", json!(42), json!(null)),
+        ("kill -SEGV $$", json!(null), json!(11)),
+    ] {
+        let Some(machine) = Machine::start(script) else { return };
+        let report = machine.ended().0;
+        assert_eq!((&report["exit_code"], &report["signal"]), (&code, &signal));
+        assert_eq!((&report["oom_killed"], &report["error"]), (&json!(false), &json!(null)));
+    }
+}
+
+#[test]
+fn ten_thousand_lines_and_both_streams_arrive_whole() {
+    let Some(machine) = Machine::start("seq 1 10000; printf 'no newline' >&2; exit 3") else { return };
+    let (report, log) = machine.ended();
+    let expected: Vec<String> = (1..=10_000).map(|n| n.to_string()).collect();
+    assert_eq!(lines(&log, "stdout"), expected);
+    assert_eq!(lines(&log, "stderr"), ["no newline"]);
+    assert_eq!(report["exit_code"], 3);
+}
+
+#[test]
+fn every_signal_is_passed_on_as_often_as_it_comes() {
+    // All but KILL, STOP, and those that the shell or its children need for themselves.
+    let signals = [1, 2, 3, 10, 12, 15, 18, 28, 34, 64];
+    let traps = signals.map(|n| format!("trap 'echo got {n}' {n}; ")).concat();
+    let script = format!(
+        "{traps} trap 'exit 9' 30; echo up; echo > $FOLDER/up; while :; do sleep 1000 & wait $!; done"
+    );
+    let Some(machine) = Machine::start(&script) else { return };
+    machine.exec(&["sh", "-c", "until [ -e $FOLDER/up ]; do sleep 0.01; done"], &json!({})).finish();
+    for _ in 0..2 {
+        for signal in signals {
+            assert_eq!(machine.signal(signal), 200);
+            // The shell runs a trap when it wakes up; one round trip is enough for it to have done so, or the next.
+            machine.exec(&["sleep", "0.05"], &json!({})).finish();
+        }
+    }
+    assert_eq!(machine.signal(30), 200);
+    let (report, log) = machine.ended();
+    let got: Vec<String> = signals.iter().chain(&signals).map(|n| format!("got {n}")).collect();
+    assert_eq!(lines(&log, "stdout")[1..], got);
+    assert_eq!(report["exit_code"], 9);
+}
+
+#[test]
+fn it_leads_a_session_and_orphans_are_reaped() {
+    let script = "ps -o pid=,pgid=,sid= -p $$; for i in 1 2 3 4 5; do (sleep 0.1 & ) ; done; exec sleep 1000";
+    let Some(machine) = Machine::start(script) else { return };
+    let waits = "while ps -eo args | grep -q '^sleep 0.1'; do sleep 0.02; done; \
+                 while ps -eo stat | grep -q ^Z; do sleep 0.02; done; echo none";
+    assert_eq!(machine.exec(&["sh", "-c", waits], &json!({})).finish().text(), "none\n");
+    machine.signal(9);
+    let log = machine.ended().1;
+    let first = &lines(&log, "stdout")[0];
+    let ids: Vec<&str> = first.split_whitespace().collect();
+    assert!(ids[0] == ids[1] && ids[1] == ids[2], "{first}");
+}
+
+#[test]
+fn what_it_leaves_is_asked_first_and_may_have_a_last_word() {
+    let child = "trap 'echo bye; exit' TERM; echo up; echo > $FOLDER/up; while :; do sleep 1000 & wait; done";
+    let script = format!("({child}) & until [ -e $FOLDER/up ]; do sleep 0.01; done; exit 4");
+    let Some(machine) = Machine::start(&script) else { return };
+    let begun = Instant::now();
+    let (report, log) = machine.ended();
+    assert_eq!(report["exit_code"], 4);
+    assert_eq!(lines(&log, "stdout"), ["up", "bye"]);
+    assert!(begun.elapsed() < Duration::from_millis(1900), "and nobody waited for the SIGKILL");
+}
+
+#[test]
+fn a_shell_at_a_terminal_is_not_waited_for() {
+    let Some(machine) = Machine::start("exec sleep 1000") else { return };
+    let tty = json!({"tty": {"rows": 24, "cols": 80}, "env": ["PS1=ready$ ", "ENV="]});
+    let mut stream = machine.exec(&["sh", "-i"], &tty);
+    stream.wait_for("ready$ ");
+    let begun = Instant::now();
+    machine.signal(9);
+    machine.ended();
+    assert!(begun.elapsed() < Duration::from_millis(1900), "nobody waited for the SIGKILL");
+}
+
+#[test]
+fn what_does_not_go_is_killed() {
+    let child = "trap '' TERM HUP; echo up; echo > $FOLDER/up; while :; do sleep 1000; done";
+    let script = format!("({child}) & until [ -e $FOLDER/up ]; do sleep 0.01; done; exit 5");
+    let Some(machine) = Machine::start(&script) else { return };
+    let (report, log) = machine.ended();
+    assert_eq!((&report["exit_code"], lines(&log, "stdout")), (&json!(5), vec!["up".to_owned()]));
+}
+
+#[test]
+fn a_signal_to_what_ended_is_refused() {
+    let child = "trap '' TERM HUP; echo > $FOLDER/up; while :; do sleep 1000; done";
+    let script = format!("({child}) & until [ -e $FOLDER/up ]; do sleep 0.01; done; exit 6");
+    let Some(machine) = Machine::start(&script) else { return };
+    let status = loop {
+        let (code, status) = machine.ask("GET", "/v1/status", &json!(null));
+        assert_eq!(code, 200);
+        if status["state"] != "running" {
+            break status;
+        }
+    };
+    assert_eq!(
+        (&status["state"], &status["exit_code"], &status["pid"]),
+        (&json!("exited"), &json!(6), &json!(null))
+    );
+    assert_eq!(machine.signal(15), 409);
+    assert_eq!(machine.try_exec(&["true"], &json!({})).err().unwrap().0, 409);
+    machine.ended();
+}
