@@ -14,6 +14,11 @@ fn lines(log: &[Value], source: &str) -> Vec<String> {
     of_source.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Waits until the image's process made FOLDER/up.
+fn wait_until_up(machine: &Machine) {
+    machine.exec(&["sh", "-c", "until [ -e $FOLDER/up ]; do sleep 0.01; done"], &json!({})).finish();
+}
+
 #[test]
 fn its_end_is_reported_as_it_was() {
     for (script, code, signal) in [
@@ -47,7 +52,7 @@ fn every_signal_is_passed_on_as_often_as_it_comes() {
         "{traps} trap 'exit 9' 30; echo up; echo > $FOLDER/up; while :; do sleep 1000 & wait $!; done"
     );
     let Some(machine) = Machine::start(&script) else { return };
-    machine.exec(&["sh", "-c", "until [ -e $FOLDER/up ]; do sleep 0.01; done"], &json!({})).finish();
+    wait_until_up(&machine);
     for _ in 0..2 {
         for signal in signals {
             assert_eq!(machine.signal(signal), 200);
@@ -64,8 +69,9 @@ fn every_signal_is_passed_on_as_often_as_it_comes() {
 
 #[test]
 fn it_leads_a_session_and_orphans_are_reaped() {
-    let script = "ps -o pid=,pgid=,sid= -p $$; for i in 1 2 3 4 5; do (sleep 0.1 & ) ; done; exec sleep 1000";
+    let script = "ps -o pid=,pgid=,sid= -p $$; for i in 1 2 3 4 5; do (sleep 0.1 & ) ; done; echo > $FOLDER/up; exec sleep 1000";
     let Some(machine) = Machine::start(script) else { return };
+    wait_until_up(&machine);
     let waits = "while ps -eo args | grep -q '^sleep 0.1'; do sleep 0.02; done; \
                  while ps -eo stat | grep -q ^Z; do sleep 0.02; done; echo none";
     assert_eq!(machine.exec(&["sh", "-c", waits], &json!({})).finish().text(), "none\n");
