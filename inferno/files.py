@@ -61,14 +61,19 @@ def symlink(target: str, path: Path) -> None:
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder in `parent` for the time of the `with`. What killed users of the same prefix left is removed first."""
     parent.mkdir(parents=True, exist_ok=True)
-    for stale in parent.glob(f"{prefix}*.tmp"):
-        with contextlib.suppress(OSError), _locked_folder(stale):
-            remove_tree(stale)
+    remove_stale(parent, prefix)
     with _locked_folder(Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))) as folder:
         try:
             yield folder
         finally:
             remove_tree(folder)
+
+
+def remove_stale(parent: Path, prefix: str) -> None:
+    """Remove the temporary folders of a prefix whose users were killed."""
+    for stale in parent.glob(f"{prefix}*.tmp"):
+        with contextlib.suppress(OSError), _locked_folder(stale):
+            remove_tree(stale)
 
 
 @contextlib.contextmanager

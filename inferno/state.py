@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inferno import files
 from inferno.errors import InfernoError, UsageError
 
 SCHEMA_VERSION = 1
@@ -69,18 +69,15 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
 
 
 def _make_database(path: Path, schema: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
+    with files.temporary_folder(path.parent, f".{path.name}.") as folder:
+        name = folder / path.name
         db = sqlite3.connect(name, isolation_level=None)
         db.executescript(schema)
         db.execute("pragma journal_mode = wal")
         db.close()
+        name.chmod(0o600)
         with contextlib.suppress(FileExistsError):  # another process was first: its file is as good
             os.link(name, path)
-    finally:
-        os.unlink(name)
 
 
 class State:

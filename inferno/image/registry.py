@@ -6,6 +6,7 @@ Blobs are kept in images/blobs, shared by all images, under their digests; only 
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 from inferno import files
@@ -18,6 +19,8 @@ from inferno.image.skopeo import Skopeo
 from inferno.image.source import Access, Image, Layer, open_part
 from inferno.log import Progress
 from inferno.paths import Paths
+
+_PREFIX = ".fetch."
 
 
 def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image:
@@ -74,21 +77,33 @@ def is_whole(settings: Settings, layer: Descriptor) -> bool:
 
 def _fetch(ref: Reference, skopeo: Skopeo, image: Manifest, settings: Settings, progress: Progress) -> None:
     """Bring the layers that are not here. A killed fetch leaves whole blobs, and nothing else that counts."""
+    images = Paths(settings.root).images
+    files.remove_stale(images, _PREFIX)
     missing = {layer.digest: layer for layer in image.layers if not is_whole(settings, layer)}
     if not missing:
         return
-    images = Paths(settings.root).images
     for digest in missing:  # one that is there, but of the wrong size, would be taken for whole
         blob(settings, digest).unlink(missing_ok=True)
     total = sum(layer.size for layer in missing.values())
-    with files.temporary_folder(images, ".fetch.") as folder:
+    with files.temporary_folder(images, _PREFIX) as folder:
         skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ref.short}", total, progress)
+        _drop_notes(folder, image, settings)
     for layer in missing.values():
         if not is_whole(settings, layer):
             raise UsageError(
                 f"image {ref.text} has a layer that the registry does not hand out: {layer.digest}",
                 "it is a foreign one, which only its maker may distribute",
             )
+
+
+def _drop_notes(folder: Path, image: Manifest, settings: Settings) -> None:
+    """skopeo puts the manifest, in OCI's form, and the configuration among the layers: they are kept elsewhere."""
+    layers = {layer.digest for layer in image.layers}
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+        named = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
+        found = manifest.parse(blob(settings, named).read_bytes())
+        for digest in {named, found.config.digest if isinstance(found, Manifest) else named} - layers:
+            blob(settings, digest).unlink(missing_ok=True)
 
 
 def _config(ref: Reference, skopeo: Skopeo, image: Manifest, settings: Settings) -> bytes:
