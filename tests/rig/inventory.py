@@ -1,7 +1,7 @@
 """Run in the rig: prints all that a VM's life may leave behind on a host, a line each, in a stable order.
 
-Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (their rows are listed),
-images and templates, which make the next create quick.
+Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (whose VMs are listed); and
+what only makes the next create quick, images and the archive with init.
 """
 
 from __future__ import annotations
@@ -48,20 +48,24 @@ def kernel() -> Iterator[str]:
 def files() -> Iterator[str]:
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if Path(folder, name) != ROOT / "images"]
+        folders[:] = [name for name in folders if os.listdir(Path(folder, name)) != ["init.cpio"]]
         for name in [*folders, *names]:
             if ".db" not in name:
                 path = Path(folder, name)
                 info = path.lstat()
-                yield f"{path} {info.st_mode:o} {info.st_uid}:{info.st_gid} links {info.st_nlink}"
+                links = info.st_nlink if path.is_file() else ""
+                yield f"{path} {info.st_mode:o} {info.st_uid}:{info.st_gid} {links}"
     yield from (f"/tmp/{name}" for name in os.listdir("/tmp"))
     yield from (f"/run/{name}" for name in os.listdir("/run") if "inferno" in name)
 
 
 def rows() -> Iterator[str]:
+    """Of tasks.db the VMs alone: that a step was done last time is only its history."""
     for name, question in (("inferno.db", "select name from vms"), ("tasks.db", "select task from task_state")):
         if (ROOT / name).exists():
             with contextlib.closing(sqlite3.connect(ROOT / name)) as db:
-                yield from (f"{name}: {row[0]}" for row in db.execute(question))
+                found = {str(row[0]) for row in db.execute(question)}
+            yield from {f"{name}: {row.partition(':')[2] or row}" for row in found}
 
 
 def main() -> None:

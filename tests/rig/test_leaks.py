@@ -11,6 +11,7 @@ from tests.rig.typed import Host
 
 ROOT = "/var/lib/inferno"
 CURRENT = f"{ROOT}/vms/web/current"
+ASIDE = f"{ROOT}/aside"  # on the same disk: links stay links
 # What makes a step of start fail, and what mends it. Nothing of ours is replaced but files and names on the host.
 FAILURES = {
     "network: its TAP's name is taken": ("ip link add inf0 type dummy", "ip link del inf0"),
@@ -18,31 +19,31 @@ FAILURES = {
         "mkdir /tmp/bin; printf '#!/bin/sh\\nexit 1\\n' > /tmp/bin/nft; chmod 755 /tmp/bin/nft; PATH=/tmp/bin:$PATH",
         "rm -r /tmp/bin",
     ),
-    "disk: no template": (f"mv {ROOT}/store/scratch-* /root/", f"mv /root/scratch-* {ROOT}/store/"),
+    "disk: no template": (f"mv {ROOT}/store/scratch-* {ASIDE}/", f"mv {ASIDE}/scratch-* {ROOT}/store/"),
     "disk: the name is taken": (f"mkdir {CURRENT}/scratch.img", f"rmdir {CURRENT}/scratch.img"),
-    "jail: a file is missing": (f"mv {CURRENT}/initrd.cpio /root/", f"mv /root/initrd.cpio {CURRENT}/"),
+    "jail: a file is missing": (f"mv {CURRENT}/initrd.cpio {ASIDE}/", f"mv {ASIDE}/initrd.cpio {CURRENT}/"),
     "jail: a file is somebody else's": (
         f"chown 1000 {CURRENT}/firecracker.json",
         f"chown 0 {CURRENT}/firecracker.json",
     ),
-    "launch: no jailer": (f"mv {CURRENT}/jailer /root/", f"mv /root/jailer {CURRENT}/"),
+    "launch: no jailer": (f"mv {CURRENT}/jailer {ASIDE}/", f"mv {ASIDE}/jailer {CURRENT}/"),
     "launch: the jailer fails": (
-        f"mv {CURRENT}/jailer /root/; printf '#!/bin/sh\\necho no >&2; exit 3\\n' > {CURRENT}/jailer;"
+        f"mv {CURRENT}/jailer {ASIDE}/; printf '#!/bin/sh\\necho no >&2; exit 3\\n' > {CURRENT}/jailer;"
         f" chmod 555 {CURRENT}/jailer",
-        f"mv /root/jailer {CURRENT}/",
+        f"mv {ASIDE}/jailer {CURRENT}/",
     ),
     "launch: firecracker fails": (
-        f"mv {CURRENT}/firecracker.json /root/; echo '{{}}' > {CURRENT}/firecracker.json;"
+        f"mv {CURRENT}/firecracker.json {ASIDE}/; echo '{{}}' > {CURRENT}/firecracker.json;"
         f" chmod 444 {CURRENT}/firecracker.json",
-        f"mv /root/firecracker.json {CURRENT}/",
+        f"mv {ASIDE}/firecracker.json {CURRENT}/",
     ),
     "launch: the kernel is none": (
-        f"mv {CURRENT}/vmlinux /root/; echo none > {CURRENT}/vmlinux; chmod 444 {CURRENT}/vmlinux",
-        f"mv /root/vmlinux {CURRENT}/",
+        f"mv {CURRENT}/vmlinux {ASIDE}/; echo none > {CURRENT}/vmlinux; chmod 444 {CURRENT}/vmlinux",
+        f"mv {ASIDE}/vmlinux {CURRENT}/",
     ),
     "launch: the collector cannot start": (
-        f"rm -rf {ROOT}/run/logs; touch {ROOT}/run/logs",
-        f"rm {ROOT}/run/logs",
+        f"mkdir -p {ROOT}/run/logs/vm_logs.sock/x",
+        f"rm -r {ROOT}/run/logs/vm_logs.sock",
     ),
 }
 
@@ -70,7 +71,10 @@ def test_a_whole_life_leaves_what_was_before_it(host: Host, created: set[str]) -
 @pytest.mark.parametrize("what", FAILURES)
 def test_a_start_that_fails_undoes_what_it_made(host: Host, created: set[str], what: str) -> None:
     spoil, mend = FAILURES[what]
-    done = host.sh(f"{spoil}; infernoctl start web --detach; status=$?; {mend}; exit $status", status=1)
+    done = host.sh(
+        f"mkdir {ASIDE}; {spoil}; infernoctl start web --detach; status=$?; {mend}; rmdir {ASIDE}; exit $status",
+        status=1,
+    )
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr
     assert errors[0].startswith(f"error: {what.partition(':')[0]}:web: ")
