@@ -46,15 +46,21 @@ class Peer:
             data = b""
         lines = self._sieve.feed(data) if data else b""
         self.ended = not data
-        lines += self._complaint()
+        if self.ended or time.monotonic() - self._complained_at >= _COMPLAINT_EVERY_S:
+            lines += self._complaint()
         self._log.write(lines)
         return len(data), lines
 
+    def complain(self) -> bytes:
+        """Say now what was refused; return what was written, for the combined log."""
+        lines = self._complaint()
+        self._log.write(lines)
+        return lines
+
     def _complaint(self) -> bytes:
-        refused, now = self._sieve.refused, time.monotonic()
-        if not refused.count or (now - self._complained_at < _COMPLAINT_EVERY_S and not self.ended):
+        count, sample = self._sieve.refused.take()
+        if not count:
             return b""
-        count, sample = refused.take()
         self.refused += count
-        self._complained_at = now
+        self._complained_at = time.monotonic()
         return word.refused(self.sender.name, self.sender.vm_id, count, sample)

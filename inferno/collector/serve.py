@@ -177,23 +177,26 @@ class Server:
             left = peer.pending()
             while left > 0 and (count := self._read(peer)):
                 left -= count
+            self._turn.append(peer.complain())
             self._write_combined()
+        self._write_combined()  # what this turn had brought before
 
     def _unreachable(self) -> bool:
         """Whether nobody is connected, and nobody can connect. Then the socket's name is gone, too."""
         self._check = False
         if self._peers or self._controls:
             return False
+        if not self._names():  # INFERNO_ROOT was removed, or another collector took every name
+            return not self._accept()
         with collector.gate(self._paths):  # nobody links the socket somewhere now
-            if self._accept() or self._others():
+            if self._accept() or self._names() > int(self._is_mine()):
                 return False
             self._unlink()
             return True
 
-    def _others(self) -> bool:
-        """Whether the socket has names in jails."""
-        links = os.fstat(self._name).st_nlink
-        return links > int(self._is_mine())
+    def _names(self) -> int:
+        """How many names the socket has: its own, and those in jails."""
+        return os.fstat(self._name).st_nlink
 
     def _is_mine(self) -> bool:
         """Whether the socket's own name still leads here: another may have been put in its place by hand."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import collector
+from inferno import collector, config
+from inferno.cli import main
 from inferno.jail import LOG_SOCKET
 from tests.loghost import LogHost, ended, eventually, memory_kib, messages, numbered
 
@@ -166,3 +168,37 @@ def test_a_killed_one_tears_no_line(host: LogHost) -> None:
     found = [int(text) for text in messages(vm.log)]
     assert found == sorted(set(found))
     assert found[-1] == 29_999
+
+
+def test_it_ends_with_its_root_and_makes_none_anew(tmp_path: Path) -> None:
+    host = LogHost(tmp_path / "root")
+    host.vm("web")
+    pid = host.pid()
+    shutil.rmtree(host.paths.root)
+    ended(pid)
+    assert not host.paths.root.exists()
+
+
+def test_the_command_restarts_it(
+    host: LogHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INFERNO_ROOT", str(host.paths.root))
+    vm = host.vm("web")
+    pid = host.pid()
+    assert main(["logs", "restart"]) == 0
+    ended(pid)
+    assert host.pid() != pid
+    vm.say(vm.line("here"))
+    assert main(["logs", "status"]) == 0
+    assert main(["logs", "tail", "--vm", "web"]) == 0
+    restarted, running, combined, web, line = capsys.readouterr().out.splitlines()
+    assert restarted == "the log collector was restarted"
+    assert running.startswith(f"collector: runs (pid {host.pid()}, ")
+    assert (combined.split()[:3], web.split()[:3]) == (["(all)", "1", "files"], ["web", "1", "files"])
+    assert line == "2026-11-24T14:17:02.123Z web stdout here"
+
+
+def test_it_has_the_settings_of_its_starter() -> None:
+    given = {"HOME": "/root", "INFERNO_UID_BASE": "900000", "INFERNO_LOG_MAX_FILES": "2", "INFERNO_JAIL_UID": "123"}
+    for settings in (config.load({}, Path("/nonexistent")), config.load(given, Path("/nonexistent"))):
+        assert config.load(settings.environ(), Path("/nonexistent")) == settings

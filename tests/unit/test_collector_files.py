@@ -88,6 +88,7 @@ def collector_reads(host: LogHost) -> Iterator[None]:
     before = count()
     yield
     eventually(lambda: count() != before)
+    collector.sync(host.settings)
 
 
 def test_files_removed_moved_or_torn_by_hand_are_no_obstacle(host: LogHost) -> None:
