@@ -40,8 +40,9 @@ def programs(checkout: Path) -> tuple[Path, Path]:
     return kiln, Path(busybox)
 
 
-def launch(vm: Vm, programs: tuple[Path, Path], contract: Path) -> subprocess.Popen[bytes]:
-    """kiln in the VM's jail, as the jailer leaves it; it starts the stand-in."""
+@contextlib.contextmanager
+def launched(vm: Vm, programs: tuple[Path, Path], contract: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """kiln in the VM's jail, as the jailer leaves it; it starts the stand-in, which dies with it."""
     root, (kiln, busybox) = vm.version.jail, programs
     for program, name in ((kiln, "kiln"), (busybox, "busybox")):
         shutil.copy(program, root / name)
@@ -64,7 +65,11 @@ def launch(vm: Vm, programs: tuple[Path, Path], contract: Path) -> subprocess.Po
         "1",
     ]
     words = ["--start-time-cpu-us", "2", "--parent-cpu-time-us", "3"]
-    return subprocess.Popen([*argv, *words], env={}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with subprocess.Popen([*argv, *words], env={}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as kiln:
+        try:
+            yield kiln
+        finally:
+            kiln.kill()
 
 
 @contextlib.contextmanager
@@ -99,23 +104,22 @@ def test_what_a_guest_prints_arrives_whole_through_restarts_of_the_collector(
     host: LogHost, checkout: Path, programs: tuple[Path, Path]
 ) -> None:
     vm, count = host.vm("web"), 60_000
-    kiln = launch(vm, programs, checkout / "tests/contract")
-    process = os.pidfd_open(kiln.pid)
-    connection = guest(vm)
     text = b"".join(record(f"line {number}") for number in range(count))
-    speaker = threading.Thread(target=connection.sendall, args=(text,))
-    speaker.start()
-    for _ in range(4):
-        assert collector.restart(host.settings)
-        collector.sync(host.settings)
-    speaker.join()
-    connection.close()
-    end = logs.End(process, select.POLLIN, lambda: kiln.poll() is not None)
-    with logs.follow(host.paths, "web", since=0, end=end) as follower:
-        (vm.version.jail / "go").write_text("end\n")
-        followed = [record.text() for record in follower if record.source == "stdout"]
-    os.close(process)
-    assert kiln.wait(DEADLINE_S) == 125  # without a report of init's
+    with launched(vm, programs, checkout / "tests/contract") as kiln, guest(vm) as connection:
+        speaker = threading.Thread(target=connection.sendall, args=(text,))
+        speaker.start()
+        for _ in range(4):
+            assert collector.restart(host.settings)
+            collector.sync(host.settings)
+        speaker.join()
+        connection.close()
+        process = os.pidfd_open(kiln.pid)
+        end = logs.End(process, select.POLLIN, lambda: kiln.poll() is not None)
+        with logs.follow(host.paths, "web", since=0, end=end) as follower:
+            (vm.version.jail / "go").write_text("end\n")
+            followed = [record.text() for record in follower if record.source == "stdout"]
+        os.close(process)
+        assert kiln.wait(DEADLINE_S) == 125  # without a report of init's
     assert followed == said(vm, "stdout") == [f"line {number}" for number in range(count)]
     assert said(vm, "kernel") == ["up", "over"]
     assert not said(vm, "kiln") + said(vm, "collector")
@@ -125,8 +129,8 @@ def test_the_last_words_of_a_kiln_that_ends_before_the_collector_is_up(
     host: LogHost, checkout: Path, programs: tuple[Path, Path]
 ) -> None:
     vm = host.vm("web")  # the collector's Python is not loaded yet
-    kiln = launch(vm, programs, checkout / "tests/contract")
-    (vm.version.jail / "go").write_text("end\n")
-    assert kiln.wait(DEADLINE_S) == 125
+    with launched(vm, programs, checkout / "tests/contract") as kiln:
+        (vm.version.jail / "go").write_text("end\n")
+        assert kiln.wait(DEADLINE_S) == 125
     collector.sync(host.settings)
     assert said(vm, "kernel") == ["up", "over"]
