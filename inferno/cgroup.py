@@ -190,6 +190,14 @@ def memory_events(ulid: str, root: Path | None = None) -> dict[str, int]:
     return {name: int(count) for name, count in (line.split() for line in lines)}
 
 
+def read(ulid: str, name: str, root: Path | None = None) -> str:
+    """The leaf's interface file `name`; empty when the leaf is gone, or the kernel has no such file."""
+    try:
+        return (_leaf(ulid, root) / name).read_text()
+    except OSError:  # ENOENT, or ENODEV when it goes while it is read
+        return ""
+
+
 def _leaf(ulid: str, root: Path | None) -> Path:
     """On a host without cgroup v2 there is no such path, so nothing runs there: `create` is who needs it."""
     return (root or _MOUNT) / SLICE / ulid

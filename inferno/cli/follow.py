@@ -1,0 +1,88 @@
+"""`infernoctl wait` and `attach`: until a VM ends, in silence or with its output; the exit status is its process's.
+
+Both only look: Ctrl-C ends them, not the VM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from collections.abc import Iterator
+
+from inferno import cgroup, config, exit_status, files, host, logs, vm
+from inferno.cli.read import one_name, options
+from inferno.cli.speak import say
+from inferno.errors import InfernoError
+from inferno.instance import Instance
+from inferno.reach.guest import not_running
+
+_OUTPUT = {"stdout": 1, "stderr": 2}
+
+
+def wait(words: list[str]) -> int:
+    """Until it ends; at once when it has ended already."""
+    _, rest = options("wait", words, [])
+    found = _instance(one_name("wait", rest))
+    with _end(found) as end:
+        poll = select.poll()
+        if end.descriptor >= 0:
+            poll.register(end.descriptor, end.events)
+        while not end.over():
+            poll.poll()
+    return _told(found)
+
+
+def attach(words: list[str]) -> int:
+    """What the process says from now on, each stream on its own."""
+    _, rest = options("attach", words, [])
+    found = _instance(one_name("attach", rest))
+    if found.running() is None:
+        raise not_running(found.name)
+    if os.isatty(0):
+        say(f"{found.name}: its output, until Ctrl-C; it has no input to attach to: infernoctl shell {found.name}")
+    with _end(found) as end, logs.follow(found.paths, found.name, logs.end(found.paths, found.name), end) as records:
+        for record in records:
+            if record.source in _OUTPUT:
+                _write(_OUTPUT[record.source], record.output())
+            if record.dropped:
+                say(f"{found.name}: {record.text()}")
+    return _told(found)
+
+
+def _instance(name: str) -> Instance:
+    host.need_root()
+    settings = config.load()
+    return Instance.of(settings, vm.row(settings, name))
+
+
+@contextlib.contextmanager
+def _end(found: Instance) -> Iterator[logs.End]:
+    """The end of the run that goes on now."""
+    running = found.running()
+    with contextlib.ExitStack() as held:
+        if running is not None:
+            with contextlib.suppress(FileNotFoundError):  # it ended just now
+                descriptor, ended = held.enter_context(cgroup.watched(running.ulid))
+                yield logs.End(descriptor, cgroup.CHANGED, ended)
+                return
+        yield logs.End(-1, 0, lambda: True)
+
+
+def _told(found: Instance) -> int:
+    """How the run ended, once whoever stops it has put that away: who ends a VM holds its lock meanwhile."""
+    with files.lock(found.paths.vm_lock(found.name), "a look at the end of its run"):
+        if found.running() is not None:
+            raise InfernoError(f"{found.name} was started again before its end was read", "infernoctl logs tail")
+        last = exit_status.last(found.paths, found.name)
+    if last is None:
+        raise InfernoError(f"{found.name} has not run yet", f"infernoctl start {found.name}")
+    for field in ("error", "vm_error"):
+        if last[field]:
+            say(f"{found.name}: {last[field]}")
+    return exit_status.code(last)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

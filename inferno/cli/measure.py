@@ -1,0 +1,123 @@
+"""`infernoctl ping`, `stats` and `top`: whether a VM answers and how fast, what it uses here, what runs in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from inferno import config, host, vm
+from inferno.cli.reach import opened
+from inferno.cli.read import one_name, options, table
+from inferno.cli.speak import say
+from inferno.errors import InfernoError, UsageError
+from inferno.reach import guest, processes, usage
+from inferno.reach.guest import Guest
+
+_ANSWER_S = 2.0
+_MAX_PINGS, _MAX_TIMEOUT_S = 10_000, 3600
+
+
+def ping(words: list[str]) -> int:
+    """Round trips of GET /v1/ping, each with a connection of its own, one after the other."""
+    given, rest = options("ping", words, ["json", "count=", "timeout="], "c:")
+    name = one_name("ping", rest)
+    count = math.ceil(_number(given.get("c", given.get("count", "1")), "pings", _MAX_PINGS))
+    timeout_s = _number(given.get("timeout", str(_ANSWER_S)), "seconds", _MAX_TIMEOUT_S)
+    with opened(name) as found:
+        took_ms = [guest.ping(found, timeout_s) * 1000 for _ in range(count)]
+    if "json" in given:
+        print(json.dumps({"name": name, "round_trip_ms": [round(ms, 3) for ms in took_ms]}))
+    elif count == 1:
+        print(f"{name} answers after {took_ms[0]:.2f} ms")
+    else:
+        low, mean, high = min(took_ms), sum(took_ms) / count, max(took_ms)
+        print(f"{name} answers {count} times after {low:.2f} / {mean:.2f} / {high:.2f} ms (least / mean / most)")
+    return 0
+
+
+def stats(words: list[str]) -> int:
+    """One row per VM that runs, or for those named."""
+    given, names = options("stats", words, ["json"])
+    rows = []
+    for name in dict.fromkeys(names):
+        with opened(name) as found:
+            rows.append(_of(found))
+    if not names:
+        host.need_root()
+        for row in vm.list_all(config.load()):
+            with contextlib.suppress(InfernoError), opened(row["name"]) as found:
+                rows.append(_of(found))
+    if "json" in given:
+        print(json.dumps(rows))
+        return 0
+    table(
+        [_shown(row) for row in rows], ("name", "cpu", "memory", "peak", "limit", "tasks", "read", "written", "process")
+    )
+    return 0
+
+
+def top(words: list[str]) -> int:
+    """What the VM uses, and what runs in it."""
+    given, rest = options("top", words, ["json"])
+    with opened(one_name("top", rest)) as found:
+        row: dict[str, Any] = _of(found)
+        try:
+            listed: list[str] | None = processes.listed(found)
+            error = None
+        except InfernoError as none:
+            listed, error = None, none.text
+    if "json" in given:
+        print(json.dumps({**row, "processes": listed, "processes_error": error}))
+        return 0
+    shown = _shown(row)
+    print("  ".join(f"{key} {value}" for key, value in shown.items() if key != "name"))
+    for line in listed or ():
+        print(line)
+    if error:
+        say(error)
+    return 0
+
+
+def _of(found: Guest) -> dict[str, Any]:
+    """Both views: the host's, which is to be trusted, and what the guest says of its process."""
+    try:
+        said: dict[str, Any] = guest.status(found, _ANSWER_S)
+    except InfernoError as error:
+        said = {"error": error.text}
+    return {"name": found.name, "version": found.ulid, "host": usage.of(found.ulid), "guest": said}
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, str]:
+    used, said = row["host"], row["guest"]
+    state = said.get("error") or said["state"] + (f" {said['uptime_ms'] / 1000:.1f}s" if "uptime_ms" in said else "")
+    tasks = f"{used['tasks']}/{used['tasks_max'] or '-'}"
+    return {
+        "name": row["name"],
+        "cpu": f"{used['cpu_s']:.2f}s",
+        "memory": _size(used["memory_bytes"]),
+        "peak": _size(used["memory_peak_bytes"]),
+        "limit": _size(used["memory_max_bytes"]),
+        "tasks": tasks,
+        "read": _size(used["read_bytes"]),
+        "written": _size(used["written_bytes"]),
+        "process": state,
+    }
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "-"
+    return f"{count / (1 << 20):.1f}M"
+
+
+def _number(text: str, what: str, most: int) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number <= most:
+        raise UsageError(f"{text!r} is not a number of {what} up to {most}")
+    return number
