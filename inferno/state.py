@@ -85,6 +85,7 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, _SCHEMA, SCHEMA_VERSION)
+        self._db.execute("pragma synchronous = full")  # a VM that create has reported is there after a power cut
 
     def close(self) -> None:
         self._db.close()

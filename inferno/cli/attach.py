@@ -21,6 +21,7 @@ from inferno.errors import InfernoError
 from inferno.instance import Instance
 from inferno.paths import VersionDir
 from inferno.reconcile import reconcile
+from inferno.state import State
 
 _OUTPUT = {"stdout": 1, "stderr": 2}
 
@@ -32,9 +33,8 @@ def attach(vm: Instance, version: VersionDir, since: int) -> int:
         _follow(vm, version, since, stopper)
         stopper.wait()
         with _lock(vm, "the end of its run"):
-            if reconcile(vm):
-                say(f"{vm.name} was started again by another command")
-            last = exit_status.last(vm.paths, vm.name)
+            again = not _is_there(vm) or reconcile(vm)
+            last = None if again else exit_status.last(vm.paths, vm.name)
     if stopper.error:
         report(stopper.error)
     return _told(vm, last)
@@ -61,9 +61,20 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def _is_there(vm: Instance) -> bool:
+    """Not destroyed meanwhile: then its slot, and with it its TAP, may be another VM's by now."""
+    state = State(vm.settings.db_path)
+    try:
+        row = state.vm(vm.name)
+    finally:
+        state.close()
+    return row is not None and row.slot == vm.slot.number
+
+
 def _told(vm: Instance, last: exit_status.Status | None) -> int:
     if last is None:
-        return 0
+        say(f"{vm.name} was ended, and then destroyed or started again, by another command")
+        return 128 + signal.SIGKILL
     for field in ("error", "vm_error"):
         if last[field]:
             say(f"{vm.name}: {last[field]}")
