@@ -7,46 +7,40 @@ import pytest
 from tests.rig.machine import Rig
 from tests.rig.typed import NGINX, Host
 
+ANSWERS = "curl --silent --retry 20 --retry-connrefused --retry-delay 0 --fail http://172.16.0.2/"
+
 
 @pytest.fixture(scope="module")
 def at_rest(host: Host) -> set[str]:
     """The host with a VM that has run."""
     host.create("web", image=NGINX, options="--memory 256")
-    host.type("start web --detach")
-    host.type("stop web")
-    host.sh("sync")
+    host.sh("infernoctl start web --detach && infernoctl stop web && sync")
     return host.inventory()
 
 
-@pytest.mark.parametrize("end", ["cut", "reboot"])
-def test_the_host_goes_down_under_a_vm(rig: Rig, host: Host, at_rest: set[str], end: str) -> None:
-    host.type("start web --detach")
-    version = host.status("web")["version"]
-    host.sh("sync")
-    getattr(rig, end)()
-    assert host.states() == {"web": "stopped"}
-    shown = host.status("web")
-    assert (shown["pid"], shown["exit_code"]) in ((None, 125), (None, 143), (None, 137))
-    assert shown["vm_error"]
-    host.type("start web --detach")
-    assert host.status("web")["version"] == version
-    host.sh("curl --silent --retry 20 --retry-connrefused --retry-delay 0 --fail http://172.16.0.2/")
-    host.type("stop web")
+def starts_again(host: Host, at_rest: set[str]) -> None:
+    host.sh(f"infernoctl start web --detach && {ANSWERS} && infernoctl stop web")
     host.check_inventory(at_rest)
 
 
-def test_a_vm_just_made_survives_a_power_cut(rig: Rig, host: Host) -> None:
+def test_a_power_cut_ends_vms_and_loses_none(rig: Rig, host: Host, at_rest: set[str]) -> None:
+    host.type("start web --detach")
     made = host.create("new", "exit 3")
     rig.cut()
+    assert host.states() == {"new": "created", "web": "stopped"}
+    shown = host.status("web")
+    assert (shown["pid"], shown["exit_code"]) == (None, 125)
+    assert "left no exit status" in shown["vm_error"]
+    assert "was not running" in host.type("stop web").stderr
     assert host.status("new")["version"] == made["version"]
     host.type("start new", status=3)
+    host.type("destroy new --yes")
+    starts_again(host, at_rest)
 
 
-def test_stop_after_a_cut_takes_away_what_the_run_left(rig: Rig, host: Host) -> None:
-    before = host.inventory()
+def test_a_reboot_ends_vms_and_start_makes_what_the_host_forgot(rig: Rig, host: Host, at_rest: set[str]) -> None:
     host.type("start web --detach")
-    host.sh("sync")
-    rig.cut()
-    assert "was not running" in host.type("stop web").stderr
-    host.check_inventory(before)
-    assert "left no exit status" in host.status("web")["vm_error"]
+    rig.reboot()
+    assert host.states() == {"web": "stopped"}
+    assert host.status("web")["vm_error"]
+    starts_again(host, at_rest)
