@@ -41,6 +41,11 @@ def need_root() -> None:
         raise UsageError("this needs root", "run it with sudo")
 
 
+def denied(error: PermissionError) -> UsageError:
+    """What a user is told whose rights end somewhere."""
+    return UsageError(f"{error.filename or 'this'}: permission denied", "run it with sudo")
+
+
 def need_kvm() -> None:
     """Raises UsageError unless /dev/kvm opens and speaks the one stable API version."""
     hint = "turn virtualisation on in the firmware (or nested, in a VM); without it: make demo runs in the rig"

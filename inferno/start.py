@@ -78,6 +78,8 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
     record = version.read(chosen) if chosen else None
     if chosen is None or record is None:
         raise InfernoError(f"the current version of {vm.name} is missing", f"doit create:{vm.name}")
+    if not version.base_is_whole(chosen, record):
+        raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
     host.require(host.START)
     return Start(vm, chosen, record, undo)
 

@@ -73,7 +73,18 @@ def intact(paths: Paths, name: str, version: str | None) -> bool:
     if record is None:
         return False
     present = set(os.listdir(directory.dir))
-    return present >= set(record["files"]) and (paths.root / record["scratch_template"]).exists()
+    if not (present >= set(record["files"]) and (paths.root / record["scratch_template"]).exists()):
+        return False
+    return base_is_whole(directory, record)
+
+
+def base_is_whole(directory: VersionDir, record: dict[str, Any]) -> bool:
+    """Whether the base is as it was when the version was made, by its size and time."""
+    try:
+        info = directory.base.stat()
+    except OSError:
+        return False
+    return [info.st_size, info.st_mtime_ns] == record.get("base")
 
 
 def create(settings: Settings, inputs: Inputs) -> tuple[str, bool]:
@@ -118,7 +129,7 @@ def pending(settings: Settings, name: str) -> list[str]:
         changed["image"] = json.loads(paths.ref(record["spec"]["image"]).read_text())["digest"]
     lines = [f"{k}: {_short(before.get(k))} -> {_short(v)}" for k, v in changed.items() if before.get(k) != v]
     if directory and not intact(paths, name, directory.ulid):
-        lines.append("files of it are missing")
+        lines.append("files of it are missing or damaged")
     return lines
 
 
@@ -206,6 +217,7 @@ def _record(
         *CONFIGS[:2],
         "version.json",
     ]
+    base = inputs.base.stat()
     return {
         "ulid": ulid,
         "name": inputs.name,
@@ -215,6 +227,7 @@ def _record(
         "artifacts": artifacts,
         "files": sorted(in_version),
         "exec_name": inputs.exec_name,
+        "base": [base.st_size, base.st_mtime_ns],
         "scratch_template": str(inputs.scratch_template.relative_to(paths.root)),
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "why": changes,

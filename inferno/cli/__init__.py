@@ -46,6 +46,11 @@ def main(argv: list[str] | None = None) -> int:
     except InfernoError as error:
         report(error)
         return error.status
+    except PermissionError as error:
+        from inferno import host
+
+        report(host.denied(error))
+        return UsageError.status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # infernoctl list | head

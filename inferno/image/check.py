@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 
 from inferno import files
 from inferno.config import Settings
@@ -33,6 +34,7 @@ def _base(entry: Entry, settings: Settings) -> list[str]:
     else:
         return []
     with contextlib.suppress(FileNotFoundError):
+        os.utime(made, ns=(0, 0))  # versions have links to it, and now see that it is not what they were made of
         made.unlink()
     return [f"{problem}; removed, the next create makes it again"]
 

@@ -18,8 +18,10 @@ from doit.cmd_info import Info as StockInfo
 from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
 
+from inferno import host
 from inferno.cli.speak import report, say
-from inferno.errors import InfernoError
+from inferno.errors import InfernoError, UsageError
+from tasks import VERBS
 from tasks.engine.db import TaskDb
 from tasks.engine.loader import Loader
 
@@ -51,6 +53,9 @@ class _OnOurLoader:
         except InfernoError as error:
             report(error)
             return error.status
+        except PermissionError as error:
+            report(host.denied(error))
+            return UsageError.status
         except BrokenPipeError:  # doit list | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 128 + signal.SIGPIPE
@@ -79,6 +84,11 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int | None:
         if not isinstance(self.loader, Loader):
             return super().execute(params, args)
+        try:
+            _need_root(args)
+        except UsageError as error:  # before the databases are opened, which would make them this user's
+            report(error)
+            return error.status
         signal.signal(signal.SIGTERM, _terminate)
         status: int | None = 1
         try:
@@ -108,6 +118,14 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         return status
+
+
+def _need_root(words: list[str]) -> None:
+    """Raises UsageError when a task of a VM or an image is asked for by anybody but root."""
+    for word in words:
+        row = VERBS.get(word.partition(":")[0])
+        if row and row.subject != "once":
+            host.need_root()
 
 
 def _terminate(_signal: int, _frame: Any) -> None:
