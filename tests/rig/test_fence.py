@@ -24,7 +24,8 @@ ip -n outside link set eth0 up
 ip -n outside link set lo up
 ip -n outside route add default via 198.51.100.1
 mkdir -p /srv/www && echo outside > /srv/www/index.html
-setsid ip netns exec outside busybox httpd -f -vv -p 8080 -h /srv/www 2> /srv/outside.log &
+exec < /dev/null > /dev/null 2> /srv/outside.log
+setsid ip netns exec outside busybox httpd -f -vv -p 8080 -h /srv/www &
 setsid busybox httpd -f -p 8081 -h /srv/www &
 """
 SERVER = "mkdir /www; echo guest > /www/index.html; exec httpd -f -p 8080 -h /www"
@@ -48,7 +49,7 @@ ping -c 1 -W 2 -I 172.16.0.99 198.51.100.2 >/dev/null && echo "ping as another" 
 
 @pytest.fixture(scope="module", autouse=True)
 def running(host: Host) -> Iterator[None]:
-    host.sh(f"{OUTSIDE}\ntrue")
+    host.sh(OUTSIDE)
     host.create("server", SERVER)
     host.create("probe", PROBE)
     host.type("start server --detach")

@@ -19,7 +19,7 @@ http: {{addr: "{REGISTRY}"}}
 SERVICES = f"""
 set -e
 cat > /srv/registry.yml
-setsid docker-registry serve /srv/registry.yml > /srv/registry.log 2>&1 &
+setsid docker-registry serve /srv/registry.yml < /dev/null > /srv/registry.log 2>&1 &
 systemctl start docker
 docker version > /dev/null
 skopeo copy --quiet oci:/extra/busybox docker-daemon:local/box:v1
