@@ -45,6 +45,37 @@ pub enum Reaction {
     Signal(i32, i32),
     /// Start a process, and let the connection become its stream.
     Exec(Exec),
+    /// The same with a process that copies files.
+    Copy(Copy),
+    /// Answer what is at this path.
+    Stat(At),
+}
+
+/// Which way files go, as a tar stream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Copy {
+    /// To the host.
+    Send(At),
+    /// Into a directory.
+    Receive(Into),
+}
+
+/// The body of `GET /v1/files` and `GET /v1/stat`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct At {
+    /// Absolute.
+    pub path: String,
+    /// Whether a link there stands for what it leads to.
+    pub follow: bool,
+}
+
+/// The body of `PUT /v1/files`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Into {
+    /// Absolute; a directory that is there.
+    pub path: String,
 }
 
 /// The body of `POST /v1/exec`.
@@ -104,7 +135,15 @@ pub fn react(request: &Request<'_>, status: &Status) -> Reaction {
             Ok(exec) => return Reaction::Exec(exec),
             Err(answer) => answer,
         },
-        (_, "/v1/ping" | "/v1/status" | "/v1/signal" | "/v1/exec") => {
+        ("GET", "/v1/stat") => match at(request.body) {
+            Ok(at) => return Reaction::Stat(at),
+            Err(answer) => answer,
+        },
+        ("GET" | "PUT", "/v1/files") => match copy(request, status) {
+            Ok(copy) => return Reaction::Copy(copy),
+            Err(answer) => answer,
+        },
+        (_, "/v1/ping" | "/v1/status" | "/v1/signal" | "/v1/exec" | "/v1/files" | "/v1/stat") => {
             Answer::refuse(405, "not with this method")
         }
         _ => Answer::refuse(404, "no such thing"),
@@ -124,18 +163,52 @@ fn signal(body: &[u8], status: &Status) -> Result<Reaction, Answer> {
 }
 
 fn exec(request: &Request<'_>, status: &Status) -> Result<Exec, Answer> {
-    if request.upgrade != Some(frame::PROTOCOL) {
-        return Err(Answer::refuse(426, &format!("the connection must become {}", frame::PROTOCOL)));
-    }
-    let exec: Exec = serde_json::from_slice(request.body)
-        .map_err(|error| Answer::refuse(400, &format!("the body is no exec request: {error}")))?;
+    becomes_stream(request)?;
+    let exec: Exec = read(request.body)?;
     if exec.args.first().is_none_or(String::is_empty) {
         return Err(Answer::refuse(400, "args names no program"));
     }
-    if status.state != State::Running {
-        return Err(Answer::refuse(409, "the process does not run"));
-    }
+    is_running(status)?;
     Ok(exec)
+}
+
+fn copy(request: &Request<'_>, status: &Status) -> Result<Copy, Answer> {
+    becomes_stream(request)?;
+    let copy = if request.method == "GET" {
+        Copy::Send(at(request.body)?)
+    } else {
+        let into: Into = read(request.body)?;
+        is_path(&into.path)?;
+        Copy::Receive(into)
+    };
+    is_running(status)?;
+    Ok(copy)
+}
+
+fn at(body: &[u8]) -> Result<At, Answer> {
+    let at: At = read(body)?;
+    is_path(&at.path)?;
+    Ok(at)
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
+    serde_json::from_slice(body).map_err(|error| Answer::refuse(400, &format!("the body: {error}")))
+}
+
+fn is_path(path: &str) -> Result<(), Answer> {
+    let is_path = path.starts_with('/') && !path.contains('\0');
+    if is_path { Ok(()) } else { Err(Answer::refuse(400, "path is not an absolute path")) }
+}
+
+fn becomes_stream(request: &Request<'_>) -> Result<(), Answer> {
+    if request.upgrade == Some(frame::PROTOCOL) {
+        return Ok(());
+    }
+    Err(Answer::refuse(426, &format!("the connection must become {}", frame::PROTOCOL)))
+}
+
+fn is_running(status: &Status) -> Result<(), Answer> {
+    if status.state == State::Running { Ok(()) } else { Err(Answer::refuse(409, "the process does not run")) }
 }
 
 #[cfg(test)]
@@ -153,7 +226,7 @@ mod tests {
         match react(&Request { method, path, upgrade, body: body.as_bytes() }, status) {
             Reaction::Answer(answer) => (answer.status, answer.body),
             Reaction::Signal(pid, signal) => (0, format!("{signal} to {pid}")),
-            Reaction::Exec(exec) => (1, format!("{exec:?}")),
+            other => (1, format!("{other:?}")),
         }
     }
 
@@ -228,6 +301,32 @@ mod tests {
         ] {
             assert_eq!(ask("POST", "/v1/signal", body, &RUNNING).0, 400, "{body}");
         }
+    }
+
+    #[test]
+    fn copies_by_absolute_paths_only() {
+        let send = golden("files_get").to_string();
+        assert_eq!(
+            ask("GET", "/v1/files", &send, &RUNNING).1,
+            "Copy(Send(At { path: \"/etc/nginx\", follow: false }))"
+        );
+        assert_eq!(
+            ask("GET", "/v1/stat", &send, &RUNNING).1,
+            "Stat(At { path: \"/etc/nginx\", follow: false })"
+        );
+        let receive = golden("files_put").to_string();
+        assert_eq!(ask("PUT", "/v1/files", &receive, &RUNNING).1, "Copy(Receive(Into { path: \"/srv\" }))");
+        for (method, body) in [
+            ("GET", r#"{"path":"etc","follow":false}"#),
+            ("GET", r#"{"path":"/a\u0000b","follow":false}"#),
+            ("GET", r#"{"path":"/etc"}"#),
+            ("PUT", r#"{"path":"/etc","follow":false}"#),
+            ("PUT", r#"{"path":""}"#),
+        ] {
+            assert_eq!(ask(method, "/v1/files", body, &RUNNING).0, 400, "{body}");
+        }
+        assert_eq!(ask("PUT", "/v1/files", &receive, &EXITED).0, 409);
+        assert_eq!(ask("POST", "/v1/files", &receive, &RUNNING).0, 405);
     }
 
     #[test]

@@ -11,10 +11,13 @@ use crate::process::{Launcher, OPEN_FILES};
 use crate::record::{self, ExitReport};
 use crate::run::Run;
 use crate::supervisor::Supervisor;
-use crate::{cgroup, etc, mounts, net, root, sys};
+use crate::{cgroup, etc, files, mounts, net, root, sys};
 
 /// The whole life of the guest.
 pub fn run() -> ! {
+    if let Some(status) = files::run_if_asked() {
+        std::process::exit(status);
+    }
     if !sys::is_pid_1() {
         // Anything else would restart the machine it is tried on.
         std::process::exit(2);

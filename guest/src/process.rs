@@ -3,12 +3,14 @@
 
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::api;
 use crate::env;
-use crate::failure::{Doing, Failure, reason};
+use crate::failure::{Failure, reason};
+use crate::files;
 use crate::lookup;
 use crate::mounts::make_directory;
 use crate::run::Process;
@@ -75,23 +77,30 @@ impl Launcher {
         self.spawn(Wish { args: &asked.args, env, cwd, user: &user, streams })
     }
 
+    /// Starts init anew, as root, to copy files.
+    pub fn copy(&self, asked: &api::Copy) -> Result<Started, Failure> {
+        let (verb, path, further, streams) = match asked {
+            api::Copy::Send(at) => {
+                (files::SEND, &at.path, at.follow.then_some(files::FOLLOW), Streams::Output)
+            }
+            api::Copy::Receive(into) => (files::RECEIVE, &into.path, None, Streams::Pipes),
+        };
+        let args = [files::NAME, verb, path].into_iter().chain(further);
+        let args = args.map(|arg| text(arg.as_bytes())).collect::<Result<_, _>>()?;
+        let root = User { uid: 0, gid: 0, groups: Vec::new(), home: String::new() };
+        // Also when the initramfs that held the file is gone.
+        self.execute(c"/proc/self/exe".into(), args, Vec::new(), c"/".into(), &root, streams)
+            .map_err(|(step, error)| Failure::new(format!("copy files: {step:?}: {}", reason(&error))))
+    }
+
     fn spawn(&self, wish: Wish<'_>) -> Result<Started, Failure> {
         let Wish { args, env, cwd, user, streams } = wish;
         let name = args.first().map(String::as_str).unwrap_or_default();
         let program = lookup::program(name, env::get(&env, "PATH").unwrap_or_default(), &cwd)?;
-        let exec = Exec {
-            path: text(program.as_os_str().as_bytes())?,
-            args: texts(args)?,
-            env: texts(&env)?,
-            cwd: text(cwd.as_os_str().as_bytes())?,
-            uid: user.uid,
-            gid: user.gid,
-            groups: user.groups.clone(),
-            open_files: self.open_files,
-            cgroup: self.cgroup.as_ref().map(File::try_clone).transpose().doing("join the cgroup")?,
-            streams,
-        };
-        sys::spawn(exec).map_err(|(step, error)| match step {
+        let path = text(program.as_os_str().as_bytes())?;
+        let directory = text(cwd.as_os_str().as_bytes())?;
+        let started = self.execute(path, texts(args)?, texts(&env)?, directory, user, streams);
+        started.map_err(|(step, error)| match step {
             Step::Exec => lookup::exec_failure(name, &error),
             Step::Cwd => Failure::not_executable(format!("enter {}: {}", cwd.display(), reason(&error))),
             Step::User => Failure::new(format!("become user {}: {}", user.uid, reason(&error))),
@@ -99,6 +108,21 @@ impl Launcher {
                 Failure::new(format!("start the process: {step:?}: {}", reason(&error)))
             }
         })
+    }
+
+    fn execute(
+        &self,
+        path: CString,
+        args: Vec<CString>,
+        env: Vec<CString>,
+        cwd: CString,
+        user: &User,
+        streams: Streams,
+    ) -> Result<Started, (Step, io::Error)> {
+        let cgroup = self.cgroup.as_ref().map(File::try_clone).transpose();
+        let cgroup = cgroup.map_err(|error| (Step::Cgroup, error))?;
+        let (uid, gid, groups, open_files) = (user.uid, user.gid, user.groups.clone(), self.open_files);
+        sys::spawn(Exec { path, args, env, cwd, uid, gid, groups, open_files, cgroup, streams })
     }
 }
 

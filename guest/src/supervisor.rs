@@ -19,6 +19,7 @@ use crate::output::Output;
 use crate::process::Launcher;
 use crate::record::{self, ExitReport, Source, ending};
 use crate::session::Session;
+use crate::stat;
 use crate::sys::{self, PollFd, Started};
 
 /// Requests at once; more are closed as they come.
@@ -248,12 +249,17 @@ fn respond(
             Ok(()) => Answer::ok("{}"),
             Err(error) => Answer::refuse(409, &error.to_string()),
         }),
-        Reaction::Exec(_) if !has_room => Err(Answer::refuse(429, "too many streams at once")),
-        Reaction::Exec(asked) => launcher.exec(&asked).map_err(|Failure { code, text }| Answer {
-            status: 422,
-            body: serde_json::json!({ "error": text, "exit_code": code }).to_string(),
-        }),
+        Reaction::Stat(at) => Err(stat::answer(&at.path, at.follow)),
+        Reaction::Exec(_) | Reaction::Copy(_) if !has_room => {
+            Err(Answer::refuse(429, "too many streams at once"))
+        }
+        Reaction::Exec(asked) => launcher.exec(&asked).map_err(not_started),
+        Reaction::Copy(asked) => launcher.copy(&asked).map_err(not_started),
     }
+}
+
+fn not_started(Failure { code, text }: Failure) -> Answer {
+    Answer { status: 422, body: serde_json::json!({ "error": text, "exit_code": code }).to_string() }
 }
 
 /// The kernel kills for memory by SIGKILL, which a shell around the victim turns into code 137.

@@ -3,12 +3,18 @@
 //! Parsed here, since a static C library has no getpwnam. The rules are those of runc's libcontainer/user.
 #![forbid(unsafe_code)]
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 
 use crate::failure::Failure;
+use crate::sys;
 
 /// runc's bound of a numeric id: it must fit an i32.
 const MAX_ID: u32 = i32::MAX as u32;
+
+/// Far above any real passwd or group.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A user as the kernel knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +44,19 @@ struct GroupEntry<'a> {
 
 /// Looks a user up in the root that this process is in. Files that are not there have no entries.
 pub fn look_up(spec: &str) -> Result<User, Failure> {
-    let read =
-        |path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    resolve(spec, &read("/etc/passwd"), &read("/etc/group"))
+    let text =
+        |path| read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    resolve(spec, &text("/etc/passwd"), &text("/etc/group"))
+}
+
+/// A guest that puts a named pipe or something endless in a file's place shall not hold init up.
+fn read(path: &str) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(sys::O_NONBLOCK).open(path)?;
+    let mut bytes = Vec::new();
+    if file.metadata()?.is_file() {
+        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Looks a user up in the texts of passwd(5) and group(5).

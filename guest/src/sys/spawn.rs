@@ -1,0 +1,199 @@
+//! Starts processes, at a terminal or with pipes; part of `sys`, where alone `unsafe` is.
+
+use std::ffi::{CString, c_char, c_int};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use super::{check, owned};
+
+/// A new terminal of this size: the side that reads and writes for the host, and the process's side.
+pub fn open_terminal(rows: u16, cols: u16) -> io::Result<(File, OwnedFd)> {
+    let master = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC)
+        .open("/dev/pts/ptmx")?;
+    resize_terminal(&master, rows, cols)?;
+    let unlocked: c_int = 0;
+    // SAFETY: TIOCSPTLCK reads one int; TIOCGPTPEER takes flags and returns a descriptor that is new and ours alone.
+    // It needs no path, so that no image can put another file in its place: ioctl_tty(2).
+    unsafe {
+        check(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked))?;
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let slave = owned(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags))?;
+        Ok((master, slave))
+    }
+}
+
+/// Sets a terminal's size, of which its foreground process group is told by SIGWINCH.
+pub fn resize_terminal(terminal: &File, rows: u16, cols: u16) -> io::Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads one struct winsize, which outlives the call.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
+}
+
+/// All that becomes the image's process.
+#[derive(Debug)]
+pub struct Exec {
+    /// The file to execute.
+    pub path: CString,
+    /// Its arguments, the first being its name.
+    pub args: Vec<CString>,
+    /// Its environment.
+    pub env: Vec<CString>,
+    /// Its working directory.
+    pub cwd: CString,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+    /// Soft and hard limit of open files; `None` leaves them as they are.
+    pub open_files: Option<(u64, u64)>,
+    /// `cgroup.procs` of the group it is to be in.
+    pub cgroup: Option<File>,
+    /// Where its standard streams lead.
+    pub streams: Streams,
+}
+
+/// A process's standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// No input; output through pipes.
+    Output,
+    /// Pipes.
+    Pipes,
+    /// A terminal of its own, of this size, which controls its session.
+    Terminal {
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
+}
+
+/// What the child was at when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Before anything of ours: fork, pipes, /dev/null.
+    Fork,
+    /// Joining its cgroup.
+    Cgroup,
+    /// Session, signals, limits.
+    Session,
+    /// Its terminal.
+    Terminal,
+    /// Entering the working directory.
+    Cwd,
+    /// Becoming the user.
+    User,
+    /// execve(2) itself.
+    Exec,
+}
+
+/// A started process.
+#[derive(Debug)]
+pub struct Started {
+    /// Its PID, which is also its session's and process group's.
+    pub pid: i32,
+    /// The pipe to its standard input.
+    pub stdin: Option<OwnedFd>,
+    /// The pipe from its standard output.
+    pub stdout: Option<OwnedFd>,
+    /// The pipe from its standard error.
+    pub stderr: Option<OwnedFd>,
+    /// The host's side of its terminal.
+    pub terminal: Option<File>,
+}
+
+// Command hands an error number from the child to us; the step goes in the bits above every errno (at most 133).
+const STEP_SHIFT: u32 = 10;
+const STEPS: [Step; 7] =
+    [Step::Fork, Step::Cgroup, Step::Session, Step::Terminal, Step::Cwd, Step::User, Step::Exec];
+
+/// Starts a process and waits until it was executed, or says at which step it failed and why.
+pub fn spawn(exec: Exec) -> Result<Started, (Step, io::Error)> {
+    // Only forks, connects stdio and tells an error: everything else, execve included, is `become_process`.
+    // Its own exec is execvp, which would give a file of unknown format to /bin/sh.
+    let mut command = Command::new("/");
+    let mut terminal = None;
+    match exec.streams {
+        Streams::Output => command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        Streams::Pipes => command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        Streams::Terminal { rows, cols } => {
+            let failed = |error| (Step::Terminal, error);
+            let (master, slave) = open_terminal(rows, cols).map_err(failed)?;
+            terminal = Some(master);
+            let again = || slave.try_clone().map(Stdio::from).map_err(failed);
+            command.stdin(again()?).stdout(again()?).stderr(again()?)
+        }
+    };
+    // SAFETY: init has one thread, so the child may allocate and call anything.
+    unsafe { command.pre_exec(move || Err(become_process(&exec))) };
+    let mut child = command.spawn().map_err(|error| decode(&error))?;
+    // What the kernel calls a PID is an i32; std hands it out as u32.
+    let pid = i32::try_from(child.id()).expect("PIDs are at most 2^22");
+    let stdin = child.stdin.take().map(OwnedFd::from);
+    let stdout = child.stdout.take().map(OwnedFd::from);
+    let stderr = child.stderr.take().map(OwnedFd::from);
+    Ok(Started { pid, stdin, stdout, stderr, terminal })
+}
+
+fn decode(error: &io::Error) -> (Step, io::Error) {
+    let raw = error.raw_os_error().unwrap_or(libc::EIO);
+    let step = usize::try_from(raw >> STEP_SHIFT).ok().and_then(|step| STEPS.get(step)).copied();
+    (step.unwrap_or(Step::Fork), io::Error::from_raw_os_error(raw & ((1 << STEP_SHIFT) - 1)))
+}
+
+/// In the child: returns only when a step failed.
+fn become_process(exec: &Exec) -> io::Error {
+    let failed = |step: Step| {
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        io::Error::from_raw_os_error((step as i32) << STEP_SHIFT | errno)
+    };
+    let limit = exec.open_files.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
+    // SAFETY: every pointer is to a live value or NUL-terminated string, arrays end with null; the calls change
+    // only this child, whose single thread nobody shares.
+    unsafe {
+        let joins = |group: &File| libc::write(group.as_raw_fd(), b"0".as_ptr().cast(), 1) == 1;
+        if !exec.cgroup.as_ref().is_none_or(joins) {
+            return failed(Step::Cgroup);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) < 0
+            || libc::setsid() < 0
+            || limit.is_some_and(|limit| libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0)
+        {
+            return failed(Step::Session);
+        }
+        if matches!(exec.streams, Streams::Terminal { .. }) && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
+            return failed(Step::Terminal);
+        }
+        libc::umask(0o022);
+        if libc::chdir(exec.cwd.as_ptr()) < 0 {
+            return failed(Step::Cwd);
+        }
+        // The pipes become the user's, so that it may open /dev/stdout, as in Docker. Their group may stay.
+        if (exec.streams != Streams::Output && libc::fchown(0, exec.uid, u32::MAX) < 0)
+            || libc::fchown(1, exec.uid, u32::MAX) < 0
+            || libc::fchown(2, exec.uid, u32::MAX) < 0
+            || libc::setgroups(exec.groups.len(), exec.groups.as_ptr()) < 0
+            || libc::setgid(exec.gid) < 0
+            || libc::setuid(exec.uid) < 0
+        {
+            return failed(Step::User);
+        }
+        libc::execve(exec.path.as_ptr(), pointers(&exec.args).as_ptr(), pointers(&exec.env).as_ptr());
+    }
+    failed(Step::Exec)
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+}
