@@ -32,6 +32,7 @@ READING = {
     "top": ("measure.top", "what a VM uses, and what runs in it  NAME [--json]"),
     "ping": ("measure.ping", "whether a guest answers over vsock, and how fast  NAME [-c N] [--timeout S] [--json]"),
     "vsock-ping": ("measure.ping", "the same as ping"),
+    "doctor": ("doctor.verb", "whether this host is fit for production, and what mends it  [--json]"),
     "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
     "env": ("read.env", "the settings in force, and where they come from"),
     "version": ("read.version", "the version of Inferno"),

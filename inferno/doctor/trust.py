@@ -1,0 +1,109 @@
+"""Rules about what VMs are made from and as whom they run: filters, folders, uids, the fence."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from inferno.doctor.rule import NotApplicableError, Rule
+from inferno.doctor.world import World
+from inferno.errors import InfernoError
+from inferno.host import Check
+from inferno.net import nft
+from inferno.slot import SLOTS
+
+_WEAKENING = ("--no-seccomp", "--seccomp-filter")
+_FILTERED = "2"  # proc(5): SECCOMP_MODE_FILTER
+
+
+def rules(world: World) -> list[Rule]:
+    def rule(number: int, what: str, reason: str, probe: Callable[[World], None]) -> Rule:
+        return Rule(number, True, Check(what, reason, lambda: probe(world)))
+
+    return [
+        rule(1, "Firecracker's seccomp filters", "they are what holds a guest that took Firecracker over", filtered),
+        rule(6, "folders that only root writes", "jailer and jails are made from what lies there", trusted),
+        rule(7, "a uid and gid per VM", "VMs that share one can reach each other's jails", own_uids),
+        rule(12, "the fence around guests", "a guest reaches the host, its neighbours, and cloud metadata", fenced),
+        rule(18, "snapshots", "they hold guests' memory, and fill disks", no_snapshots),
+        rule(20, "page-fault handlers", "a guest can flood them", no_handlers),
+    ]
+
+
+def filtered(world: World) -> None:
+    for vm in world.observed():
+        args = vm.config("kiln.json")["firecracker"]["args"]
+        if any(str(word).startswith(_WEAKENING) for word in args):
+            raise InfernoError(f"{vm.name} runs Firecracker without its filters", f"infernoctl create {vm.name}")
+        for pid in world.vmms(vm):
+            for task in world.file(f"proc/{pid}/task").iterdir():
+                found = dict(
+                    line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line
+                )
+                if found.get("Seccomp", "").strip() != _FILTERED:
+                    thread = found.get("Name", task.name)
+                    raise InfernoError(f"{vm.name}: thread {thread} of Firecracker is not filtered", _restart(vm.name))
+
+
+def _restart(name: str) -> str:
+    return f"infernoctl restart {name}"
+
+
+def trusted(world: World) -> None:
+    for path in (world.paths.versions, world.paths.store, world.settings.share_dir):
+        for folder in (path, *path.parents):
+            _check_roots_own(folder)
+
+
+def _check_roots_own(folder: Path) -> None:
+    try:
+        info = os.stat(folder)
+    except FileNotFoundError:
+        return
+    if info.st_uid != 0:
+        raise InfernoError(
+            f"{folder} belongs to uid {info.st_uid}", f"chown root:root {folder}; or another INFERNO_ROOT"
+        )
+    if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
+        raise InfernoError(f"{folder} can be written by others than root", f"chmod go-w {folder}")
+
+
+def own_uids(world: World) -> None:
+    settings = world.settings
+    for name, value in (("INFERNO_JAIL_UID", settings.jail_uid), ("INFERNO_JAIL_GID", settings.jail_gid)):
+        if value is not None:
+            raise InfernoError(f"{name}={value} makes all VMs share it", f"unset {name}; restart the VMs")
+    mine = range(settings.uid_base, settings.uid_base + SLOTS)
+    hint = "INFERNO_UID_BASE=N in /etc/inferno/env: the first of 16384 free ones"
+    for file, kind in (("etc/passwd", "uid"), ("etc/group", "gid")):
+        for name, _, number, *_ in (line.split(":") for line in _lines(world, file, 3)):
+            if number.isdigit() and int(number) in mine:
+                raise InfernoError(f"{kind} {number} of {name} is in the range of VMs", hint)
+    for file in ("etc/subuid", "etc/subgid"):
+        for name, first, count, *_ in (line.split(":") for line in _lines(world, file, 3)):
+            if first.isdigit() and count.isdigit():
+                theirs = range(int(first), int(first) + int(count))
+                if theirs and mine[0] <= theirs[-1] and theirs[0] <= mine[-1]:
+                    raise InfernoError(f"/{file} gives {name} ids of the range of VMs", hint)
+
+
+def _lines(world: World, name: str, fields: int) -> list[str]:
+    return [line for line in (world.read(name) or "").splitlines() if line.count(":") >= fields - 1]
+
+
+def fenced(world: World) -> None:
+    for vm in world.observed():
+        if not nft.matches(vm.vm.slot):
+            raise InfernoError(
+                f"{vm.name} runs without its rules in the nft table inet {nft.TABLE}", f"doit network:{vm.name}"
+            )
+
+
+def no_snapshots(_: World) -> None:
+    raise NotApplicableError("Inferno takes none")
+
+
+def no_handlers(_: World) -> None:
+    raise NotApplicableError("Inferno has none: guests' memory is anonymous")

@@ -1,0 +1,139 @@
+"""doctor: each rule on hosts that keep it and hosts that do not, as files; and the command itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inferno import config, doctor
+from inferno.doctor import limits, machine, trust
+from inferno.doctor.rule import Rule, State, look
+from inferno.doctor.world import World
+
+CPU = "sys/devices/system/cpu"
+BARE_METAL = "vendor_id\t: GenuineIntel\nflags\t\t: fpu vmx\n"
+
+
+def world(tmp_path: Path, files: dict[str, str], **settings: str) -> World:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return World(config.load({"INFERNO_ROOT": str(tmp_path / "inferno"), **settings}), (), tmp_path)
+
+
+def found(rules: list[Rule], what: str) -> tuple[State, str]:
+    [finding] = [look(rule) for rule in rules if what in rule.check.what]
+    return finding.state, f"{finding.problem} {finding.mend}"
+
+
+@pytest.mark.parametrize(
+    ("what", "files", "state", "says"),
+    [
+        ("console", {"proc/cmdline": "ro quiet loglevel=1", "proc/sys/kernel/printk": "4 4 1 7"}, "ok", ""),
+        ("console", {"proc/cmdline": "ro", "proc/sys/kernel/printk": "1 4 1 7"}, "ok", ""),
+        ("console", {"proc/cmdline": "quiet", "proc/sys/kernel/printk": "7 4 1 7"}, "fails", "level 7"),
+        ("swap", {"proc/swaps": "Filename Type\n"}, "ok", ""),
+        ("swap", {"proc/swaps": "Filename\n/dev/sda2 partition 1 0 -2\n"}, "fails", "swapoff -a"),
+        ("swap", {"proc/swaps": "Filename\n/dev/zram0 partition 1 0 -2\n"}, "ok", ""),
+        (
+            "swap",
+            {"proc/swaps": "F\n/dev/dm-1 partition\n", "sys/block/dm-1/dm/uuid": "CRYPT-PLAIN-swap\n"},
+            "ok",
+            "",
+        ),
+        ("swap", {"proc/swaps": "F\n/dev/dm-1 partition\n", "sys/block/dm-1/dm/uuid": "LVM-x\n"}, "fails", "dm-1"),
+        ("microcode", {"proc/cpuinfo": BARE_METAL}, "fails", "intel-microcode"),
+        ("microcode", {"proc/cpuinfo": BARE_METAL, "lib/firmware/intel-ucode/06-55-04": ""}, "ok", ""),
+        ("microcode", {"proc/cpuinfo": "flags\t: fpu hypervisor\n"}, "unknown", "VM itself"),
+        ("multithreading", {f"{CPU}/smt/active": "0\n"}, "ok", ""),
+        ("multithreading", {f"{CPU}/smt/active": "1\n"}, "fails", "echo off > /sys"),
+        ("multithreading", {}, "unknown", ""),
+        ("same-page", {"sys/kernel/mm/ksm/run": "1\n"}, "fails", "echo 2"),
+        ("same-page", {"sys/kernel/mm/ksm/run": "0\n"}, "ok", ""),
+        ("mitigations", {f"{CPU}/vulnerabilities/l1tf": "Not affected\n"}, "ok", ""),
+        ("mitigations", {f"{CPU}/vulnerabilities/mds": "Vulnerable; SMT off\n"}, "fails", "mds (Vulnerable"),
+        ("mitigations", {f"{CPU}/vulnerabilities/mds": "Mitigation: x; SMT vulnerable\n"}, "ok", ""),
+        ("correction", {}, "unknown", "dmidecode"),
+        ("correction", {"sys/devices/system/edac/mc/mc0/size_mb": "1"}, "ok", ""),
+        ("cgroups", {"proc/sys/kernel/osrelease": "5.10.0-28-amd64\n"}, "ok", ""),
+        (
+            "cgroups",
+            {"proc/sys/kernel/osrelease": "6.12.1\n", "proc/mounts": "c /c cgroup2 rw 0 0"},
+            "fails",
+            "remount",
+        ),
+        (
+            "cgroups",
+            {"proc/sys/kernel/osrelease": "6.12.1\n", "proc/mounts": "c /c cgroup2 rw,favordynmods 0 0"},
+            "ok",
+            "",
+        ),
+    ],
+)
+def test_the_machine(tmp_path: Path, what: str, files: dict[str, str], state: State, says: str) -> None:
+    got, text = found(machine.rules(world(tmp_path, files)), what)
+    assert (got, says in text) == (state, True), text
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "state", "says"),
+    [
+        ({"etc/passwd": "root:x:0:0:::\nnobody:x:65534:1:::\n", "etc/subuid": "me:100000:65536\n"}, {}, "ok", ""),
+        ({}, {"INFERNO_JAIL_UID": "123"}, "fails", "INFERNO_JAIL_UID=123"),
+        ({}, {"INFERNO_JAIL_GID": "100"}, "fails", "unset INFERNO_JAIL_GID"),
+        ({"etc/passwd": "eve:x:5005:5005:::\n"}, {"INFERNO_UID_BASE": "5000"}, "fails", "uid 5005 of eve"),
+        ({"etc/group": "eves:x:5005:\n"}, {"INFERNO_UID_BASE": "5000"}, "fails", "gid 5005 of eves"),
+        ({"etc/subgid": "eve:4000:1001\n"}, {"INFERNO_UID_BASE": "5000"}, "fails", "/etc/subgid gives eve"),
+        ({"etc/subgid": "eve:4000:1000\n"}, {"INFERNO_UID_BASE": "5000"}, "ok", ""),
+    ],
+)
+def test_uids(tmp_path: Path, files: dict[str, str], settings: dict[str, str], state: State, says: str) -> None:
+    got, text = found(trust.rules(world(tmp_path, files, **settings)), "uid")
+    assert (got, says in text) == (state, True), text
+
+
+@pytest.mark.root
+def test_a_folder_that_others_write_is_named(tmp_path: Path) -> None:
+    here = world(tmp_path, {})
+    here.paths.versions.mkdir(parents=True)
+    tmp_path.chmod(0o755)
+    assert found(trust.rules(here), "folders")[0] in ("ok", "fails")  # the checkout's own folder may be anybody's
+    here.paths.vms.chmod(0o775)
+    assert found(trust.rules(here), "folders") == (
+        "fails",
+        f"{here.paths.vms} can be written by others than root chmod go-w {here.paths.vms}",
+    )
+    os.chown(here.paths.versions, 4711, 0)
+    assert "belongs to uid 4711" in found(trust.rules(here), "folders")[1]
+
+
+def test_logs_must_fit(tmp_path: Path) -> None:
+    assert found(limits.rules(world(tmp_path, {}, INFERNO_LOG_MAX_SIZE_MB="1")), "logs")[0] == "ok"
+    large = world(tmp_path, {}, INFERNO_LOG_MAX_SIZE_MB="500000", INFERNO_LOG_MAX_FILES="1000")
+    assert found(limits.rules(large), "logs")[0] == "fails"
+
+
+def test_each_of_the_twenty_rules_is_looked_at_and_says_what_to_do(tmp_path: Path) -> None:
+    rules = doctor.rules(World.of(config.load({"INFERNO_ROOT": str(tmp_path)})))
+    assert {rule.number for rule in rules} == set(range(21))
+    assert all(rule.check.what and rule.check.reason for rule in rules)
+
+
+def test_the_command_says_it_in_text_and_json(tmp_path: Path) -> None:
+    program = [Path(sys.executable).parent / "infernoctl", "doctor"]
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path)}
+    text = subprocess.run(program, env=env, capture_output=True, text=True, check=False)
+    listed = subprocess.run([*program, "--json"], env=env, capture_output=True, text=True, check=False)
+    said = json.loads(listed.stdout)
+    broken = [each for each in said["findings"] if each["must"] and each["state"] == "fails"]
+    assert said["fit"] == (not broken)
+    assert text.returncode == listed.returncode == (1 if broken else 0)
+    assert text.stdout.count("FAILS") == len(broken)
+    assert all(each["mend"] for each in broken)
+    assert text.stderr == listed.stderr == ""
+    assert not list(tmp_path.iterdir())
