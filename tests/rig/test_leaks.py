@@ -81,6 +81,19 @@ def test_a_start_that_fails_undoes_what_it_made(host: Host, created: set[str], w
     host.check_inventory(created)
 
 
+def test_what_a_host_lacks_is_said_before_anything_is_changed(host: Host, created: set[str]) -> None:
+    lacks = [
+        ("mv /dev/kvm /dev/away", "mv /dev/away /dev/kvm", "infernoctl start web", 2, "no /dev/kvm"),
+        ("mv /usr/sbin/nft /away", "mv /away /usr/sbin/nft", "doit start:web", 127, "install the package nftables"),
+        (":", ":", "setpriv --reuid 1000 --clear-groups infernoctl start web", 2, "sudo"),
+    ]
+    for spoil, mend, command, status, says in lacks:
+        done = host.sh(f"{spoil}; {command}; status=$?; {mend}; exit $status", status=status)
+        assert says in done.stderr
+        assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1, done.stderr
+    host.check_inventory(created)
+
+
 def test_a_process_that_cannot_be_executed_is_a_failed_start(host: Host, created: set[str]) -> None:
     host.create("web", options="-- /no/such/program")
     done = host.type("start web --detach", status=1)
