@@ -1,0 +1,181 @@
+"""Reaching into VMs that run, as one types it: exec, shell, attach, wait, ping, stats, top; and doctor on such a host."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.rig.typed import Host
+
+PATIENT = "trap 'echo asked; exit 7' TERM; echo begun; sleep 1000 & wait"
+# A hundred streams of one process, which are all open before the first is read.
+HUNDRED = """
+import os
+from inferno import config, vm
+from inferno.instance import Instance
+from inferno.reach import capture, command, frame, guest
+from inferno.reach.command import Command
+settings = config.load()
+with guest.opened(Instance.of(settings, vm.row(settings, "box"))) as box:
+    streams = [command.start(box.root, Command(("sh", "-c", f"read x; echo {n} $x"), stdin=True)) for n in range(100)]
+    for stream, _ in streams:
+        stream.setblocking(True)
+        stream.settimeout(60)
+        stream.sendall(frame.encode(frame.STDIN, b"go\\n"))
+    for n, (stream, received) in enumerate(streams):
+        reader, said, ended = frame.Reader(), b"", None
+        while ended is None:
+            for kind, payload in reader.feed(received):
+                said += payload if kind == frame.STDOUT else b""
+                ended = frame.exit_of(payload) if kind == frame.EXIT else None
+            received = b"" if ended else stream.recv(65536)
+        assert (said, ended.status) == (f"{n} go\\n".encode(), 0), (n, said, ended)
+        stream.close()
+print("all")
+"""
+TERMINAL = """
+import os, pty, sys
+out = b""
+def read(fd):
+    global out
+    data = os.read(fd, 1024)
+    out += data
+    if b"name?" in out and b"sent" not in out:
+        os.write(fd, b"me\\r")
+        out += b"sent"
+    return data
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(["infernoctl", *sys.argv[1:]], read)))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vms(host: Host) -> Iterator[None]:
+    host.create("box", PATIENT)
+    host.create("ends", "echo begun; read x < /tmp/go; exit 42", options="--memory 128")
+    host.type("start box --detach")
+    yield
+
+
+def in_box(host: Host, script: str, options: str = "", **how: Any) -> str:
+    return host.type(f"exec box {options} -- sh -c {shlex.quote(script)}", **how).stdout
+
+
+def test_streams_are_apart_and_the_code_is_the_commands(host: Host) -> None:
+    done = host.type("exec box -- sh -c 'echo out; echo err >&2; exit 7'", status=7)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    assert host.type("exec box sh -c 'kill -9 $$'", status=137).stderr == ""
+
+
+def test_what_goes_in_comes_out_the_same(host: Host) -> None:
+    host.sh(
+        "head -c 8388608 /dev/urandom > /tmp/in && infernoctl exec -i box -- cat < /tmp/in > /tmp/out"
+        " && cmp /tmp/in /tmp/out && cat /tmp/in | infernoctl exec -i box -- sha256sum | grep -q"
+        ' "$(sha256sum < /tmp/in)"'
+    )
+
+
+def test_user_folder_and_environment_are_as_asked(host: Host) -> None:
+    options = "-u 1234:5678 -w /tmp -e 'GREETING=grüß dich' -e MINE"
+    done = host.sh(f"MINE=1 infernoctl exec {options} box -- sh -c 'id -u; id -g; pwd; echo $GREETING $MINE'")
+    assert done.stdout == "1234\n5678\n/tmp\ngrüß dich 1\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("exec box -- no-such-program", 127),
+        ("exec box -- /etc", 126),
+        ("exec box -u nobody-such -- true", 125),
+        ("exec ends -- true", 1),
+        ("exec nobody -- true", 2),
+        ("exec box -it -- true < /dev/null", 2),
+        ("ping ends", 1),
+        ("shell ends", 1),
+    ],
+)
+def test_what_cannot_be_is_one_line(host: Host, line: str, status: int) -> None:
+    said = host.type(line, status=status).stderr.splitlines()
+    assert len([text for text in said if text.startswith("error: ")]) == 1, said
+
+
+def test_a_terminal_is_one(host: Host) -> None:
+    script = "tty; stty size; printf name?; read x; echo hello $x; exit 3"
+    done = host.rig.run(["python3", "-c", TERMINAL, "exec", "-it", "box", "--", "sh", "-c", script], check=False)
+    assert done.returncode == 3, done
+    assert "/dev/pts/" in done.stdout
+    assert "hello me" in done.stdout
+
+
+def test_signals_and_the_callers_death_reach_the_command(host: Host) -> None:
+    with host.popen("exec", "box", "--", "sh", "-c", "trap 'echo got; exit 9' USR1; echo up; sleep 99 & wait") as one:
+        assert one.stdout.readline() == "up\n"
+        one.signal("USR1")
+        assert one.communicate(timeout=60)[0] == "got\n"
+        assert one.returncode == 9
+    hangs = "trap 'echo hup > /tmp/told; exit' HUP; echo up; sleep 99 & wait"
+    with host.popen("exec", "box", "--", "sh", "-c", hangs) as two:
+        assert two.stdout.readline() == "up\n"
+        two.signal("KILL")
+        two.communicate(timeout=60)
+    in_box(host, "until [ -s /tmp/told ]; do sleep 0.1; done", timeout=60)
+    assert in_box(host, "cat /tmp/told; pidof sleep | wc -w") == "hup\n1\n"
+
+
+def test_a_hundred_at_once(host: Host) -> None:
+    assert host.sh(f"python3 -c {shlex.quote(HUNDRED)}").stdout == "all\n"
+
+
+def test_shell_is_the_best_there_is(host: Host) -> None:
+    done = host.sh("echo 'echo shell $((6*7)); exit 4' | infernoctl shell box", status=4)
+    assert done.stdout == "shell 42\n"
+
+
+def test_a_guest_answers_and_both_sides_say_what_it_uses(host: Host) -> None:
+    said = json.loads(host.type("ping box -c 20 --json").stdout)
+    assert len(said["round_trip_ms"]) == 20
+    assert "answers after" in host.type("vsock-ping box").stdout
+    [row] = json.loads(host.type("stats --json").stdout)
+    assert (row["name"], row["guest"]["state"]) == ("box", "running")
+    assert 0 < row["host"]["memory_bytes"] < row["host"]["memory_max_bytes"]
+    assert row["host"]["cpu_s"] > 0
+    assert row["host"]["tasks"] >= 3
+    assert host.type("stats box").stdout.splitlines()[0].split()[:2] == ["NAME", "CPU"]
+    assert any("sleep 1000" in line for line in host.type("top box").stdout.splitlines())
+
+
+def test_wait_ends_with_the_vm_and_as_it(host: Host) -> None:
+    host.type("wait ends", status=1)
+    host.sh("infernoctl start ends --detach && infernoctl exec ends -- mkfifo /tmp/go", status=None)
+    with host.popen("wait", "ends") as waiting:
+        host.type("exec ends -- sh -c 'until [ -p /tmp/go ]; do sleep 0.1; done; echo > /tmp/go'", status=0)
+        waiting.communicate(timeout=60)
+    assert waiting.returncode == 42
+    host.type("wait ends", status=42)
+
+
+def test_attach_shows_what_follows_and_ends_as_the_vm(host: Host) -> None:
+    with host.popen("attach", "box") as attached:
+        in_box(host, "echo from inside > /proc/1/fd/1 2> /dev/null || true", timeout=60)
+        with host.popen("exec", "box", "--", "sleep", "1000") as cut:
+            host.type("stop box")
+            _, said = cut.communicate(timeout=60)
+            assert cut.returncode in (1, 137, 143), said
+        out, _ = attached.communicate(timeout=60)
+    assert out.splitlines()[-1] == "asked"
+    assert attached.returncode == 7
+    host.type("wait box", status=7)
+
+
+def test_doctor_looks_at_the_vms_that_run(host: Host) -> None:
+    host.type("start box --detach")
+    said = json.loads(host.type("doctor --json", status=1).stdout)
+    ours = {each["rule"]: each for each in said["findings"] if each["rule"] in (0, 1, 2, 5, 7, 8, 9, 12, 19)}
+    assert {number: each["problem"] for number, each in ours.items() if each["state"] != "ok"} == {}
+    assert said["fit"] is False
+    host.type("stop box --kill")
+    after = json.loads(host.type("doctor --json", status=1).stdout)
+    assert {each["state"] for each in after["findings"] if each["rule"] == 5} == {"n/a"}
