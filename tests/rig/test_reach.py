@@ -1,4 +1,4 @@
-"""Reaching into VMs that run, as one types it: exec, shell, attach, wait, ping, stats, top; and doctor on such a host."""
+"""Reaching into VMs that run, as one types it: exec, shell, attach, wait, ping, stats, top; and doctor there."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def test_a_terminal_is_one(host: Host) -> None:
 
 
 def test_signals_and_the_callers_death_reach_the_command(host: Host) -> None:
-    with host.popen("exec", "box", "--", "sh", "-c", "trap 'echo got; exit 9' USR1; echo up; sleep 99 & wait") as one:
+    with host.popen("exec", "box", "--", "sh", "-c", "trap 'echo got; exit 9' TERM; echo up; sleep 99 & wait") as one:
         assert one.stdout.readline() == "up\n"
-        one.signal("USR1")
+        one.signal("TERM")
         assert one.communicate(timeout=60)[0] == "got\n"
         assert one.returncode == 9
     hangs = "trap 'echo hup > /tmp/told; exit' HUP; echo up; sleep 99 & wait"

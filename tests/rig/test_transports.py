@@ -65,11 +65,11 @@ def test_the_image_is_known_by_its_digest_whatever_serves_it(host: Host) -> None
 
 
 def test_a_tag_that_moved_is_followed_when_asked(host: Host) -> None:
-    made = host.create("box", image=f"docker://{REGISTRY}/box:v1")
-    host.sh(f"skopeo copy --quiet --dest-tls-verify=false oci:/extra/nginx docker://{REGISTRY}/box:v1")
-    assert host.create("box")["version"] == made["version"], host.type("why box").stdout
-    host.type("create box --pull")
-    assert host.status("box")["version"] != made["version"]
+    ref = f"docker://{REGISTRY}/box:v1"
+    made = host.create("box", image=ref)
+    host.sh(f"skopeo copy --quiet --dest-tls-verify=false oci:/extra/nginx {ref}")
+    assert host.create("box", image=ref)["version"] == made["version"]
+    assert host.create("box", image=ref, options="--pull")["version"] != made["version"]
 
 
 @pytest.mark.parametrize(
