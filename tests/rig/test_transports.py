@@ -69,7 +69,7 @@ def test_a_tag_that_moved_is_followed_when_asked(host: Host) -> None:
     made = host.create("box", image=ref)
     host.sh(f"skopeo copy --quiet --dest-tls-verify=false oci:/extra/nginx {ref}")
     assert host.create("box", image=ref)["version"] == made["version"]
-    assert host.create("box", image=ref, options="--pull")["version"] != made["version"]
+    assert host.create("box", image=ref, options="--pull always")["version"] != made["version"]
 
 
 @pytest.mark.parametrize(
