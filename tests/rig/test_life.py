@@ -18,7 +18,6 @@ DEAF = "trap '' TERM; echo begun; sleep 1000 & wait; sleep 1000"
 
 @pytest.fixture(scope="module", autouse=True)
 def vms(host: Host) -> Iterator[None]:
-    """Made before the tests, by commands that run side by side: most of a create's time here is Python's start."""
     scripts = {
         "patient": PATIENT,
         "deaf": DEAF,
@@ -27,8 +26,7 @@ def vms(host: Host) -> Iterator[None]:
         "fine": "exit 0",
         "one": "exit 1",
     }
-    for name, script in scripts.items():
-        host.create(name, script)
+    host.create_all(scripts)
     yield
 
 
@@ -52,14 +50,15 @@ def test_a_server_answers_and_says_where_it_is(host: Host) -> None:
     assert (shown["state"], shown["exit_code"], shown["signal"], shown["vm_error"]) == ("stopped", 0, None, None)
 
 
-@pytest.mark.parametrize(("name", "code", "by"), [("fine", 0, None), ("one", 1, None), ("killed", 137, 9)])
-def test_the_exit_status_of_the_process_is_that_of_the_foreground(
-    host: Host, name: str, code: int, by: int | None
-) -> None:
-    host.type(f"start {name}", status=code)
-    shown = host.status(name)
-    assert (shown["state"], shown["exit_code"], shown["signal"]) == ("stopped", code, by)
-    assert (shown["oom_killed"], shown["error"], shown["vm_error"]) == (False, None, None)
+def test_the_exit_status_of_the_process_is_that_of_the_foreground(host: Host) -> None:
+    done = host.sh("for name in fine one killed; do (infernoctl start $name; echo $name $?) & done; wait")
+    assert set(done.stdout.splitlines()) == {"fine 0", "one 1", "killed 137"}
+    for row in json.loads(host.type("list --json").stdout):
+        if row["name"] in ("fine", "one", "killed"):
+            assert row["state"] == "stopped"
+            assert f"{row['name']} {row['exit_code']}" in done.stdout
+    shown = host.status("killed")
+    assert (shown["signal"], shown["oom_killed"], shown["error"], shown["vm_error"]) == (9, False, None, None)
     assert shown["exited_at"] >= shown["started_at"]
 
 
@@ -81,30 +80,25 @@ def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host) -> None:
     assert host.status("one")["exit_code"] == 1
 
 
-def test_stop_asks_by_the_stop_signal(host: Host) -> None:
-    host.type("start patient --detach")
+def start_both(host: Host) -> None:
+    host.sh("infernoctl start patient --detach & infernoctl start deaf --detach; wait $!")
+
+
+def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host) -> None:
+    start_both(host)
     assert "patient is stopped" in host.type("stop patient").stderr
     assert host.messages("patient")[-2:] == ["begun", "asked"]
     assert host.status("patient")["exit_code"] == 7
-    again = host.type("stop patient")
-    assert "was not running" in again.stderr
-
-
-def test_stop_insists_after_the_timeout(host: Host) -> None:
-    host.type("start deaf --detach")
+    assert "was not running" in host.type("stop patient").stderr
     host.type("stop deaf --timeout 1")
     shown = host.status("deaf")
     assert (shown["exit_code"], shown["signal"], shown["vm_error"]) == (137, 9, None)
 
 
-def test_stop_sends_another_signal(host: Host) -> None:
-    host.type("start deaf --detach")
-    host.sh("infernoctl stop deaf --signal USR1")
+def test_stop_sends_another_signal_or_asks_nobody(host: Host) -> None:
+    start_both(host)
+    host.type("stop deaf --signal USR1")
     assert host.status("deaf")["exit_code"] == 128 + signal.SIGUSR1
-
-
-def test_stop_kill_asks_nobody(host: Host) -> None:
-    host.type("start patient --detach")
     host.type("stop patient --kill")
     shown = host.status("patient")
     assert (shown["state"], shown["exit_code"]) == ("stopped", 137)
@@ -112,24 +106,17 @@ def test_stop_kill_asks_nobody(host: Host) -> None:
     assert host.messages("patient")[-1] == "begun"
 
 
-@pytest.mark.parametrize(("word", "says"), [("INT", "asked"), ("TERM", "asked")])
-def test_a_signal_to_the_foreground_stops_the_vm(host: Host, word: str, says: str) -> None:
-    with host.popen("start", "patient") as following:
-        assert following.stdout.readline() == "begun\n"
-        following.signal(word)
-        out, err = following.communicate(timeout=60)
-    assert out.splitlines() == [says]
-    assert following.returncode == 7, err
-    assert host.states()["patient"] == "stopped"
-
-
-def test_a_second_signal_waits_for_no_process(host: Host) -> None:
-    with host.popen("start", "deaf") as following:
-        assert following.stdout.readline() == "begun\n"
-        following.signal("INT")
-        following.signal("INT")
-        _, err = following.communicate(timeout=60)
-    assert following.returncode == 137, err
+def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_process(host: Host) -> None:
+    with host.popen("start", "patient") as patient, host.popen("start", "deaf") as deaf:
+        assert patient.stdout.readline() == deaf.stdout.readline() == "begun\n"
+        deaf.signal("INT")
+        patient.signal("TERM")
+        out, err = patient.communicate(timeout=60)
+        deaf.signal("INT")
+        _, said = deaf.communicate(timeout=60)
+    assert (out, patient.returncode) == ("asked\n", 7), err
+    assert deaf.returncode == 137, said
+    assert host.states()["patient"] == host.states()["deaf"] == "stopped"
 
 
 def test_restart_runs_the_version_that_is_current(host: Host) -> None:
