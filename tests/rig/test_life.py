@@ -80,12 +80,8 @@ def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host) -> None:
     assert host.status("one")["exit_code"] == 1
 
 
-def start_both(host: Host) -> None:
-    host.sh("infernoctl start patient --detach & infernoctl start deaf --detach; wait $!")
-
-
 def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host) -> None:
-    start_both(host)
+    host.type("start patient deaf --detach")
     assert "patient is stopped" in host.type("stop patient").stderr
     assert host.messages("patient")[-2:] == ["begun", "asked"]
     assert host.status("patient")["exit_code"] == 7
@@ -96,7 +92,7 @@ def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host) 
 
 
 def test_stop_sends_another_signal_or_asks_nobody(host: Host) -> None:
-    start_both(host)
+    host.type("start patient deaf --detach")
     host.type("stop deaf --signal USR1")
     assert host.status("deaf")["exit_code"] == 128 + signal.SIGUSR1
     host.type("stop patient --kill")
