@@ -185,6 +185,17 @@ def test_bad_input_is_one_line_and_changes_nothing(host: Host, line: str) -> Non
     assert "web" in host.states()
 
 
+def test_a_foreground_sees_its_vm_ended_by_others(host: Host) -> None:
+    with host.popen("start", "patient") as patient, host.popen("start", "deaf") as deaf:
+        assert patient.stdout.readline() == deaf.stdout.readline() == "begun\n"
+        host.sh("infernoctl stop patient; infernoctl destroy deaf --yes")
+        out, err = patient.communicate(timeout=60)
+        _, said = deaf.communicate(timeout=60)
+    assert (out, patient.returncode) == ("asked\n", 7), err
+    assert deaf.returncode == 137, said
+    assert "deaf" not in host.states()
+
+
 def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
     host.type("start web --detach")
     host.type("destroy web --yes --keep-logs")
