@@ -120,7 +120,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
         files.write_json(context.paths.vm(name) / "spec.json", spec.to_json())
         version.sweep(context.paths, name, cgroup.populated)
         context.keep(name)
-        if made:
+        if made and not context.quiet:
             context.say(f"   version {ulid}: {'; '.join(version.read_why(context.paths, ulid))}")
 
     context.after(f"create:{name}", lambda: print(json.dumps(describe(context, name))))

@@ -21,6 +21,7 @@ ACCESS: list[dict[str, Any]] = [
     row("platform", "OS/ARCH[/VARIANT], when the image is made for several (this host's)", metavar="PLATFORM"),
     row("creds", "the registry's user; the password is asked for, or INFERNO_REGISTRY_PASSWORD", metavar="USER[:PASS]"),
     row("authfile", "a file as `docker login` writes it (~/.docker/config.json)", metavar="FILE"),
+    row("quiet", "say nothing but errors and the result", bool),
 ]
 OPTIONS: dict[str, list[dict[str, Any]]] = {"image": ACCESS, "rootfs": ACCESS}
 

@@ -41,6 +41,7 @@ class Context:
         self.at_end: list[Callable[[], int | None]] = []
         self.selected: list[str] = []
         self.progress = Show()
+        self.quiet = False
         self._held = contextlib.ExitStack()
         self._locked: set[str] = set()
         self._uses_images = False

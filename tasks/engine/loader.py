@@ -57,6 +57,8 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         if not pos_args and cmd.name in _NEED_A_TASK:
             raise UsageError(f"{cmd.name}: name a task", "doit list")
         pos_args[:] = self._read_words(list(pos_args))
+        if any(given.get("quiet") for given in self.context.options.values()):
+            self.context.quiet = self.context.progress.quiet = True
         wanted = list(pos_args)
         self.context.selected = list(pos_args) if executes else []
         if executes:

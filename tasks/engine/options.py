@@ -16,7 +16,8 @@ Table = list[dict[str, Any]]
 
 def row(name: str, text: str, kind: type = str, metavar: str | None = None) -> dict[str, Any]:
     """A row of a table; an option of kind list may be repeated, one that is not given is None."""
-    made = {"name": name, "long": name, "type": kind, "default": [] if kind is list else None, "help": text}
+    default: Any = [] if kind is list else False if kind is bool else None
+    made = {"name": name, "long": name, "type": kind, "default": default, "help": text}
     return {**made, "metavar": metavar} if metavar else made
 
 

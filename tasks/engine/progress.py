@@ -9,18 +9,21 @@ _REDRAW_S = 0.1
 
 
 class Show:
-    """An inferno.log.Progress for people."""
+    """An inferno.log.Progress for people. What is counted here is bytes, everywhere."""
 
     def __init__(self) -> None:
         self._stage = ""
         self._drawn = 0.0
         self._terminal = sys.stderr.isatty()
+        self.quiet = False
 
     def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None:
         now = time.monotonic()
+        if self.quiet:
+            return
         if self._terminal:
             if now - self._drawn >= _REDRAW_S or (total is not None and done == total):
-                share = f" {100 * done // total}%" if done is not None and total else ""
+                share = f" {done >> 20} of {total >> 20} MiB" if done is not None and total else ""
                 print(f"\r\033[K   {what}{share}"[:200], end="", file=sys.stderr, flush=True)
                 self._drawn = now
         elif what != self._stage:

@@ -24,13 +24,13 @@ class Reporter:
 
     def execute_task(self, task: Any) -> None:
         self._began = time.monotonic()
-        if task.actions:
+        if task.actions and not _is_quiet(task):
             say(f".  {task.title()}")
 
     def add_success(self, task: Any) -> None:
         _release(task)
         spent = time.monotonic() - self._began
-        if spent > 1 and task.actions:
+        if spent > 1 and task.actions and not _is_quiet(task):
             say(f"   {task.title()}: {spent:.1f} s")
 
     def add_failure(self, task: Any, fail: Any) -> None:
@@ -44,7 +44,7 @@ class Reporter:
         self._failed = True
 
     def skip_uptodate(self, task: Any) -> None:
-        if task.actions:
+        if task.actions and not _is_quiet(task):
             say(f"-- {task.title()}")
 
     def skip_ignore(self, task: Any) -> None:
@@ -59,6 +59,10 @@ class Reporter:
     def teardown_task(self, task: Any) -> None: ...
 
     def complete_run(self) -> None: ...
+
+
+def _is_quiet(task: Any) -> bool:
+    return hasattr(task, "context") and bool(task.context.quiet)
 
 
 def _release(task: Any) -> None:

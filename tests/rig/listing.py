@@ -1,0 +1,44 @@
+"""usage: listing.py DIR: every object below DIR, a line each, with all that a file system says of it. Run in the rig.
+
+Path, kind, mode, owner, mtime in ns, size, device, target, xattrs, the digest of the content, and the first of a hard
+link's names. Standard library only: it starts in no time there.
+"""
+
+import hashlib
+import os
+import stat
+import sys
+
+KINDS = {stat.S_IFDIR: "dir", stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo"}
+
+
+def main(top: bytes) -> None:
+    first: dict[tuple[int, int], bytes] = {}
+    for path in sorted(paths(top)):
+        info = os.lstat(path)
+        name = os.path.relpath(path, top)
+        kind = KINDS.get(stat.S_IFMT(info.st_mode), "device")
+        words = [name, kind, f"{stat.S_IMODE(info.st_mode):o}", f"{info.st_uid}:{info.st_gid}", str(info.st_mtime_ns)]
+        if kind != "dir":
+            words.append(f"same as {first.setdefault((info.st_dev, info.st_ino), name)!r}")
+        if kind == "file":
+            with open(path, "rb") as file:
+                words.append(f"{info.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}")
+        elif kind == "link":
+            words.append(repr(os.readlink(path)))
+        elif kind == "device":
+            words.append(f"{stat.S_ISBLK(info.st_mode)} {os.major(info.st_rdev)},{os.minor(info.st_rdev)}")
+        for key in sorted(os.listxattr(path, follow_symlinks=False)):
+            words.append(f"{key}={os.getxattr(path, key, follow_symlinks=False)!r}")
+        print(*(repr(word)[2:-1] if isinstance(word, bytes) else word for word in words))
+
+
+def paths(top: bytes) -> list[bytes]:
+    found = [top]
+    for folder, folders, files in os.walk(top):
+        found += [os.path.join(folder, name) for name in [*folders, *files]]
+    return found
+
+
+if __name__ == "__main__":
+    main(os.fsencode(sys.argv[1]))

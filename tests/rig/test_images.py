@@ -1,0 +1,119 @@
+"""Bases beside what an independent unpacker (umoci) makes of the same images, and images that lack what others have."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import images
+from tests.images import Member, directory, file, hard_link, symlink, whiteout
+from tests.rig.machine import Rig
+from tests.rig.typed import Host
+
+CAPABILITY = "\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0"  # struct vfs_cap_data, revision 2: cap_net_raw, effective
+SMALL = """
+#include <unistd.h>
+int main(void) { write(1, "from scratch\\n", 13); return 7; }
+"""
+COMPARE = """
+set -e
+ref=$1 layout=$2
+digest=$(infernoctl images pull --quiet "$ref" >&2; infernoctl images show "$ref" --json | jq -r .digest | cut -d: -f2)
+rm -rf /tmp/umoci && umoci unpack --image "$layout" /tmp/umoci > /dev/null
+mkdir -p /tmp/base && mount -t erofs -o ro,loop "/var/lib/inferno/images/$digest/rootfs.erofs" /tmp/base
+python3 tests/rig/listing.py /tmp/umoci/rootfs > /tmp/theirs
+python3 tests/rig/listing.py /tmp/base > /tmp/ours
+umount /tmp/base
+wc -l < /tmp/ours
+diff /tmp/theirs /tmp/ours
+"""
+
+
+def hard() -> list[list[Member]]:
+    """Layers with all that the format can hold and unpackers stumble over."""
+    pax = {"SCHILY.xattr.security.capability": CAPABILITY, "SCHILY.xattr.user.note": "a=b\nc"}
+    one = [
+        directory("./", mtime=1_600_000_000), directory("usr/bin", 0o755), symlink("bin", "usr/bin"),
+        file("usr/bin/ping", b"ping", 0o755, pax=pax), file("usr/bin/su", b"su", 0o4755, gid=5),
+        directory("tmp", 0o1777), directory("shared", 0o2775, gid=50), file("a name", b"x"), file("new\nline", b"y"),
+        file("bytes-\udcff\udcfe", b"z"), file("n" * 255, b"long"), file("/".join(["deep" * 10] * 40), b"deep"),
+        file("time", b"t", mtime=1_234_567_890.987654321), file("owner", b"o", uid=3_000_000_000, gid=70_000),
+        Member("fifo", tarfile.FIFOTYPE), Member("null", tarfile.CHRTYPE, mode=0o666, device=(1, 3)),
+        Member("disk", tarfile.BLKTYPE, mode=0o660, device=(254, 3)),
+        file("first", b"linked"), hard_link("second", "first"), hard_link("usr/third", "first"),
+        directory("gone"), file("gone/x"), directory("emptied"), file("emptied/old"), directory("to-file"),
+        file("to-file/x"), file("to-dir", b"file"), file("to-link", b"file"), directory("kept"), file("kept/old", b"k"),
+        symlink("dangling", "/nowhere"), symlink("absolute", "/usr"), *(file(f"many/{n:05}") for n in range(2000)),
+    ]  # fmt: skip
+    two = [
+        whiteout("gone"), Member("emptied/.wh..wh..opq"), directory("emptied", 0o700), file("emptied/new"),
+        file("to-file", b"now a file"), directory("to-dir"), file("to-dir/x", b"in it"), symlink("to-link", "time"),
+        directory("kept", 0o711, uid=9), file("bin/tool", b"through the link", 0o755), whiteout("many/00007"),
+        file("absolute/local/x", b"through the other"), file("sparse", bytes(300_000) + b"end"),
+    ]  # fmt: skip
+    three = [file("second", b"no longer linked"), hard_link("fourth", "first"), file("kept/new", b"n")]
+    return [one, two, three]
+
+
+@pytest.fixture(scope="module")
+def rig(extra: Path, built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("images", numbered=True)
+    images.build(folder / "hard", hard(), Cmd=["/x"])
+    chance = random.Random(127)
+    many = [
+        [file(f"layer{n}", str(n).encode()), file(f"all/{chance.randrange(40)}", str(n).encode())] for n in range(126)
+    ]
+    images.build(
+        folder / "many", [images.busybox_layer(), *many], Cmd=["/bin/sh", "-c", "cat /layer125; ls /all | wc -l"]
+    )
+    small = _compile(folder)
+    images.build(folder / "scratch", [[file("only", small, 0o755)]], Cmd=["/only"])
+    merged = [
+        directory("usr/bin"), symlink("bin", "usr/bin"), file("usr/bin/busybox", images.busybox_program(), 0o755),
+        symlink("usr/bin/sh", "busybox"), symlink("usr/bin/id", "busybox"),
+    ]  # fmt: skip
+    images.build(folder / "merged", [merged], Cmd=["sh", "-c", "id -u; touch /tmp/x && echo wrote"], User="1234:56")
+    shutil.copytree(extra / "nginx", folder / "nginx")
+    with Rig.start(extra=folder) as rig:
+        yield rig
+
+
+def _compile(folder: Path) -> bytes:
+    (folder / "only.c").write_text(SMALL)
+    argv = ["gcc", "-static", "-Os", "-s", "-o", folder / "only.bin", folder / "only.c"]
+    subprocess.run(argv, check=True, capture_output=True)
+    program = (folder / "only.bin").read_bytes()
+    (folder / "only.c").unlink()
+    (folder / "only.bin").unlink()
+    return program
+
+
+@pytest.mark.parametrize(("name", "least"), [("hard", 2000), ("nginx", 1000), ("many", 250)])
+def test_a_base_holds_what_umoci_unpacks(host: Host, name: str, least: int) -> None:
+    compare = ["sh", "-c", COMPARE, "sh", f"oci:/extra/{name}", f"/extra/{name}:latest"]
+    done = host.rig.run(compare, timeout=300, check=False)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
+    assert int(done.stdout.split()[0]) > least
+
+
+def test_one_static_program_and_nothing_else_boots(host: Host) -> None:
+    host.create("only", image="oci:/extra/scratch")
+    assert host.type("start only", status=7).stdout == "from scratch\n"
+
+
+def test_bin_may_be_a_link_and_tmp_and_passwd_missing(host: Host) -> None:
+    host.create("merged", image="oci:/extra/merged")
+    assert host.type("start merged").stdout.split() == ["1234", "wrote"]
+
+
+def test_127_layers_boot(host: Host) -> None:
+    chance = random.Random(127)
+    names = len({chance.randrange(40) for _ in range(126)})
+    host.create("many", image="oci:/extra/many")
+    assert host.type("start many").stdout.splitlines() == ["125" + str(names)]
