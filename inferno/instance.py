@@ -6,7 +6,6 @@ that run is gone. It only says where to look: whether a version runs is asked of
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +65,9 @@ class Instance:
 
     def unmark(self) -> None:
         """Note that nothing is left of any run."""
-        with contextlib.suppress(FileNotFoundError):
-            self.paths.started(self.name).unlink()
+        link = self.paths.started(self.name)
+        for stale in [link, *link.parent.glob(f".{link.name}.*.tmp")]:  # the latter of a `mark` that was killed
+            stale.unlink(missing_ok=True)
 
     def _linked(self, link: Path) -> VersionDir | None:
         try:

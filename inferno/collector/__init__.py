@@ -184,6 +184,7 @@ def _start(settings: Settings, paths: Paths, old: socket.socket | None = None) -
         directory = held.enter_context(_directory(paths))
         listener = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC))
         (paths.collector / making).unlink(missing_ok=True)
+        held.callback((paths.collector / making).unlink, missing_ok=True)
         listener.bind(f"{directory}/{making}")
         os.chmod(paths.collector / making, 0o666)  # VMs connect through their links; this directory is root's alone
         listener.listen(_BACKLOG)
