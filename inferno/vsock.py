@@ -51,13 +51,13 @@ def request(root: int, method: str, path: str, body: dict[str, Any] | None = Non
 
 
 def upgrade(
-    root: int, path: str, body: dict[str, Any], protocol: str, *, timeout_s: float
+    root: int, method: str, path: str, body: dict[str, Any], protocol: str, *, timeout_s: float
 ) -> tuple[socket.socket, bytes]:
-    """POST what makes the connection speak `protocol`; return it, non-blocking, and what came of that already.
+    """Ask for what makes the connection speak `protocol`; return it, non-blocking, and what came of that already.
 
     Raises as `request` does.
     """
-    what = f"POST {path}"
+    what = f"{method} {path}"
     with _told(what, timeout_s) as deadline, contextlib.ExitStack() as held:
         guest = held.enter_context(connect(root, API_PORT, deadline))
         _ask(guest, what, body, ["Connection: Upgrade", f"Upgrade: {protocol}"], deadline)

@@ -59,8 +59,13 @@ def start(root: int, command: Command) -> tuple[socket.socket, bytes]:
 
     Raises NotStartedError when it cannot be executed, UsageError, or InfernoError when init does not answer so.
     """
+    return stream(root, "POST", "/v1/exec", command.body())
+
+
+def stream(root: int, method: str, path: str, body: dict[str, Any]) -> tuple[socket.socket, bytes]:
+    """Ask for anything that init answers with a stream. Raises as `start`."""
     try:
-        return vsock.upgrade(root, "/v1/exec", command.body(), frame.PROTOCOL, timeout_s=_START_S)
+        return vsock.upgrade(root, method, path, body, frame.PROTOCOL, timeout_s=_START_S)
     except vsock.RefusedError as no:
         if no.http_status == _NO_PROCESS:
             raise InfernoError("the image's process does not run any more: the VM is about to end") from None

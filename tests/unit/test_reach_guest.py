@@ -14,12 +14,16 @@ from pathlib import Path
 import pytest
 
 from inferno.errors import InfernoError
-from inferno.reach import capture, frame, guest, processes, usage
+from inferno.reach import capture, command, copy, frame, guest, processes, usage
+from inferno.reach.channel import Channel
 from inferno.reach.command import Command, NotStartedError
 from inferno.reach.guest import Guest
+from inferno.reach.unpack import Place, unpack
 from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, supervise
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: inferno-stream/1\r\n\r\n"
+ENDED = frame.encode(frame.EXIT, b'{"exit_code": 0, "signal": null}')
+FAILED = frame.encode(frame.EXIT, b'{"exit_code": 1, "signal": null}')
 Answer = Callable[[socket.socket], None]
 Hostile = Callable[[Answer], Guest]
 
@@ -162,6 +166,49 @@ def test_an_answer_that_starts_nothing_is_one_line(hostile: Hostile, tmp_path: P
     assert b"\x1b" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "found", [None, [], {}, {"found": []}, {"found": {"kind": "door"}}, {"found": {"kind": "link", "link": None}}]
+)
+def test_what_is_at_a_path_has_one_shape(hostile: Hostile, tmp_path: Path, found: object) -> None:
+    there = hostile(lambda peer: peer.sendall(body(found)))
+    with pytest.raises(InfernoError, match=r"something else|there is no"):
+        copy.out(there, "/etc", str(tmp_path / "new"), keep=False, follow=False)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (frame.encode(frame.STDOUT, b"x" * 100), "middle of the copy"),
+        (frame.encode(frame.STDOUT, b"x" * 512) + ENDED, "bad archive"),
+        (frame.encode(frame.STDERR, b"no \x1b[2J\n" * 2000) + FAILED, "in the guest: no"),
+        (ENDED, "bad archive: it ends too early"),
+        (b"x" * 100, "no frame of a stream"),
+    ],
+    ids=["cut", "garbage", "words", "nothing", "no stream"],
+)
+def test_a_copy_from_a_hostile_guest_is_one_line(hostile: Hostile, tmp_path: Path, sent: bytes, says: str) -> None:
+    hostile(lambda peer: peer.sendall(SWITCHED + sent))
+    root = os.open(tmp_path, os.O_RDONLY)
+    stream, received = command.stream(root, "GET", "/v1/files", {})
+    with stream, pytest.raises(InfernoError, match=says) as caught:
+        unpack(Channel(stream, received).read, Place(root, b"x", None), keep=False)
+    os.close(root)
+    assert caught.value.text.isprintable()
+    assert len(caught.value.text) < 1000
+
+
+def test_a_guest_that_sends_while_it_should_take_is_hung_up_on(hostile: Hostile, tmp_path: Path) -> None:
+    def answer(peer: socket.socket) -> None:
+        peer.sendall(SWITCHED)
+        while True:
+            peer.sendall(frame.encode(frame.STDOUT, bytes(60_000)))
+
+    stream, received = command.stream(hostile(answer).root, "PUT", "/v1/files", {})
+    with stream, pytest.raises(InfernoError, match="should take"):
+        Channel(stream, received).write(b"x")
+
+
 def test_a_flood_of_leave_and_empty_frames_costs_bounded_memory(hostile: Hostile, tmp_path: Path) -> None:
     frames = (frame.encode(frame.WINDOW, b"\xff\xff\xff\xff") + frame.encode(frame.STDERR)) * 500_000
     sent, measured = threading.Event(), threading.Event()
@@ -234,6 +281,14 @@ def test_usage_is_read_from_the_leaf(tmp_path: Path) -> None:
         ("exec ../x true", 2, "bad VM name"),
         ("shell", 2, "needs the name"),
         ("shell web1 ls", 2, "needs the name"),
+        ("cp web1:/etc /tmp", 1, "web1 does not run"),
+        ("cp /etc web1:/", 1, "web1 does not run"),
+        ("cp web2:/etc /tmp", 2, "did you mean 'web1'?"),
+        ("cp web1:/etc web1:/tmp", 2, "between a VM and this host"),
+        ("cp /etc ./a:b", 2, "between a VM and this host"),
+        ("cp web1: /tmp", 2, "names no path"),
+        ("cp web1:/etc", 2, "needs a source and a destination"),
+        ("cp WEB:/etc /tmp", 2, "bad VM name"),
         ("ping web1 -c 0", 2, "not a number"),
         ("ping web1 --timeout nan", 2, "not a number"),
         ("wait web1 web2", 2, "needs the name"),

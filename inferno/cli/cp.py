@@ -1,0 +1,56 @@
+"""`infernoctl cp`: files between a VM that runs and this host, or `-` for a tar archive on the standard streams."""
+
+from __future__ import annotations
+
+import os
+
+from inferno.cli.reach import opened
+from inferno.cli.read import options
+from inferno.cli.speak import say
+from inferno.errors import UsageError
+from inferno.reach import copy
+
+_SHOWN = 5
+
+
+def run(words: list[str]) -> int:
+    """`cp NAME:PATH PATH|-`, `cp PATH|- NAME:PATH`. Exit 1 also when something in it is not copied."""
+    given, rest = options("cp", words, ["archive", "follow-link"], "aL")
+    if len(rest) != 2:
+        raise UsageError("cp needs a source and a destination", "infernoctl cp NAME:PATH PATH, or the other way round")
+    keep = "a" in given or "archive" in given
+    follow = "L" in given or "follow-link" in given
+    (here, name, path), (there, to_name, to_path) = map(_side, rest)
+    if (name is None) == (to_name is None):
+        raise UsageError("cp copies between a VM and this host", "one of the two is NAME:PATH")
+    if name is not None:
+        return _out(name, path, there, keep=keep, follow=follow)
+    with opened(to_name or "") as guest:
+        if here == "-":
+            return copy.archive_into(guest, to_path)
+        copy.into(guest, here, to_path, keep=keep, follow=follow)
+        return 0
+
+
+def _out(name: str, path: str, there: str, *, keep: bool, follow: bool) -> int:
+    if there == "-" and os.isatty(1):
+        raise UsageError("an archive is nothing for a terminal", f"infernoctl cp {name}:{path} - | tar -t")
+    with opened(name) as guest:
+        if there == "-":
+            return copy.archive_out(guest, path, follow=follow)
+        skipped = copy.out(guest, path, there, keep=keep, follow=follow)
+    for entry in skipped[:_SHOWN]:
+        say(f"not copied, a device or a pipe: {entry}")
+    if skipped[_SHOWN:]:
+        say(f"not copied: {len(skipped) - _SHOWN} more")
+    return 1 if skipped else 0
+
+
+def _side(word: str) -> tuple[str, str | None, str]:
+    """The word; and the VM's name and its path, when it is of one. A path with a colon is written ./so:and:so."""
+    name, colon, path = word.partition(":")
+    if not colon or word.startswith(("/", ".")):
+        return word, None, ""
+    if not path:
+        raise UsageError(f"{word} names no path", f"{name}:/ is all of it")
+    return word, name, path

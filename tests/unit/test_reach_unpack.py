@@ -1,0 +1,221 @@
+"""Unpacking what a guest sends: all that it may be, and that nothing of it gets out of the folder."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import stat
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inferno.errors import InfernoError
+from inferno.reach.unpack import Place, unpack
+
+FILE, DIRECTORY, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+Row = tuple[str, bytes, str]
+
+
+def packed(*rows: Row, mode: int = 0o644, change: Callable[[tarfile.TarInfo], None] | None = None) -> bytes:
+    """An archive as init writes them: (name, type, content or target) each."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, kind, text in rows:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode, entry.mtime = kind, 0o755 if kind == DIRECTORY else mode, 981173106
+            entry.uid, entry.gid = 1234, 5678
+            if kind in (LINK, HARD):
+                entry.linkname = text
+            entry.size = len(text) if kind == FILE else 0
+            if change:
+                change(entry)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return trimmed(out.getvalue())
+
+
+def trimmed(archive: bytes) -> bytes:
+    """tarfile fills its last block of 10 KiB up with zeroes; init ends with two blocks of them."""
+    return archive.rstrip(b"\0").ljust(-(-len(archive.rstrip(b"\0")) // 512) * 512, b"\0") + bytes(1024)
+
+
+def put(
+    folder: Path, archive: bytes, *, name: bytes | None = b"top", piece: int = 700, keep: bool = False
+) -> list[str]:
+    """Unpack it into a folder, in pieces of odd sizes."""
+    source = io.BytesIO(archive)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return unpack(lambda length: source.read(min(length, piece)), Place(descriptor, b"top", name), keep=keep)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The destination, with something beside it that must stay as it is."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text("mine")
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture(autouse=True)
+def nothing_outside_changes(tmp_path: Path, folder: Path) -> object:
+    yield
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "outside"]
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["secret"]
+    assert (tmp_path / "outside/secret").read_text() == "mine"
+    assert (tmp_path / "outside/secret").stat().st_nlink == 1
+
+
+TREE: tuple[Row, ...] = (
+    ("top/", DIRECTORY, ""),
+    ("top/file", FILE, "text"),
+    ("top/sub/", DIRECTORY, ""),
+    ("top/sub/" + "n" * 200, FILE, "long"),
+    ("top/sub/link", LINK, "../../../outside/secret"),
+    ("top/other-name", HARD, "top/file"),
+)
+
+
+@pytest.mark.parametrize("piece", [1, 700, 1 << 20])
+def test_a_tree_arrives(folder: Path, piece: int) -> None:
+    assert put(folder, packed(*TREE), name=b"called", piece=piece) == []
+    root = folder / "called"
+    assert (root / "file").read_text() == "text"
+    assert (root / "sub" / ("n" * 200)).read_text() == "long"
+    assert os.readlink(root / "sub/link") == "../../../outside/secret"
+    assert os.path.samefile(root / "other-name", root / "file")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o755
+    assert {path.lstat().st_mtime for path in root.rglob("*")} == {981173106}
+    assert (root / "file").stat().st_uid == os.geteuid()
+
+
+def test_the_content_alone_and_over_what_is_there(folder: Path) -> None:
+    (folder / "sub").mkdir(0o700)
+    (folder / "file").symlink_to(folder.parent / "outside/secret")
+    for _ in range(2):
+        assert put(folder, packed(*TREE), name=None) == []
+    assert (folder / "file").read_text() == "text"
+    assert not (folder / "file").is_symlink()
+    assert stat.S_IMODE((folder / "sub").stat().st_mode) == 0o700  # it is the host's
+
+
+@pytest.mark.root
+def test_owners_and_set_ids_are_kept_only_when_asked(folder: Path) -> None:
+    put(folder, packed(("top", FILE, "x"), mode=0o6755))
+    info = (folder / "top").stat()
+    assert (info.st_uid, stat.S_IMODE(info.st_mode)) == (0, 0o755)
+    put(folder, packed(("top", FILE, "x"), mode=0o6755), keep=True)
+    info = (folder / "top").stat()
+    assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (1234, 5678, 0o6755)
+
+
+def test_devices_and_pipes_are_not_made(folder: Path) -> None:
+    archive = packed(
+        ("top/", DIRECTORY, ""),
+        ("top/null", tarfile.CHRTYPE, ""),
+        ("top/disk", tarfile.BLKTYPE, ""),
+        ("top/pipe", tarfile.FIFOTYPE, ""),
+        ("top/file", FILE, "x"),
+    )
+    assert put(folder, archive) == ["top/null", "top/disk", "top/pipe"]
+    assert [path.name for path in (folder / "top").iterdir()] == ["file"]
+
+
+ROOT: Row = ("top/", DIRECTORY, "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("../x", FILE, "")], "not asked for"),
+        ([("top/../../x", FILE, "")], "not asked for"),
+        ([("/etc/x", FILE, "")], "not asked for"),
+        ([("other", FILE, "")], "not asked for"),
+        ([("topping/x", FILE, "")], "not asked for"),
+        ([ROOT, ("top/out", LINK, "../../outside"), ("top/out/x", FILE, "")], "is a link or a file"),
+        ([ROOT, ("top/out", LINK, "../../outside"), ("top/out/", DIRECTORY, "")], "is a link or a file"),
+        ([("top", LINK, "../outside"), ("top/x", FILE, "")], "is a link or a file"),
+        ([ROOT, ("top/x", HARD, "../outside/secret")], "not asked for"),
+        ([ROOT, ("top/x", HARD, "/etc/passwd")], "not asked for"),
+        ([ROOT, ("top/out", LINK, "../../outside"), ("top/x", HARD, "top/out/secret")], "is a link or a file"),
+        ([ROOT, ("top/x", HARD, "top/nothing")], "No such file"),
+        ([ROOT, ("top/x", HARD, "top")], "Operation not permitted"),
+        ([("top/a/b", FILE, "")], "No such file"),
+        ([ROOT, ("top/sub/", DIRECTORY, ""), ("top/sub", FILE, "")], "in the way"),
+        ([ROOT, ("top/file", FILE, ""), ("top/file/", DIRECTORY, "")], "is a link or a file"),
+        ([ROOT, ("top/" + "n" * 256, FILE, "")], "name too long"),
+        ([ROOT, ("top/" + "n/" * 2100, DIRECTORY, "")], "path that is none"),
+    ],
+)
+def test_what_leads_out_or_nowhere_ends_the_copy(folder: Path, rows: list[Row], says: str) -> None:
+    with pytest.raises(InfernoError, match=says):
+        put(folder, packed(*rows))
+
+
+def test_a_link_to_a_file_is_replaced_not_written_through(folder: Path) -> None:
+    put(folder, packed(ROOT, ("top/x", LINK, "../../outside/secret"), ("top/x", FILE, "theirs")))
+    assert (folder / "top/x").read_text() == "theirs"
+
+
+def test_a_link_of_the_hosts_is_not_followed(folder: Path) -> None:
+    (folder / "top").symlink_to("../outside")
+    with pytest.raises(InfernoError, match="is a link or a file"):
+        put(folder, packed(ROOT, ("top/x", FILE, "")))
+
+
+def test_names_are_shown_harmless(folder: Path) -> None:
+    with pytest.raises(InfernoError) as caught:
+        put(folder, packed(("\x1b[2J\n", FILE, "")))
+    assert caught.value.text.isprintable()
+
+
+GOOD = packed(ROOT, ("top/file", FILE, "x" * 600))
+
+
+def with_field(at: int, field: bytes) -> bytes:
+    """GOOD with another field in its first header, and the checksum for that."""
+    block = bytearray(GOOD[:512])
+    block[at : at + len(field)] = field
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + GOOD[512:]
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        b"",
+        GOOD[:100],
+        GOOD[:1300],
+        GOOD[:-1024],
+        GOOD[:-512],
+        GOOD + b"x",
+        GOOD + bytes(512),
+        GOOD[:20] + b"!" + GOOD[21:],
+        b"x" * 5000,
+        with_field(156, b"S"),
+        with_field(156, b"g"),
+        with_field(124, b"-0000000001"),
+        with_field(124, b"99999999999"),
+        with_field(124, b"\x80" + bytes(10) + b"\x01"),
+        with_field(136, b"0000000000x"),
+        with_field(257, b"ustar  \0"),
+        with_field(345, b"prefix"),
+        with_field(0, bytes(100)),
+        packed(ROOT, change=lambda entry: entry.pax_headers.update({"path": "top\0x"})),
+        packed(ROOT, change=lambda entry: entry.pax_headers.update({"size": "-1"})),
+        packed(ROOT, ("top/x", FILE, ""), change=lambda entry: entry.pax_headers.update({"uid": "4294967295"})),
+        packed(ROOT, change=lambda entry: entry.pax_headers.update({"uid": "1e3"})),
+        packed(ROOT, change=lambda entry: entry.pax_headers.update({"comment": "x" * 70_000})),
+    ],
+    ids=map(str, itertools.count()),
+)
+def test_a_bad_archive_is_one_line(folder: Path, archive: bytes) -> None:
+    with pytest.raises(InfernoError, match=r"bad archive|not asked for") as caught:
+        put(folder, archive)
+    assert caught.value.text.isprintable()
