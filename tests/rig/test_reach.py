@@ -125,6 +125,39 @@ def test_signals_and_the_callers_death_reach_the_command(host: Host) -> None:
     assert in_box(host, "cat /tmp/told; pidof sleep | wc -w") == "hup\n1\n"
 
 
+def test_files_go_in_and_out(host: Host) -> None:
+    host.sh(
+        "mkdir -p /tmp/tree/sub && cd /tmp/tree && head -c 3000000 /dev/urandom > sub/big && ln -s sub/big link"
+        " && chmod 640 sub/big && chown 12:34 sub/big"
+        " && infernoctl cp -a /tmp/tree box:/srv && infernoctl cp -a box:/srv/tree /tmp/back"
+        " && cmp sub/big /tmp/back/sub/big && test $(readlink /tmp/back/link) = sub/big"
+        " && test $(stat -c %u:%g:%a /tmp/back/sub/big) = 12:34:640"
+    )
+    assert in_box(host, "stat -c %u:%g:%a /srv/tree/sub/big; sha256sum < /srv/tree/sub/big").splitlines() == [
+        "12:34:640",
+        host.sh("sha256sum < /tmp/tree/sub/big").stdout.rstrip(),
+    ]
+    host.sh(
+        "tar -C /tmp -c tree | infernoctl cp - box:/tmp && infernoctl cp box:/tmp/tree - | tar -t | grep -qx tree/link"
+    )
+    assert "is no folder" in host.type("cp box:/etc /tmp/tree/sub/big", status=1).stderr
+
+
+def test_a_guest_cannot_lead_a_copy_out_of_its_folder(host: Host) -> None:
+    """The guest's root changes what is copied while it is copied, as fast as it can."""
+    in_box(host, "mkdir -p /srv/race/d && echo x > /srv/race/d/f")
+    swaps = "cd /srv/race; while :; do mv d e; ln -s /etc d; rm d; mv e d; done"
+    with host.popen("exec", "box", "--", "sh", "-c", f"echo up; {swaps}") as racing:
+        assert racing.stdout.readline() == "up\n"
+        host.sh(
+            "sum() { find /etc -type f | sort | xargs sha256sum | sha256sum; }; before=$(sum); mkdir /tmp/race;"
+            " for n in 1 2 3 4 5 6; do infernoctl cp box:/srv/race/. /tmp/race 2> /dev/null; done;"
+            ' test "$(sum)" = "$before" && ls /tmp/race && test ! -e /tmp/race/passwd'
+        )
+        racing.signal("TERM")
+        racing.communicate(timeout=60)
+
+
 def test_a_hundred_at_once(host: Host) -> None:
     assert host.sh(f"python3 -c {shlex.quote(HUNDRED)}").stdout == "all\n"
 
