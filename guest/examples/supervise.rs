@@ -32,7 +32,7 @@ fn main() {
     let own = format!("FOLDER={}", folder.display());
     let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned(), own];
     let image = Process { args: args.collect(), env, cwd: "/".to_owned(), user: String::new() };
-    let launcher = Launcher::new(image, "web1".to_owned());
+    let mut launcher = Launcher::new(image, "web1".to_owned());
     let started = launcher.start().expect("the command can be started");
     let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));
     let listener = Listener::Unix(listener);

@@ -66,9 +66,9 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     net::relax()?;
     step("network is up");
     let listener = Listener::vsock(run.vsock_api_port).doing("listen for the host")?;
-    let cgroup = cgroup::make()?;
+    let groups = cgroup::make()?;
     let name = run.process.args.first().cloned().unwrap_or_default();
-    let launcher = Launcher::new(run.process, run.hostname).with_limits(cgroup, OPEN_FILES);
+    let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups, OPEN_FILES);
     let started = launcher.start()?;
     step(&format!("executed {name}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));

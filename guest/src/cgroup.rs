@@ -1,4 +1,5 @@
-//! The cgroup of the image's process: what tells whether the kernel killed it for memory.
+//! The guest's cgroups: one of the image's process, which tells whether the kernel killed it for memory, and one of
+//! what is started beside it. systemd and Docker divide their own further, and then no process may join it any more.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
@@ -7,16 +8,31 @@ use crate::failure::{Doing, Failure};
 
 const ROOT: &str = "/sys/fs/cgroup";
 const APP: &str = "/sys/fs/cgroup/app";
+const EXEC: &str = "/sys/fs/cgroup/exec";
 const CONTROLLERS: [&str; 5] = ["cpu", "io", "memory", "pids", "cpuset"];
 
-/// Makes the group and opens the file by which a process joins it.
-pub fn make() -> Result<File, Failure> {
+/// The files by which a process joins its group.
+#[derive(Debug)]
+pub struct Groups {
+    /// The image's process.
+    pub app: File,
+    /// What the host starts beside it.
+    pub exec: File,
+}
+
+/// Makes the groups.
+pub fn make() -> Result<Groups, Failure> {
     for controller in CONTROLLERS {
         // One by one: a kernel without one of them shall still give the others.
         let _ = fs::write(format!("{ROOT}/cgroup.subtree_control"), format!("+{controller}"));
     }
-    fs::create_dir(APP).doing("make the process's cgroup")?;
-    OpenOptions::new().write(true).open(format!("{APP}/cgroup.procs")).doing("open the process's cgroup")
+    Ok(Groups { app: group(APP)?, exec: group(EXEC)? })
+}
+
+fn group(path: &str) -> Result<File, Failure> {
+    fs::create_dir(path).doing(format_args!("make cgroup {path}"))?;
+    let file = format!("{path}/cgroup.procs");
+    OpenOptions::new().write(true).open(&file).doing(format_args!("open {file}"))
 }
 
 /// Whether the kernel killed a process of the group, or below it, for memory; the machine's own lack counts too.

@@ -8,13 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::api;
+use crate::cgroup::Groups;
 use crate::env;
-use crate::failure::{Failure, reason};
+use crate::failure::{Doing, Failure, reason};
 use crate::files;
 use crate::lookup;
 use crate::mounts::make_directory;
 use crate::run::Process;
-use crate::sys::{self, Exec, Started, Step, Streams};
+use crate::sys::{self, Exec, Started, Step, Streams, View};
 use crate::user::{self, User};
 
 /// RLIMIT_NOFILE, soft and hard: systemd's default since 240, and so Docker's since 25 (its unit no longer sets
@@ -26,8 +27,10 @@ pub const OPEN_FILES: (u64, u64) = (1024, 524_288);
 pub struct Launcher {
     image: Process,
     hostname: String,
-    cgroup: Option<File>,
+    groups: Option<Groups>,
     open_files: Option<(u64, u64)>,
+    /// The mounts of the image's process, when it is an init system.
+    mounts: Option<File>,
 }
 
 /// One process to be.
@@ -37,27 +40,74 @@ struct Wish<'a> {
     cwd: PathBuf,
     user: &'a User,
     streams: Streams,
+    view: View,
+    group: Group,
+}
+
+/// Which group a process is to be in.
+#[derive(Clone, Copy)]
+enum Group {
+    App,
+    Exec,
+}
+
+impl Group {
+    fn of(self, groups: &Groups) -> &File {
+        match self {
+            Self::App => &groups.app,
+            Self::Exec => &groups.exec,
+        }
+    }
 }
 
 impl Launcher {
     /// For processes that are in no group and keep init's own limits.
     pub fn new(image: Process, hostname: String) -> Self {
-        Self { image, hostname, cgroup: None, open_files: None }
+        Self { image, hostname, groups: None, open_files: None, mounts: None }
     }
 
-    /// With the machine's: the file by which a process joins its group, and the limit of open files.
+    /// With the machine's groups, and its limit of open files.
     #[must_use]
-    pub fn with_limits(self, cgroup: File, open_files: (u64, u64)) -> Self {
-        Self { cgroup: Some(cgroup), open_files: Some(open_files), ..self }
+    pub fn with_limits(self, groups: Groups, open_files: (u64, u64)) -> Self {
+        Self { groups: Some(groups), open_files: Some(open_files), ..self }
     }
 
     /// Starts the image's process, in a working directory that is made when it is missing.
-    pub fn start(&self) -> Result<Started, Failure> {
+    pub fn start(&mut self) -> Result<Started, Failure> {
         let user = user::look_up(&self.image.user)?;
         let cwd = Path::new("/").join(&self.image.cwd);
         make_directory(&cwd, 0o755)?;
-        let env = env::complete(&self.image.env, &self.hostname, &user.home);
-        self.spawn(Wish { args: &self.image.args, env, cwd, user: &user, streams: Streams::Output })
+        let mut asked = self.image.env.clone();
+        let mut view = View::Machine;
+        if is_init_system(&self.image.args) {
+            sys::unshare_processes().doing("make a PID namespace")?;
+            view = View::Own;
+            // By this systemd knows that hardware and kernel are not its own: systemd's CONTAINER_INTERFACE.
+            if env::get(&asked, "container").is_none() {
+                asked.push("container=inferno".to_owned());
+            }
+        }
+        let is_init_system = matches!(view, View::Own);
+        let env = env::complete(&asked, &self.hostname, &user.home);
+        let started = self.spawn(Wish {
+            args: &self.image.args,
+            env,
+            cwd,
+            user: &user,
+            streams: Streams::Output,
+            view,
+            group: Group::App,
+        })?;
+        if is_init_system {
+            let mounts = File::open(format!("/proc/{}/ns/mnt", started.pid));
+            self.mounts = Some(mounts.doing("look at the mounts of the process")?);
+        }
+        Ok(started)
+    }
+
+    /// Whether the image's process is PID 1 of a namespace of its own.
+    pub fn runs_init_system(&self) -> bool {
+        self.mounts.is_some()
     }
 
     /// Starts a further process beside it.
@@ -74,7 +124,8 @@ impl Launcher {
             env.push("TERM=xterm".to_owned());
         }
         let env = env::complete(&env, &self.hostname, &user.home);
-        self.spawn(Wish { args: &asked.args, env, cwd, user: &user, streams })
+        let view = self.view().doing("join the process")?;
+        self.spawn(Wish { args: &asked.args, env, cwd, user: &user, streams, view, group: Group::Exec })
     }
 
     /// Starts init anew, as root, to copy files.
@@ -88,42 +139,58 @@ impl Launcher {
         let args = [files::NAME, verb, path].into_iter().chain(further);
         let args = args.map(|arg| text(arg.as_bytes())).collect::<Result<_, _>>()?;
         let root = User { uid: 0, gid: 0, groups: Vec::new(), home: String::new() };
-        // Also when the initramfs that held the file is gone.
-        self.execute(c"/proc/self/exe".into(), args, Vec::new(), c"/".into(), &root, streams)
+        let plain = self.plain(&root, streams, self.view().doing("join the process")?, Group::Exec)?;
+        // This path leads to init also when the initramfs that held it is gone.
+        let exec = Exec { path: c"/proc/self/exe".into(), args, ..plain };
+        sys::spawn(exec)
             .map_err(|(step, error)| Failure::new(format!("copy files: {step:?}: {}", reason(&error))))
     }
 
     fn spawn(&self, wish: Wish<'_>) -> Result<Started, Failure> {
-        let Wish { args, env, cwd, user, streams } = wish;
+        let Wish { args, env, cwd, user, streams, view, group } = wish;
         let name = args.first().map(String::as_str).unwrap_or_default();
         let program = lookup::program(name, env::get(&env, "PATH").unwrap_or_default(), &cwd)?;
-        let path = text(program.as_os_str().as_bytes())?;
-        let directory = text(cwd.as_os_str().as_bytes())?;
-        let started = self.execute(path, texts(args)?, texts(&env)?, directory, user, streams);
-        started.map_err(|(step, error)| match step {
+        let exec = Exec {
+            path: text(program.as_os_str().as_bytes())?,
+            args: texts(args)?,
+            env: texts(&env)?,
+            cwd: text(cwd.as_os_str().as_bytes())?,
+            ..self.plain(user, streams, view, group)?
+        };
+        sys::spawn(exec).map_err(|(step, error)| match step {
             Step::Exec => lookup::exec_failure(name, &error),
             Step::Cwd => Failure::not_executable(format!("enter {}: {}", cwd.display(), reason(&error))),
             Step::User => Failure::new(format!("become user {}: {}", user.uid, reason(&error))),
-            Step::Fork | Step::Cgroup | Step::Session | Step::Terminal => {
+            Step::Fork | Step::Cgroup | Step::View | Step::Session | Step::Terminal => {
                 Failure::new(format!("start the process: {step:?}: {}", reason(&error)))
             }
         })
     }
 
-    fn execute(
-        &self,
-        path: CString,
-        args: Vec<CString>,
-        env: Vec<CString>,
-        cwd: CString,
-        user: &User,
-        streams: Streams,
-    ) -> Result<Started, (Step, io::Error)> {
-        let cgroup = self.cgroup.as_ref().map(File::try_clone).transpose();
-        let cgroup = cgroup.map_err(|error| (Step::Cgroup, error))?;
-        let (uid, gid, groups, open_files) = (user.uid, user.gid, user.groups.clone(), self.open_files);
-        sys::spawn(Exec { path, args, env, cwd, uid, gid, groups, open_files, cgroup, streams })
+    /// What processes beside the image's see: the same as that.
+    fn view(&self) -> io::Result<View> {
+        Ok(self.mounts.as_ref().map(File::try_clone).transpose()?.map_or(View::Machine, View::Of))
     }
+
+    /// A process of this user with nothing to execute yet, in `/`, with no environment.
+    fn plain(&self, user: &User, streams: Streams, view: View, group: Group) -> Result<Exec, Failure> {
+        let cgroup = self
+            .groups
+            .as_ref()
+            .map(|groups| group.of(groups))
+            .map(File::try_clone)
+            .transpose()
+            .doing("join the cgroup")?;
+        let (uid, gid, groups, open_files) = (user.uid, user.gid, user.groups.clone(), self.open_files);
+        let (path, args, env, cwd) = (CString::default(), Vec::new(), Vec::new(), c"/".into());
+        Ok(Exec { path, args, env, cwd, uid, gid, groups, open_files, cgroup, streams, view })
+    }
+}
+
+/// Whether a program insists on being PID 1: systemd, OpenRC's and others' init, s6-overlay's /init. As podman has it.
+fn is_init_system(args: &[String]) -> bool {
+    let name = args.first().and_then(|name| Path::new(name).file_name());
+    name.is_some_and(|name| name == "init" || name == "systemd")
 }
 
 fn texts(strings: &[String]) -> Result<Vec<CString>, Failure> {

@@ -90,7 +90,10 @@ impl Supervisor {
         for output in &mut self.outputs {
             output.finish(&mut self.outbox);
         }
-        let report = self.ended.map(exit_report).unwrap_or_default();
+        let report = self
+            .ended
+            .map(|status| exit_report(status, self.launcher.runs_init_system()))
+            .unwrap_or_default();
         Ok((report, self.outbox))
     }
 
@@ -262,9 +265,13 @@ fn not_started(Failure { code, text }: Failure) -> Answer {
     Answer { status: 422, body: serde_json::json!({ "error": text, "exit_code": code }).to_string() }
 }
 
-/// The kernel kills for memory by SIGKILL, which a shell around the victim turns into code 137.
-fn exit_report(status: ExitStatus) -> ExitReport {
-    let (exit_code, signal) = ending(status);
+/// The kernel kills for memory by SIGKILL, which a shell around the victim turns into code 137. An init system that
+/// switches the machine off dies by SIGINT, and by SIGHUP when it restarts it: reboot(2), in PID namespaces.
+fn exit_report(status: ExitStatus, is_init_system: bool) -> ExitReport {
+    let (exit_code, signal) = match ending(status) {
+        (None, Some(2 | 1)) if is_init_system => (Some(0), None),
+        ending => ending,
+    };
     let was_killed = signal == Some(9) || exit_code == Some(137);
     let oom_killed = was_killed && cgroup::had_oom_kill();
     let error = if oom_killed { kernel_log::last_oom_kill() } else { None };

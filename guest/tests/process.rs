@@ -135,3 +135,29 @@ fn a_signal_to_what_ended_is_refused() {
     assert_eq!(machine.try_exec(&["true"], &json!({})).err().unwrap().0, 409);
     machine.ended();
 }
+
+#[test]
+fn an_init_system_is_pid_1_and_has_a_proc_of_its_own() {
+    let folder = std::env::temp_dir().join(format!("guest-init-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let init = folder.join("init");
+    let script = "#!/bin/sh\necho $$ $container\nreadlink /proc/self/exe /proc/1/exe > /dev/null && echo proc\n\
+                  mount -t tmpfs tmpfs /mnt && echo inside > /mnt/file\ntrap 'exit 6' TERM\necho > $FOLDER/up\n\
+                  while :; do sleep 1000 & wait; done\n";
+    std::fs::write(&init, script).unwrap();
+    std::os::unix::fs::chown(&init, Some(0), Some(0)).ok();
+    std::fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let Some(machine) = Machine::run(&[init.to_str().unwrap()]) else { return };
+    wait_until_up(&machine);
+    let heard = machine.exec(&["sh", "-c", "cat /mnt/file; ps -o args= -p 1"], &json!({})).finish();
+    assert_eq!(heard.text(), format!("inside\n/bin/sh {}\n", init.display()), "a command sees what it sees");
+    let stream = machine.upgrade("GET", "/v1/files", &json!({"path": "/mnt/file", "follow": false})).unwrap();
+    assert!(stream.finish().text().contains("inside\n"), "and so do copies");
+    machine.signal(15);
+    let (report, log) = machine.ended();
+    assert_eq!(
+        (&report["exit_code"], lines(&log, "stdout")),
+        (&json!(6), vec!["1 inferno".to_owned(), "proc".into()])
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}

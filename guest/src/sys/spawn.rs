@@ -1,6 +1,6 @@
 //! Starts processes, at a terminal or with pipes; part of `sys`, where alone `unsafe` is.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -59,6 +59,19 @@ pub struct Exec {
     pub cgroup: Option<File>,
     /// Where its standard streams lead.
     pub streams: Streams,
+    /// What it sees of the machine.
+    pub view: View,
+}
+
+/// What a process sees of the machine.
+#[derive(Debug)]
+pub enum View {
+    /// All that init sees.
+    Machine,
+    /// Processes, mounts and cgroups of its own. `unshare_processes` comes before, and makes it the first process.
+    Own,
+    /// The mounts of another process: its file `ns/mnt`.
+    Of(File),
 }
 
 /// A process's standard streams.
@@ -77,6 +90,12 @@ pub enum Streams {
     },
 }
 
+/// What is started from now on is in a new PID namespace, and the first of it is its PID 1.
+pub fn unshare_processes() -> io::Result<()> {
+    // SAFETY: unshare takes an integer, and with this flag changes nothing of this process itself.
+    check(unsafe { libc::unshare(libc::CLONE_NEWPID) })
+}
+
 /// What the child was at when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -84,6 +103,8 @@ pub enum Step {
     Fork,
     /// Joining its cgroup.
     Cgroup,
+    /// What it sees of the machine.
+    View,
     /// Session, signals, limits.
     Session,
     /// Its terminal.
@@ -113,8 +134,8 @@ pub struct Started {
 
 // Command hands an error number from the child to us; the step goes in the bits above every errno (at most 133).
 const STEP_SHIFT: u32 = 10;
-const STEPS: [Step; 7] =
-    [Step::Fork, Step::Cgroup, Step::Session, Step::Terminal, Step::Cwd, Step::User, Step::Exec];
+const STEPS: [Step; 8] =
+    [Step::Fork, Step::Cgroup, Step::View, Step::Session, Step::Terminal, Step::Cwd, Step::User, Step::Exec];
 
 /// Starts a process and waits until it was executed, or says at which step it failed and why.
 pub fn spawn(exec: Exec) -> Result<Started, (Step, io::Error)> {
@@ -164,6 +185,9 @@ fn become_process(exec: &Exec) -> io::Error {
         if !exec.cgroup.as_ref().is_none_or(joins) {
             return failed(Step::Cgroup);
         }
+        if !take_view(exec) {
+            return failed(Step::View);
+        }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) < 0
@@ -192,6 +216,33 @@ fn become_process(exec: &Exec) -> io::Error {
         libc::execve(exec.path.as_ptr(), pointers(&exec.args).as_ptr(), pointers(&exec.env).as_ptr());
     }
     failed(Step::Exec)
+}
+
+/// In the child, as root.
+///
+/// # Safety
+/// Changes the process it is called in; nobody else may share it.
+unsafe fn take_view(exec: &Exec) -> bool {
+    let none: *const c_char = std::ptr::null();
+    let sealed = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    // SAFETY: all pointers are NUL-terminated literals or null where mount(2) allows it; the other calls take integers.
+    unsafe {
+        let anew = |fs: &CStr, target: &CStr| {
+            libc::umount2(target.as_ptr(), libc::MNT_DETACH) == 0
+                && libc::mount(fs.as_ptr(), target.as_ptr(), fs.as_ptr(), sealed, none.cast()) == 0
+        };
+        match &exec.view {
+            View::Machine => true,
+            View::Of(mounts) => libc::setns(mounts.as_raw_fd(), libc::CLONE_NEWNS) == 0,
+            View::Own => {
+                libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP) == 0
+                    && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast())
+                        == 0
+                    && anew(c"proc", c"/proc")
+                    && (exec.cgroup.is_none() || anew(c"cgroup2", c"/sys/fs/cgroup"))
+            }
+        }
+    }
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {

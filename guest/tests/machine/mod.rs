@@ -43,6 +43,11 @@ pub struct Heard {
 impl Machine {
     /// Starts it with a shell script as the image's process, and waits until that was executed.
     pub fn start(script: &str) -> Option<Self> {
+        Self::run(&["sh", "-c", script])
+    }
+
+    /// The same with any program.
+    pub fn run(args: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             eprintln!("skipped: needs root");
@@ -55,7 +60,7 @@ impl Machine {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_init")).with_file_name("examples").join("supervise");
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(program).arg(&folder);
-        let child = command.args(["sh", "-c", script]).stdin(Stdio::null()).spawn().unwrap();
+        let child = command.args(args).stdin(Stdio::null()).spawn().unwrap();
         let stream = within(move || listener.accept().unwrap().0);
         let (sender, log) = mpsc::channel();
         let (up, is_up) = mpsc::channel();
