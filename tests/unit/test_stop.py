@@ -66,6 +66,27 @@ def test_bad_values_are_one_line_and_change_nothing(root: Path, tmp_path: Path, 
     state.close()
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("answer", ["n", "", "yess"])
+def test_destroy_asks_on_a_terminal_and_takes_only_yes(root: Path, tmp_path: Path, answer: str) -> None:
+    ours, theirs = os.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = subprocess.run(
+        [BIN / "infernoctl", "destroy", "web1"],
+        env={**os.environ, "INFERNO_ROOT": str(root)},
+        cwd=tmp_path,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 1
+    assert "destroy web1, its versions and its log? [y/N] " in done.stderr
+    assert "error: destroy:web1: web1 stays as it is" in done.stderr
+
+
 @pytest.mark.parametrize("word", ["TERM", "term", "SIGTERM", "15"])
 def test_signals_go_by_name_and_number(word: str) -> None:
     assert stop.signal_number("stop:web1", word) == signal.SIGTERM
