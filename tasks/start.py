@@ -52,14 +52,27 @@ def check(context: Context, name: str) -> None:
 def _step(context: Context, name: str, which: str) -> Iterable[InfernoTask]:
     check(context, name)
     step = _STEPS[which]
+
+    def action() -> None:
+        step.act(shared(context, name))
+        if which == "launch" and _follows(context, name):
+            from inferno.cli.attach import hold_signals
+
+            hold_signals()
+
     yield InfernoTask(
         f"{which}:{name}",
-        lambda: step.act(shared(context, name)),
+        action,
         context=context,
         vm=name,
         task_dep=[f"{needed}:{name}" for needed in _NEEDS[which]],
         uptodate=[lambda: step.done(shared(context, name))],
     )
+
+
+def _follows(context: Context, name: str) -> bool:
+    """Whether this run stays with the VM until that ends."""
+    return f"start:{name}" in context.selected and not context.asked(f"start:{name}").get("detach")
 
 
 def network(context: Context, name: str) -> Iterable[InfernoTask]:
@@ -80,9 +93,9 @@ def launch(context: Context, name: str) -> Iterable[InfernoTask]:
 
 def start(context: Context, name: str) -> Iterable[InfernoTask]:
     check(context, name)
-    detach = bool(context.asked(f"start:{name}").get("detach"))
+    follows = _follows(context, name)
     others = [task for task in context.selected if task.startswith("start:") and task != f"start:{name}"]
-    if others and not detach:
+    if others and follows:
         raise UsageError(f"start:{name} would follow one VM, and {others[0]} is to start too", "give each --detach")
 
     def end() -> int | None:
@@ -90,8 +103,8 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         if not begun.launched:
             context.say(f"{name} runs already, at {begun.vm.slot.guest}")
             return 0
-        context.say(f"{name} runs at {begun.vm.slot.guest}" + ("" if detach else "; Ctrl-C stops it"))
-        if detach:
+        context.say(f"{name} runs at {begun.vm.slot.guest}" + ("; Ctrl-C stops it" if follows else ""))
+        if not follows:
             return 0
         from inferno.cli.attach import attach
 

@@ -24,6 +24,12 @@ from inferno.reconcile import reconcile
 from inferno.state import State
 
 _OUTPUT = {"stdout": 1, "stderr": 2}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def hold_signals() -> None:
+    """From the moment that the VM runs: what would end this process now has to wait for `attach`, and stop the VM."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
 def attach(vm: Instance, version: VersionDir, since: int) -> int:
@@ -99,7 +105,8 @@ class _Stopper:
         def again(_number: int, _frame: FrameType | None) -> None:
             self.ask(harder=True)
 
-        before: dict[int, Any] = {number: signal.signal(number, again) for number in (signal.SIGINT, signal.SIGTERM)}
+        before: dict[int, Any] = {number: signal.signal(number, again) for number in _SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         try:
             yield
         finally:
