@@ -60,11 +60,11 @@ def files() -> Iterator[str]:
 
 
 def rows() -> Iterator[str]:
-    """Of tasks.db the VMs alone: that a step was done last time is only its history."""
+    """Of tasks.db the VMs alone: that a step was done last time is only its history, and images stay."""
     for name, question in (("inferno.db", "select name from vms"), ("tasks.db", "select task from task_state")):
         if (ROOT / name).exists():
             with contextlib.closing(sqlite3.connect(ROOT / name)) as db:
-                found = {str(row[0]) for row in db.execute(question)}
+                found = {str(row[0]) for row in db.execute(question) if not row[0].startswith(("image:", "rootfs:"))}
             yield from {f"{name}: {row.partition(':')[2] or row}" for row in found}
 
 
