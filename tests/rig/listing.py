@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 import sys
+import time
 
 KINDS = {stat.S_IFDIR: "dir", stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo"}
 
@@ -18,7 +19,7 @@ def main(top: bytes) -> None:
         info = os.lstat(path)
         name = os.path.relpath(path, top)
         kind = KINDS.get(stat.S_IFMT(info.st_mode), "device")
-        words = [name, kind, f"{stat.S_IMODE(info.st_mode):o}", f"{info.st_uid}:{info.st_gid}", str(info.st_mtime_ns)]
+        words = [name, kind, f"{stat.S_IMODE(info.st_mode):o}", f"{info.st_uid}:{info.st_gid}", made(info, kind, name)]
         if kind != "dir":
             words.append(f"same as {first.setdefault((info.st_dev, info.st_ino), name)!r}")
         if kind == "file":
@@ -31,6 +32,15 @@ def main(top: bytes) -> None:
         for key in sorted(os.listxattr(path, follow_symlinks=False)):
             words.append(f"{key}={os.getxattr(path, key, follow_symlinks=False)!r}")
         print(*(repr(word)[2:-1] if isinstance(word, bytes) else word for word in words))
+
+
+def made(info: os.stat_result, kind: str, name: bytes) -> str:
+    """The mtime. A directory that no layer describes has that of its unpacking, or none: one word for both.
+
+    So has the root, which umoci touches last.
+    """
+    implied = name == b"." or (kind == "dir" and not 0 < info.st_mtime < time.time() - 86_400)
+    return "implied" if implied else str(info.st_mtime_ns)
 
 
 def paths(top: bytes) -> list[bytes]:
