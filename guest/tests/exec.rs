@@ -280,7 +280,7 @@ fn when_the_image_s_process_ends_so_do_the_others_and_are_told() {
 /// The guest closes the stream without a word about an exit.
 fn assert_gone(stream: &mut machine::Stream) {
     use std::io::Read;
-    stream.socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut rest = Vec::new();
     match stream.socket.read_to_end(&mut rest) {
         Ok(_) => {}

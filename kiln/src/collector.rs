@@ -50,6 +50,12 @@ impl Collector {
         self.outbox.push(entry);
     }
 
+    /// Queues a line of the console, which a guest can flood without being made to wait: while a collector is slow it
+    /// takes no other line's place. When nobody listens, the newest lines are worth most, whosever they are.
+    pub fn push_console(&mut self, entry: &Entry<'_>) {
+        if self.stream.is_some() { self.outbox.offer(entry) } else { self.outbox.push(entry) }
+    }
+
     /// Whether lines of this many bytes should be read in now: always when nobody listens, since then the newest
     /// lines are worth most; only if they fit when somebody does, so that the guest waits instead of losing lines.
     pub fn has_room(&self, bytes: usize) -> bool {

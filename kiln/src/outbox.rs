@@ -43,6 +43,17 @@ impl Outbox {
         self.dropped += self.ring.push(&self.line);
     }
 
+    /// The same for a line that nobody can be made to wait for: it is the one that is lost when there is no room.
+    pub fn offer(&mut self, entry: &Entry<'_>) {
+        self.line.clear();
+        entry.write(&mut self.line, Timestamp::now(), &self.vm_id);
+        if self.has_room(self.line.len()) {
+            self.dropped += self.ring.push(&self.line);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
     /// The bytes to write next; empty when there is nothing to say.
     pub fn unsent(&mut self) -> &[u8] {
         if self.sent == self.chunk.len() {
@@ -126,6 +137,16 @@ mod tests {
         assert!(lines[0].ends_with(&format!("\"dropped\": {}}}", 100 - kept)), "{}", lines[0]);
         assert!(lines[1].contains(&format!("line {:03}", 100 - kept)));
         assert!(lines[kept].contains("line 099"));
+    }
+
+    #[test]
+    fn what_is_offered_takes_nobodys_place() {
+        let mut outbox = Outbox::new("V", 1000);
+        push(&mut outbox, "first");
+        (0..100).for_each(|n| outbox.offer(&Entry::text(Level::Info, Source::Kernel, &format!("flood {n}"))));
+        let lines = drain(&mut outbox);
+        assert!(lines[0].contains("\"dropped\": ") && lines[1].contains("first"), "{lines:?}");
+        assert!(lines[2].contains("flood 0"), "{lines:?}");
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn keep_and_forward(line: &Line<'_>, is_stderr: bool, console: &mut LineRing, co
         (false, true) => (Level::Info, Source::Firecracker),
         (false, false) => (Level::Info, Source::Kernel),
     };
-    collector.push(&Entry { level, source, message: Message::Text(text), partial, dropped: None });
+    collector.push_console(&Entry { level, source, message: Message::Text(text), partial, dropped: None });
 }
 
 /// Firecracker's log shares its stdout with the guest's serial console: `2026-11-24T14:17:02.123456789 [id:main] …`.

@@ -115,6 +115,29 @@ fn a_new_collector_gets_what_the_old_one_did_not() {
 }
 
 #[test]
+fn a_flood_on_the_console_takes_no_other_lines_place() {
+    let jail = Jail::new();
+    let listener = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let stream = within(move || listener.accept().unwrap().0);
+    let mut log = kiln.log();
+    (0..500).for_each(|n| log.write_all(line(n).as_bytes()).unwrap());
+    let filler = "x".repeat(1000);
+    (0..3000).for_each(|n| vmm.command(&format!("out {n} {filler}")));
+    let reader = std::thread::spawn(move || -> Vec<Value> {
+        let lines = BufReader::new(stream).lines();
+        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    });
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    let lines = reader.join().unwrap();
+    let expected: Vec<String> = (0..500).map(|n| format!("{n:0200}")).collect();
+    assert_eq!(messages(&lines, "stdout"), expected);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
 fn the_console_and_firecracker_are_told_apart() {
     let jail = Jail::new();
     let lines = collect(jail.collector());

@@ -134,3 +134,26 @@ fn the_process_starts_once() {
     vmm.command("exit 0");
     assert_eq!(kiln.ended().0.code(), Some(0));
 }
+
+#[test]
+fn two_thousand_connections_cost_nothing_and_keep_nobody_out() {
+    let jail = Jail::new();
+    let lines = collect(jail.collector());
+    let (kiln, mut vmm) = jail.boot();
+    let mut log = kiln.log();
+    log.write_all(started().as_bytes()).unwrap();
+    assert!(kiln.notified().starts_with("READY=1\n"));
+    let before = kiln.memory_kib("VmRSS");
+    for _ in 0..1000 {
+        drop(kiln.guest(10000));
+        let _ = kiln.guest(10001).write_all(b"POST /exit HTTP/1.1\r\nContent-Length: 99\r\n\r\n");
+    }
+    log.write_all(record("stdout", "still heard").as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(3)).starts_with("HTTP/1.1 200 "));
+    let grown = kiln.memory_kib("VmHWM") - before;
+    assert!(grown < 512, "{grown} KiB");
+    vmm.command("exit 0");
+    assert_eq!(messages(&lines.recv().unwrap(), "stdout"), ["still heard"]);
+    assert_eq!(kiln.ended().0.code(), Some(3));
+}

@@ -20,7 +20,7 @@ pub const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
 /// By which init's report is known.
 pub const KEY: &str = "00112233445566778899aabbccddeeff";
 /// How long any one thing may take; only a failing test waits for it.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 const GOLDEN: &str = include_str!("../../../tests/contract/kiln.json");
 
 /// The jail's files, before and after kiln runs in it.
