@@ -31,6 +31,31 @@ class Log(Wire):
     debug: bool
 
 
+class Rlimit(Wire):
+    """A resource limit, setrlimit(2), by Docker's name for it; None is unlimited."""
+
+    name: Literal[
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ]
+    soft: Annotated[int, Field(ge=0, lt=2**64)] | None
+    hard: Annotated[int, Field(ge=0, lt=2**64)] | None
+
+
 class Process(Wire):
     """`user` is Docker's: empty, or NAME|UID[:GROUP|GID]; init resolves it inside the guest's root."""
 
@@ -38,6 +63,7 @@ class Process(Wire):
     env: list[str]
     cwd: str
     user: str
+    rlimits: list[Rlimit] = []
 
 
 class Ip(Wire):
@@ -58,6 +84,15 @@ class OverlayRoot(Wire):
 class DeviceRoot(Wire):
     kind: Literal["ext4"] = "ext4"
     device: str
+
+
+class Tmpfs(Wire):
+    """A file system in the guest's memory, never set-user-id and without devices; size None is half the memory."""
+
+    path: str
+    size_bytes: Annotated[int, Field(ge=1)] | None
+    mode: Annotated[int, Field(ge=0, le=0o7777)]
+    executable: bool
 
 
 class Resolv(Wire):
@@ -87,6 +122,8 @@ class Run(Wire):
     process: Process
     ips: list[Ip]
     root: Annotated[OverlayRoot | DeviceRoot, Field(discriminator="kind")]
+    read_only: bool = False
+    tmpfs: list[Tmpfs] = []
     etc_resolv: Resolv
     etc_hosts: list[Host]
     files: list[File]

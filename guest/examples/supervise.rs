@@ -31,7 +31,8 @@ fn main() {
     listener.set_nonblocking(true).expect("a socket can be");
     let own = format!("FOLDER={}", folder.display());
     let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned(), own];
-    let image = Process { args: args.collect(), env, cwd: "/".to_owned(), user: String::new() };
+    let image =
+        Process { args: args.collect(), env, cwd: "/".to_owned(), user: String::new(), rlimits: vec![] };
     let mut launcher = Launcher::new(image, "web1".to_owned());
     let started = launcher.start().expect("the command can be started");
     let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));

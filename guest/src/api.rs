@@ -1,10 +1,11 @@
 //! What the host may ask of a running guest: routes and their answers, apart from any socket.
 #![forbid(unsafe_code)]
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::frame;
 use crate::http::{Answer, Request};
+use crate::run::required;
 
 /// Linux's highest signal: SIGRTMAX, signal(7).
 const MAX_SIGNAL: i32 = 64;
@@ -107,11 +108,6 @@ pub struct Size {
     pub rows: u16,
     /// Columns.
     pub cols: u16,
-}
-
-/// A nullable field that must be there: serde takes a missing `Option` for null otherwise.
-fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(from)
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use crate::end::{self, HOST_CID};
 use crate::failure::{Doing, Failure};
 use crate::listener::Listener;
 use crate::outbox::Outbox;
-use crate::process::{Launcher, OPEN_FILES};
+use crate::process::Launcher;
 use crate::record::{self, ExitReport};
 use crate::run::Run;
 use crate::supervisor::Supervisor;
@@ -68,7 +68,14 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     let listener = Listener::vsock(run.vsock_api_port).doing("listen for the host")?;
     let groups = cgroup::make()?;
     let name = run.process.args.first().cloned().unwrap_or_default();
-    let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups, OPEN_FILES);
+    let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups);
+    launcher.make_cwd()?;
+    for tmpfs in &run.tmpfs {
+        mounts::make_tmpfs(tmpfs)?;
+    }
+    if run.read_only {
+        mounts::make_read_only()?;
+    }
     let started = launcher.start()?;
     step(&format!("executed {name}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));

@@ -18,6 +18,7 @@ pub mod files;
 pub mod frame;
 pub mod http;
 pub mod kernel_log;
+pub mod limits;
 pub mod listener;
 pub mod lookup;
 pub mod mounts;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::failure::{Doing, Failure};
+use crate::run::Tmpfs;
 use crate::sys;
 
 /// One mount.
@@ -90,6 +91,23 @@ pub fn populate() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Mounts a file system in memory, for which what the image has there makes way.
+pub fn make_tmpfs(asked: &Tmpfs) -> Result<(), Failure> {
+    let what = format!("mount a tmpfs on {}", asked.path);
+    make_directory(Path::new(&asked.path), 0o755)?;
+    let size = asked.size_bytes.map(|size| format!(",size={size}")).unwrap_or_default();
+    let data = CString::new(format!("mode={:o}{size}", asked.mode)).expect("digits hold no NUL");
+    let target =
+        CString::new(asked.path.as_str()).map_err(|_| Failure::new(format!("{what}: a NUL in it")))?;
+    let flags = sys::MS_NOSUID | sys::MS_NODEV | if asked.executable { 0 } else { sys::MS_NOEXEC };
+    sys::mount(c"tmpfs", &target, c"tmpfs", flags, &data).doing(what)
+}
+
+/// Makes the root file system one for reading alone; what is mounted on it stays as it is.
+pub fn make_read_only() -> Result<(), Failure> {
+    sys::mount(c"", c"/", c"", sys::MS_REMOUNT | sys::MS_RDONLY, c"").doing("make the root read-only")
 }
 
 /// Unmounts what was mounted on the root, the latest first, which writes its last bytes. Errors are no matter: what is

@@ -12,15 +12,12 @@ use crate::cgroup::Groups;
 use crate::env;
 use crate::failure::{Doing, Failure, reason};
 use crate::files;
+use crate::limits;
 use crate::lookup;
 use crate::mounts::make_directory;
 use crate::run::Process;
-use crate::sys::{self, Exec, Started, Step, Streams, View};
+use crate::sys::{self, Exec, Limit, Started, Step, Streams, View};
 use crate::user::{self, User};
-
-/// RLIMIT_NOFILE, soft and hard: systemd's default since 240, and so Docker's since 25 (its unit no longer sets
-/// any). A soft limit of 1024 is what programs that use select(2) or close all descriptors need.
-pub const OPEN_FILES: (u64, u64) = (1024, 524_288);
 
 /// What all processes that the host asks for have in common.
 #[derive(Debug)]
@@ -28,7 +25,7 @@ pub struct Launcher {
     image: Process,
     hostname: String,
     groups: Option<Groups>,
-    open_files: Option<(u64, u64)>,
+    limits: Vec<Limit>,
     /// The mounts of the image's process, when it is an init system.
     mounts: Option<File>,
 }
@@ -63,20 +60,25 @@ impl Group {
 impl Launcher {
     /// For processes that are in no group and keep init's own limits.
     pub fn new(image: Process, hostname: String) -> Self {
-        Self { image, hostname, groups: None, open_files: None, mounts: None }
+        Self { image, hostname, groups: None, limits: Vec::new(), mounts: None }
     }
 
-    /// With the machine's groups, and its limit of open files.
+    /// With the machine's groups, and the limits that the image's process is to have.
     #[must_use]
-    pub fn with_limits(self, groups: Groups, open_files: (u64, u64)) -> Self {
-        Self { groups: Some(groups), open_files: Some(open_files), ..self }
+    pub fn with_limits(self, groups: Groups) -> Self {
+        let limits = limits::all(&self.image.rlimits);
+        Self { groups: Some(groups), limits, ..self }
     }
 
-    /// Starts the image's process, in a working directory that is made when it is missing.
+    /// Makes the working directory when it is missing, as Docker does.
+    pub fn make_cwd(&self) -> Result<(), Failure> {
+        make_directory(&Path::new("/").join(&self.image.cwd), 0o755)
+    }
+
+    /// Starts the image's process.
     pub fn start(&mut self) -> Result<Started, Failure> {
         let user = user::look_up(&self.image.user)?;
         let cwd = Path::new("/").join(&self.image.cwd);
-        make_directory(&cwd, 0o755)?;
         let mut asked = self.image.env.clone();
         let mut view = View::Machine;
         if is_init_system(&self.image.args) {
@@ -181,9 +183,9 @@ impl Launcher {
             .map(File::try_clone)
             .transpose()
             .doing("join the cgroup")?;
-        let (uid, gid, groups, open_files) = (user.uid, user.gid, user.groups.clone(), self.open_files);
+        let (uid, gid, groups, limits) = (user.uid, user.gid, user.groups.clone(), self.limits.clone());
         let (path, args, env, cwd) = (CString::default(), Vec::new(), Vec::new(), c"/".into());
-        Ok(Exec { path, args, env, cwd, uid, gid, groups, open_files, cgroup, streams, view })
+        Ok(Exec { path, args, env, cwd, uid, gid, groups, limits, cgroup, streams, view })
     }
 }
 

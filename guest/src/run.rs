@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::failure::{Doing, Failure};
 
@@ -25,6 +25,10 @@ pub struct Run {
     pub ips: Vec<Ip>,
     /// Where the root file system is.
     pub root: Root,
+    /// Whether the root file system is for reading alone once the process starts.
+    pub read_only: bool,
+    /// File systems in memory.
+    pub tmpfs: Vec<Tmpfs>,
     /// For /etc/resolv.conf.
     pub etc_resolv: Resolv,
     /// For /etc/hosts.
@@ -53,6 +57,65 @@ pub struct Process {
     pub cwd: String,
     /// As Docker's: empty, or `NAME|UID[:GROUP|GID]`.
     pub user: String,
+    /// Resource limits.
+    pub rlimits: Vec<Rlimit>,
+}
+
+/// A resource limit, setrlimit(2).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rlimit {
+    /// Of what.
+    pub name: Resource,
+    /// What holds now; null is unlimited.
+    #[serde(deserialize_with = "required")]
+    pub soft: Option<u64>,
+    /// What the process may raise it to.
+    #[serde(deserialize_with = "required")]
+    pub hard: Option<u64>,
+}
+
+/// What can be limited, by Docker's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "setrlimit(2) has them")]
+pub enum Resource {
+    As,
+    Core,
+    Cpu,
+    Data,
+    Fsize,
+    Locks,
+    Memlock,
+    Msgqueue,
+    Nice,
+    Nofile,
+    Nproc,
+    Rss,
+    Rtprio,
+    Rttime,
+    Sigpending,
+    Stack,
+}
+
+/// A file system in memory.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tmpfs {
+    /// Absolute; made when it is missing.
+    pub path: String,
+    /// What it may hold; null is half the memory.
+    #[serde(deserialize_with = "required")]
+    pub size_bytes: Option<u64>,
+    /// Permission bits of its root.
+    pub mode: u32,
+    /// Whether programs may be executed from it.
+    pub executable: bool,
+}
+
+/// A nullable field that must be there: serde takes a missing `Option` for null otherwise.
+pub fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(from)
 }
 
 /// One address.
@@ -157,6 +220,9 @@ impl Run {
         if let Some(file) = self.files.iter().find(|file| !file.path.starts_with('/') || file.mode > 0o7777) {
             return Err(Failure::new(format!("run.json: files: {:?}: bad path or mode", file.path)));
         }
+        if let Some(one) = self.tmpfs.iter().find(|one| !one.path.starts_with('/') || one.mode > 0o7777) {
+            return Err(Failure::new(format!("run.json: tmpfs: {:?}: bad path or mode", one.path)));
+        }
         Ok(())
     }
 }
@@ -174,6 +240,10 @@ mod tests {
         assert_eq!(run.process.env[1], "GREETING=grüß dich=1");
         assert_eq!(run.ips[0].gateway, Ipv4Addr::new(172, 16, 0, 1));
         assert_eq!(run.files[0].mode, 0o644);
+        let limit = run.process.rlimits[0];
+        assert_eq!((limit.name, limit.soft, limit.hard), (Resource::Nofile, Some(1024), None));
+        assert!(run.read_only);
+        assert_eq!((run.tmpfs[0].size_bytes, run.tmpfs[0].mode), (Some(1 << 20), 0o1777));
         assert!(matches!(run.root, Root::Overlay { ref base_fs, .. } if base_fs == "erofs"));
     }
 
@@ -181,8 +251,18 @@ mod tests {
     fn takes_every_field_and_no_other() {
         let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
         let mut checked = 0;
-        for pointer in ["", "/process", "/ips/0", "/root", "/etc_resolv", "/etc_hosts/0", "/files/0", "/log"]
-        {
+        for pointer in [
+            "",
+            "/process",
+            "/process/rlimits/0",
+            "/ips/0",
+            "/root",
+            "/tmpfs/0",
+            "/etc_resolv",
+            "/etc_hosts/0",
+            "/files/0",
+            "/log",
+        ] {
             let fields = golden.pointer(pointer).unwrap().as_object().unwrap();
             for name in fields.keys() {
                 let mut less = golden.clone();
@@ -194,7 +274,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 12 + 4 + 4 + 5 + 3 + 2 + 3 + 1);
+        assert_eq!(checked, 14 + 5 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
     }
 
     #[test]

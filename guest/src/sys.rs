@@ -14,12 +14,17 @@ use std::time::Duration;
 
 mod spawn;
 
-pub use spawn::{Exec, Started, Step, Streams, View, resize_terminal, spawn, unshare_processes};
+pub use spawn::{Exec, Limit, Started, Step, Streams, View, resize_terminal, spawn, unshare_processes};
 
 pub use libc::{
     MNT_DETACH, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, O_NONBLOCK,
     POLLERR, POLLHUP, POLLIN, POLLOUT, S_IFBLK, S_IFCHR, S_IFIFO, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGPIPE,
     SIGTERM, pollfd as PollFd,
+};
+pub use libc::{
+    RLIM_INFINITY, RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_LOCKS,
+    RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_RSS, RLIMIT_RTPRIO,
+    RLIMIT_RTTIME, RLIMIT_SIGPENDING, RLIMIT_STACK,
 };
 
 /// mount(2). An empty `data` is passed as a null pointer.

@@ -53,8 +53,8 @@ pub struct Exec {
     pub gid: u32,
     /// Its supplementary groups.
     pub groups: Vec<u32>,
-    /// Soft and hard limit of open files; `None` leaves them as they are.
-    pub open_files: Option<(u64, u64)>,
+    /// Its resource limits; all others stay as init's.
+    pub limits: Vec<Limit>,
     /// `cgroup.procs` of the group it is to be in.
     pub cgroup: Option<File>,
     /// Where its standard streams lead.
@@ -72,6 +72,17 @@ pub enum View {
     Own,
     /// The mounts of another process: its file `ns/mnt`.
     Of(File),
+}
+
+/// One resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// RLIMIT_*.
+    pub resource: u32,
+    /// What holds now.
+    pub soft: u64,
+    /// What the process may raise it to.
+    pub hard: u64,
 }
 
 /// A process's standard streams.
@@ -177,7 +188,6 @@ fn become_process(exec: &Exec) -> io::Error {
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
         io::Error::from_raw_os_error((step as i32) << STEP_SHIFT | errno)
     };
-    let limit = exec.open_files.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
     // SAFETY: every pointer is to a live value or NUL-terminated string, arrays end with null; the calls change
     // only this child, whose single thread nobody shares.
     unsafe {
@@ -188,11 +198,15 @@ fn become_process(exec: &Exec) -> io::Error {
         if !take_view(exec) {
             return failed(Step::View);
         }
+        let is_set = |limit: &Limit| {
+            let both = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
+            libc::setrlimit(limit.resource, &raw const both) == 0
+        };
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) < 0
             || libc::setsid() < 0
-            || limit.is_some_and(|limit| libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0)
+            || !exec.limits.iter().all(is_set)
         {
             return failed(Step::Session);
         }
