@@ -26,7 +26,8 @@ pub struct Launcher {
     hostname: String,
     groups: Option<Groups>,
     limits: Vec<Limit>,
-    /// The mounts of the image's process, when it is an init system.
+    /// Whether the image's process is one, and then its mounts.
+    is_init_system: bool,
     mounts: Option<File>,
 }
 
@@ -60,7 +61,7 @@ impl Group {
 impl Launcher {
     /// For processes that are in no group and keep init's own limits.
     pub fn new(image: Process, hostname: String) -> Self {
-        Self { image, hostname, groups: None, limits: Vec::new(), mounts: None }
+        Self { image, hostname, groups: None, limits: Vec::new(), is_init_system: false, mounts: None }
     }
 
     /// With the machine's groups, and the limits that the image's process is to have.
@@ -101,15 +102,16 @@ impl Launcher {
             group: Group::App,
         })?;
         if is_init_system {
-            let mounts = File::open(format!("/proc/{}/ns/mnt", started.pid));
-            self.mounts = Some(mounts.doing("look at the mounts of the process")?);
+            self.is_init_system = true;
+            // None when it ended already: then nothing will be started beside it.
+            self.mounts = File::open(format!("/proc/{}/ns/mnt", started.pid)).ok();
         }
         Ok(started)
     }
 
     /// Whether the image's process is PID 1 of a namespace of its own.
     pub fn runs_init_system(&self) -> bool {
-        self.mounts.is_some()
+        self.is_init_system
     }
 
     /// Starts a further process beside it.

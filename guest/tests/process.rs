@@ -145,7 +145,6 @@ fn an_init_system_is_pid_1_and_has_a_proc_of_its_own() {
                   mount -t tmpfs tmpfs /mnt && echo inside > /mnt/file\ntrap 'exit 6' TERM\necho > $FOLDER/up\n\
                   while :; do sleep 1000 & wait; done\n";
     std::fs::write(&init, script).unwrap();
-    std::os::unix::fs::chown(&init, Some(0), Some(0)).ok();
     std::fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let Some(machine) = Machine::run(&[init.to_str().unwrap()]) else { return };
     wait_until_up(&machine);
@@ -159,5 +158,17 @@ fn an_init_system_is_pid_1_and_has_a_proc_of_its_own() {
         (&report["exit_code"], lines(&log, "stdout")),
         (&json!(6), vec!["1 inferno".to_owned(), "proc".into()])
     );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_init_system_that_ends_at_once_is_reported_as_any_other() {
+    let folder = std::env::temp_dir().join(format!("guest-short-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("init"), "#!/bin/sh\nexit 7\n").unwrap();
+    std::fs::set_permissions(folder.join("init"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let Some(machine) = Machine::run(&[folder.join("init").to_str().unwrap()]) else { return };
+    assert_eq!(machine.ended().0["exit_code"], 7);
     std::fs::remove_dir_all(folder).unwrap();
 }
