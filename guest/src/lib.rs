@@ -2,6 +2,7 @@
 //!
 //! One thread, one poll loop. `boot` is the order of things; each other module is one thing. All `unsafe` is in
 //! `sys`, but for the entry symbol in `main.rs`.
+#![deny(unsafe_code)]
 #![expect(clippy::must_use_candidate, reason = "a library for one program and its tests")]
 #![expect(clippy::missing_panics_doc, reason = "each `expect` says why it cannot fail")]
 
@@ -34,6 +35,7 @@ pub mod session;
 pub mod split;
 pub mod stat;
 pub mod supervisor;
+#[allow(unsafe_code)]
 pub mod sys;
 pub mod tar;
 pub mod user;
