@@ -161,8 +161,8 @@ def test_what_is_printed_for_programs_is_json(host: Host) -> None:
     assert {"name", "state", "version", "image", "vcpus", "memory", "ip", "exit_code"} <= set(listed[0])
     table = host.type("list --state stopped").stdout.splitlines()
     assert table[0].split()[:2] == ["NAME", "STATE"]
-    record = json.loads(host.type("logs tail --vm lines -n 1 --json").stdout)
-    assert (record["vm_name"], record["source"]) == ("lines", "stderr")
+    record = json.loads(host.type("logs tail --vm lines -n 1 --source stderr --json").stdout)
+    assert (record["vm_name"], record["message"]) == ("lines", "last")
 
 
 @pytest.mark.parametrize(
