@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from inferno import files
-from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import config, layout, manifest, reference
 from inferno.image.manifest import Descriptor
 from inferno.image.reference import Reference
-from inferno.image.source import Access, Image, Layer
+from inferno.image.source import Ask, Image, Layer
 from inferno.layers import decompress, tar
 from inferno.layers.entry import FILE, SYMLINK, BadImageError, Entry
-from inferno.log import Progress
 from inferno.paths import Paths
 
 _MAX_PARTS = 20_000
@@ -60,39 +58,32 @@ class Archive:
         return Layer(self.descriptor, entry.offset, entry.size, digest, diff_id)
 
 
-def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image:
+def resolve(ask: Ask, *, must: bool) -> Image:
     """The image in the file. Raises UsageError when there is none, or it is not whole."""
     with contextlib.ExitStack() as held:
-        return look(_open(ref, settings, progress, held), access, _stat(ref))
+        return look(_open(ask, held), ask, _stat(ask.ref))
 
 
-def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
+def seen(ask: Ask) -> str | None:
     try:
-        return _stat(ref)
+        return _stat(ask.ref)
     except UsageError:
         return None
 
 
-def layers(
-    ref: Reference,
-    image: Image,
-    access: Access,
-    settings: Settings,
-    progress: Progress,
-    held: contextlib.ExitStack,
-) -> list[Layer]:
-    archive = _open(ref, settings, progress, held)
-    found = look(archive, access, "")
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+    archive = _open(ask, held)
+    found = look(archive, ask, "")
     if found.digest != image.digest:
-        raise UsageError(f"{ref.name} was changed meanwhile", "run it again")
+        raise UsageError(f"{ask.ref.name} was changed meanwhile", "run it again")
     return parts(archive, found)
 
 
-def look(archive: Archive, access: Access, seen: str) -> Image:
+def look(archive: Archive, ask: Ask, seen: str) -> Image:
     """What the archive holds, of either kind."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
         index = layout.read_index(archive.read("index.json"), archive.ref)
-        found = layout.from_index(index, archive.ref, access, lambda wanted: _blob(archive, wanted), "archive")
+        found = layout.from_index(index, ask, lambda wanted: _blob(archive, wanted), "archive")
         return Image(found.digest, found.manifest, found.config, "archive", seen)
     return _docker(archive, seen)
 
@@ -160,12 +151,13 @@ def index(ref: Reference, descriptor: int, size: int) -> Archive:
     return Archive(ref, descriptor, found)
 
 
-def _open(ref: Reference, settings: Settings, progress: Progress, held: contextlib.ExitStack) -> Archive:
+def _open(ask: Ask, held: contextlib.ExitStack) -> Archive:
+    ref, settings = ask.ref, ask.settings
     descriptor = held.enter_context(_opened(ref))
     size = os.fstat(descriptor).st_size
     blob = decompress.Blob(descriptor, 0, size, None, None)
     if not decompress.is_plain(blob):
-        progress(f"decompress {ref.name}")
+        ask.progress(f"decompress {ref.name}")
         descriptor = held.enter_context(files.nameless(Paths(settings.root).images))
         try:
             size = decompress.decompress(blob, descriptor, settings.image_max_mib << 20, lambda count: None)

@@ -21,7 +21,7 @@ from inferno import files, run
 from inferno.config import Settings
 from inferno.errors import InfernoError, MissingToolError, UsageError
 from inferno.image import reference, source, store
-from inferno.image.source import PUBLIC, Access, Layer
+from inferno.image.source import PUBLIC, Access, Ask, Layer
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
@@ -69,8 +69,8 @@ def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Prog
             return made
         made.unlink(missing_ok=True)
         image = store.load(known, settings)
-        parsed = reference.parse(ref)
-        with source.layers(parsed, image, access, settings, progress) as layers, contextlib.ExitStack() as held:
+        ask = Ask(reference.parse(ref), access, settings, progress)
+        with source.layers(ask, image) as layers, contextlib.ExitStack() as held:
             _build(made, layers, settings, progress, held)
     return made
 

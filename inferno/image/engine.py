@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from inferno import files
-from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import archive, manifest, reference
 from inferno.image.reference import Reference
-from inferno.image.source import Access, Image, Layer
-from inferno.log import Progress
+from inferno.image.source import Ask, Image, Layer
 from inferno.paths import Paths
 
 if TYPE_CHECKING:
@@ -27,53 +25,44 @@ _SOCKET = "/var/run/docker.sock"
 _TIMEOUT_S = 60
 
 
-def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image | None:
+def resolve(ask: Ask, *, must: bool) -> Image | None:
     """The image as the engine has it; None when it has none and it is not a `must`.
 
     Raises UsageError when the engine does not answer, or has no such image.
     """
-    found = _id(ref, access, must=must)
+    found = _id(ask, must=must)
     if found is None:
         return None
     from inferno.image import store
 
-    known = store.image(found, settings)
+    known = store.image(found, ask.settings)
     if known is not None:
         return Image(found, *known, "engine", found)
     with contextlib.ExitStack() as held:
-        saved = _save(ref, found, settings, progress, held)
-        return _checked(saved, found)
+        return _checked(_save(ask, found, held), ask, found)
 
 
-def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
+def seen(ask: Ask) -> str | None:
     """The engine's id of the image."""
-    return _id(ref, access, must=False)
+    return _id(ask, must=False)
 
 
-def layers(
-    ref: Reference,
-    image: Image,
-    access: Access,
-    settings: Settings,
-    progress: Progress,
-    held: contextlib.ExitStack,
-) -> list[Layer]:
-    saved = _save(ref, image.digest, settings, progress, held)
-    return archive.parts(saved, _checked(saved, image.digest))
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+    saved = _save(ask, image.digest, held)
+    return archive.parts(saved, _checked(saved, ask, image.digest))
 
 
-def _checked(saved: archive.Archive, wanted: str) -> Image:
-    found = archive.look(saved, Access(), wanted)
+def _checked(saved: archive.Archive, ask: Ask, wanted: str) -> Image:
+    found = archive.look(saved, ask, wanted)
     if found.digest != wanted and f"blobs/sha256/{wanted.removeprefix('sha256:')}" not in saved.parts:
         raise UsageError(f"the Docker Engine sent another image: {found.digest}, not {wanted}", "run it again")
     return Image(wanted, found.manifest, found.config, "engine", wanted)
 
 
-def _save(
-    ref: Reference, wanted: str, settings: Settings, progress: Progress, held: contextlib.ExitStack
-) -> archive.Archive:
+def _save(ask: Ask, wanted: str, held: contextlib.ExitStack) -> archive.Archive:
     """`docker save` into a file without a name."""
-    descriptor = held.enter_context(files.nameless(Paths(settings.root).images))
+    ref = ask.ref
+    descriptor = held.enter_context(files.nameless(Paths(ask.settings.root).images))
     size = 0
     with _client() as client, _explained(ref):
         for piece in client.api.get_image(wanted):
@@ -81,12 +70,13 @@ def _save(
             while view:
                 view = view[os.write(descriptor, view) :]
             size += len(piece)
-            progress(f"copy {ref.short} from the Docker Engine", size)
+            ask.progress(f"copy {ref.short} from the Docker Engine", size)
     as_file = Reference(ref.text, reference.DOCKER_ARCHIVE, f"the Docker Engine's {ref.short}")
     return archive.index(as_file, descriptor, size)
 
 
-def _id(ref: Reference, access: Access, *, must: bool) -> str | None:
+def _id(ask: Ask, *, must: bool) -> str | None:
+    ref = ask.ref
     if not must and not _configured():
         return None
     try:
@@ -99,7 +89,7 @@ def _id(ref: Reference, access: Access, *, must: bool) -> str | None:
     identity = found.get("Id")
     if not isinstance(identity, str):
         raise UsageError(f"the Docker Engine has an image {ref.short} without an id")
-    wanted, made_for = access.platform or manifest.host_platform(), f"{found.get('Os')}/{found.get('Architecture')}"
+    wanted, made_for = ask.access.platform or manifest.host_platform(), f"{found.get('Os')}/{found.get('Architecture')}"
     if not f"{wanted}/".startswith(f"{made_for}/"):
         if must:
             raise UsageError(f"image {ref.text} is made for {made_for}, not for {wanted}")

@@ -9,43 +9,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import config, manifest
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
-from inferno.image.source import Access, Image, Layer, open_part
-from inferno.log import Progress, quiet
+from inferno.image.source import Access, Ask, Image, Layer, open_part
 
 _TAG = "org.opencontainers.image.ref.name"
 # Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
 Blobs = Callable[[Descriptor], bytes]
 
 
-def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image:
+def resolve(ask: Ask, *, must: bool) -> Image:
     """The image that the layout's index names. Raises UsageError when there is none, or it is not whole."""
-    folder = Path(ref.name)
+    ref, folder = ask.ref, Path(ask.ref.name)
     index = read_index(_read(folder / "index.json", manifest.MAX_MANIFEST_BYTES, ref), ref)
-    return from_index(index, ref, access, lambda wanted: read_blob(_blob(folder, wanted.digest), wanted, ref), "layout")
+    return from_index(index, ask, lambda wanted: read_blob(_blob(folder, wanted.digest), wanted, ref), "layout")
 
 
-def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
+def seen(ask: Ask) -> str | None:
     """The digest of the manifest."""
     try:
-        return resolve(ref, access, settings, quiet, must=True).digest
+        return resolve(ask, must=True).digest
     except UsageError:
         return None
 
 
-def layers(
-    ref: Reference,
-    image: Image,
-    access: Access,
-    settings: Settings,
-    progress: Progress,
-    held: contextlib.ExitStack,
-) -> list[Layer]:
-    folder = Path(ref.name)
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+    folder = Path(ask.ref.name)
     return [
         Layer(*open_part(held, _blob(folder, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in with_diff_ids(image)
@@ -70,10 +61,10 @@ def read_index(text: bytes, ref: Reference) -> list[dict[str, Any]]:
     return entries
 
 
-def from_index(entries: list[dict[str, Any]], ref: Reference, access: Access, read: Blobs, place: str) -> Image:
+def from_index(entries: list[dict[str, Any]], ask: Ask, read: Blobs, place: str) -> Image:
     """Follow the index to one manifest, for the wanted platform, and read it and its configuration."""
     text = b""
-    wanted = _tagged(entries, ref, access)
+    wanted = _tagged(entries, ask.ref, ask.access)
     for _ in range(3):  # an index may name an index, but not for ever
         text = read(wanted)
         found = manifest.parse(text)
@@ -81,8 +72,8 @@ def from_index(entries: list[dict[str, Any]], ref: Reference, access: Access, re
             image_config = read(found.config)
             config.parse(image_config)
             return Image(found.digest, text, image_config, place, found.digest)
-        wanted = manifest.choose(found, ref.text, access.platform)
-    raise UsageError(f"{ref.name} has indexes in indexes in indexes")
+        wanted = manifest.choose(found, ask.ref.text, ask.access.platform)
+    raise UsageError(f"{ask.ref.name} has indexes in indexes in indexes")
 
 
 def _tagged(entries: list[dict[str, Any]], ref: Reference, access: Access) -> Descriptor:

@@ -16,48 +16,41 @@ from inferno.image import config, layout, manifest
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.skopeo import Skopeo
-from inferno.image.source import Access, Image, Layer, open_part
-from inferno.log import Progress
+from inferno.image.source import Ask, Image, Layer, open_part
 from inferno.paths import Paths
 
 _PREFIX = ".fetch."
 
 
-def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, must: bool) -> Image:
+def resolve(ask: Ask, *, must: bool) -> Image:
     """Ask the registry, and fetch what is not here yet. Raises UsageError when it cannot be had."""
-    progress(f"ask the registry for {ref.short}")
-    skopeo = Skopeo(ref, access, settings)
+    ref = ask.ref
+    ask.progress(f"ask the registry for {ref.short}")
+    skopeo = Skopeo(ref, ask.access, ask.settings)
     text = _checked(skopeo.manifest(), ref.digest, ref)
     found = manifest.parse(text)
     if not isinstance(found, Manifest):
-        wanted = manifest.choose(found, ref.text, access.platform)
+        wanted = manifest.choose(found, ref.text, ask.access.platform)
         text = _checked(skopeo.manifest(wanted.digest), wanted.digest, ref)
         found = manifest.parse(text)
         if not isinstance(found, Manifest):
             raise UsageError(f"image {ref.text} has an index in its index")
-    image_config = _config(ref, skopeo, found, settings)
-    _fetch(ref, skopeo, found, settings, progress)
+    image_config = _config(ask, skopeo, found)
+    _fetch(ask, skopeo, found)
     return Image(found.digest, text, image_config, "registry", found.digest)
 
 
-def seen(ref: Reference, access: Access, settings: Settings) -> str | None:
+def seen(ask: Ask) -> str | None:
     """Only the registry knows, and it is asked only when the user wants it so."""
     return None
 
 
-def layers(
-    ref: Reference,
-    image: Image,
-    access: Access,
-    settings: Settings,
-    progress: Progress,
-    held: contextlib.ExitStack,
-) -> list[Layer]:
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
-    _fetch(ref, Skopeo(ref, access, settings), found, settings, progress)
+    _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings), found)
     return [
-        Layer(*open_part(held, blob(settings, layer.digest)), layer.digest, diff_id)
+        Layer(*open_part(held, blob(ask.settings, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in layout.with_diff_ids(image)
     ]
 
@@ -75,9 +68,9 @@ def is_whole(settings: Settings, layer: Descriptor) -> bool:
         return False
 
 
-def _fetch(ref: Reference, skopeo: Skopeo, image: Manifest, settings: Settings, progress: Progress) -> None:
+def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> None:
     """Bring the layers that are not here. A killed fetch leaves whole blobs, and nothing else that counts."""
-    images = Paths(settings.root).images
+    settings, images = ask.settings, Paths(ask.settings.root).images
     files.remove_stale(images, _PREFIX)
     missing = {layer.digest: layer for layer in image.layers if not is_whole(settings, layer)}
     if not missing:
@@ -86,12 +79,12 @@ def _fetch(ref: Reference, skopeo: Skopeo, image: Manifest, settings: Settings, 
         blob(settings, digest).unlink(missing_ok=True)
     total = sum(layer.size for layer in missing.values())
     with files.temporary_folder(images, _PREFIX) as folder:
-        skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ref.short}", total, progress)
+        skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", total, ask.progress)
         _drop_notes(folder, image, settings)
     for layer in missing.values():
         if not is_whole(settings, layer):
             raise UsageError(
-                f"image {ref.text} has a layer that the registry does not hand out: {layer.digest}",
+                f"image {ask.ref.text} has a layer that the registry does not hand out: {layer.digest}",
                 "it is a foreign one, which only its maker may distribute",
             )
 
@@ -106,15 +99,15 @@ def _drop_notes(folder: Path, image: Manifest, settings: Settings) -> None:
             blob(settings, digest).unlink(missing_ok=True)
 
 
-def _config(ref: Reference, skopeo: Skopeo, image: Manifest, settings: Settings) -> bytes:
-    known = Paths(settings.root).image(image.digest) / "config.json"
+def _config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
+    known = Paths(ask.settings.root).image(image.digest) / "config.json"
     with contextlib.suppress(OSError):
         text = known.read_bytes()
         if manifest.digest_of(text) == image.config.digest:
             return text
     text = skopeo.config(image.digest)
     config.parse(text)
-    return layout.check_blob(text, image.config, ref)
+    return layout.check_blob(text, image.config, ask.ref)
 
 
 def _checked(text: bytes, digest: str | None, ref: Reference) -> bytes:

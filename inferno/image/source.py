@@ -18,7 +18,7 @@ from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import reference
 from inferno.image.reference import Reference
-from inferno.log import Progress
+from inferno.log import Progress, quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,16 @@ PUBLIC = Access()
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What every place is asked with: the reference, how it is to be had, and whom to tell of long work."""
+
+    ref: Reference
+    access: Access
+    settings: Settings
+    progress: Progress = quiet
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One layer as it is stored: bytes of an open file. Digests are `sha256:` and hex, None where nothing says one."""
 
@@ -78,36 +88,34 @@ def places(ref: Reference) -> tuple[str, ...]:
     return _PLACES[ref.transport]
 
 
-def resolve(ref: Reference, access: Access, settings: Settings, progress: Progress, *, remote: bool = True) -> Image:
+def resolve(ask: Ask, *, remote: bool = True) -> Image:
     """Ask the places in turn, registries only if `remote`.
 
     Raises UsageError when no place has such an image, or it is malformed.
     """
-    *optional, last = places(ref)
+    *optional, last = places(ask.ref)
     for place in optional:
-        found: Image | None = _module(place).resolve(ref, access, settings, progress, must=False)
+        found: Image | None = _module(place).resolve(ask, must=False)
         if found is not None:
             return found
     if last == "registry" and not remote:
-        raise UsageError(f"image {ref.text} is not here, and no registry may be asked", "--pull missing")
-    image: Image = _module(last).resolve(ref, access, settings, progress, must=True)
+        raise UsageError(f"image {ask.ref.text} is not here, and no registry may be asked", "--pull missing")
+    image: Image = _module(last).resolve(ask, must=True)
     return image
 
 
-def seen(ref: Reference, place: str, access: Access, settings: Settings) -> str | None:
+def seen(ask: Ask, place: str) -> str | None:
     """What of the place would change with another image there; None when it no longer has one, or only a registry
     would know."""
-    found: str | None = _module(place).seen(ref, access, settings)
+    found: str | None = _module(place).seen(ask)
     return found
 
 
 @contextlib.contextmanager
-def layers(
-    ref: Reference, image: Image, access: Access, settings: Settings, progress: Progress
-) -> Iterator[list[Layer]]:
+def layers(ask: Ask, image: Image) -> Iterator[list[Layer]]:
     """The image's layers, from the lowest up, open while the `with` lasts. Raises UsageError when one is missing."""
     with contextlib.ExitStack() as held:
-        yield _module(image.place).layers(ref, image, access, settings, progress, held)
+        yield _module(image.place).layers(ask, image, held)
 
 
 def open_part(held: contextlib.ExitStack, path: Path, offset: int = 0, size: int | None = None) -> tuple[int, int, int]:

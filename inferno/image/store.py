@@ -19,7 +19,7 @@ from inferno.errors import UsageError
 from inferno.image import config as configs
 from inferno.image import reference, source
 from inferno.image.config import ImageConfig
-from inferno.image.source import PUBLIC, Access, Image
+from inferno.image.source import PUBLIC, Access, Ask, Image
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
@@ -79,7 +79,7 @@ def unchanged(ref: str, settings: Settings, access: Access = PUBLIC, policy: str
     parsed = reference.parse(ref)
     if known.place == "registry":
         return bool(parsed.digest) or not (policy == ALWAYS or _is_old(ref, settings, access))
-    return source.seen(parsed, known.place, access, settings) in (None, known.seen)
+    return source.seen(Ask(parsed, access, settings), known.place) in (None, known.seen)
 
 
 def ensure(
@@ -95,7 +95,8 @@ def ensure(
     """
     known = stamp(ref, settings, access.platform)
     try:
-        found = source.resolve(reference.parse(ref), access, settings, progress, remote=policy != NEVER)
+        ask = Ask(reference.parse(ref), access, settings, progress)
+        found = source.resolve(ask, remote=policy != NEVER)
     except UsageError as error:
         if policy == ALWAYS or known is None or known.place != "registry" or image(known.digest, settings) is None:
             raise

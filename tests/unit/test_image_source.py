@@ -17,7 +17,6 @@ from inferno import config
 from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import manifest, reference, source, store
-from inferno.log import quiet
 from tests import images
 
 LAYER = [images.file("a", b"content")]
@@ -54,9 +53,9 @@ def read(ref: str, settings: Settings) -> tuple[source.Image, list[bytes]]:
     """The image a reference means, and its layers as they are stored."""
     import os
 
-    parsed = reference.parse(ref)
-    image = source.resolve(parsed, settings, quiet)
-    with source.layers(parsed, image, settings, quiet) as layers:
+    ask = source.Ask(reference.parse(ref), source.PUBLIC, settings)
+    image = source.resolve(ask)
+    with source.layers(ask, image) as layers:
         return image, [os.pread(layer.descriptor, layer.size, layer.offset) for layer in layers]
 
 
