@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests import images
 from tests.bench.row import Row
+from tests.registry import Registry
 
 BIN = Path(sys.executable).parent
 LAYERS = 6
@@ -35,7 +36,7 @@ def rows() -> list[Row]:
         spent, by_hand = min(ours), min(theirs)
         detail = f"{spent:.2f} s / {by_hand:.2f} s; {size >> 20} MiB, {entries} entries, {LAYERS} layers"
         found = [Row("OCI image to base / tar -xzf of its layers + mkfs.erofs", spent / by_hand, 0.6, detail=detail)]
-        return [*found, *_memory(work)]
+        return [*found, _pull(work, layout), *_disk_and_list(work, layout), *_memory(work)]
 
 
 def _image(work: Path) -> tuple[Path, int, int]:
@@ -91,6 +92,58 @@ def _base(root: Path, layout: Path) -> float:
     spent = time.perf_counter() - began
     shutil.rmtree(root)
     return spent
+
+
+def _pull(work: Path, layout: Path) -> Row:
+    """From a registry on loopback, beside skopeo alone; each into an empty folder."""
+    ours, theirs = [], []
+    with Registry(work / "registry") as registry:
+        registry.push(layout, "bench:v1")
+        ref = f"docker://{registry.host}/bench:v1"
+        for number in range(RUNS):
+            copy = ["skopeo", "copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", ref]
+            theirs.append(_timed([*copy, f"oci:{work}/copy{number}:v1"], {}))
+            env = {"INFERNO_ROOT": str(work / f"pull{number}")}
+            ours.append(_timed([str(BIN / "infernoctl"), "image", ref], env))
+    spent, alone = min(ours), min(theirs)
+    detail = f"{spent:.2f} s / {alone:.2f} s"
+    return Row("pull from a registry on loopback / skopeo copy to an OCI layout", spent / alone, 1.15, detail=detail)
+
+
+def _disk_and_list(work: Path, layout: Path) -> list[Row]:
+    env = {"INFERNO_ROOT": str(work / "ten")}
+    used = []
+    for number in range(10):
+        _timed([str(BIN / "infernoctl"), "create", f"vm{number}", "--image", f"oci:{layout}"], env)
+        used.append(_disk(work / "ten"))
+    images_folder = work / "ten" / "images"
+    for number in range(1000):
+        digest = f"{number:064x}"
+        (images_folder / digest).mkdir()
+        (images_folder / digest / "rootfs.erofs").write_bytes(b"x")
+        stamp = {"ref": f"app:{number}", "digest": f"sha256:{digest}", "place": "registry", "seen": digest}
+        (images_folder / "refs" / f"app{number}.json").write_text(json.dumps(stamp))
+    listing = min(_timed([str(BIN / "infernoctl"), "images", "list"], env) for _ in range(5))
+    shutil.rmtree(work / "ten")
+    return [
+        Row("the 10th VM of an image: extra disk", (used[9] - used[8]) / 2**20, 2, "MiB"),
+        Row("images list with 1,000 images", listing * 1000, 100, "ms"),
+    ]
+
+
+def _timed(argv: list[str], env: dict[str, str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(argv, env={**os.environ, **env}, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def _disk(root: Path) -> int:
+    """Bytes on the disk, each inode once."""
+    found = {}
+    for path in root.rglob("*"):
+        info = path.lstat()
+        found[info.st_ino] = info.st_blocks * 512
+    return sum(found.values())
 
 
 def _memory(work: Path) -> list[Row]:
