@@ -62,7 +62,8 @@ impl Outbox {
             if self.sent == self.bytes.len() {
                 break;
             }
-            match connection.write(&self.bytes[self.sent..]) {
+            let end = self.bytes.len().min(self.sent + sys::VSOCK_WRITE_BYTES);
+            match connection.write(&self.bytes[self.sent..end]) {
                 Ok(0) => self.give_up(),
                 Ok(len) => self.sent += len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

@@ -279,7 +279,8 @@ impl Host {
 
     fn send(&mut self) -> std::io::Result<()> {
         while !self.unsent.is_empty() {
-            match self.socket.write(self.unsent.as_slices().0) {
+            let bytes = self.unsent.as_slices().0;
+            match self.socket.write(&bytes[..bytes.len().min(sys::VSOCK_WRITE_BYTES)]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(len) => drop(self.unsent.drain(..len)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

@@ -27,6 +27,10 @@ pub use libc::{
     RLIMIT_RTTIME, RLIMIT_SIGPENDING, RLIMIT_STACK,
 };
 
+/// The most to write to a vsock connection at once. Newer guest kernels send more than 32 KiB in two buffers, and
+/// Firecracker up to 1.13 sends the first of them twice when the host is slow to read (its issue 5475).
+pub const VSOCK_WRITE_BYTES: usize = 16 * 1024;
+
 /// mount(2). An empty `data` is passed as a null pointer.
 pub fn mount(source: &CStr, target: &CStr, fs: &CStr, flags: u64, data: &CStr) -> io::Result<()> {
     let data = if data.is_empty() { std::ptr::null() } else { data.as_ptr().cast() };
