@@ -68,7 +68,7 @@ def stream(root: int, method: str, path: str, body: dict[str, Any]) -> tuple[soc
         return vsock.upgrade(root, method, path, body, frame.PROTOCOL, timeout_s=_START_S)
     except vsock.RefusedError as no:
         if no.http_status == _NO_PROCESS:
-            raise InfernoError("the image's process does not run any more: the VM is about to end") from None
+            raise InfernoError("the image's process does not run: the VM is just beginning, or ending") from None
         code = no.answer.get("exit_code") if isinstance(no.answer, dict) else None
         if no.http_status != _NOT_STARTED or type(code) is not int or code not in _CODES:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -281,6 +282,7 @@ def test_usage_is_read_from_the_leaf(tmp_path: Path) -> None:
         ("exec ../x true", 2, "bad VM name"),
         ("shell", 2, "needs the name"),
         ("shell web1 ls", 2, "needs the name"),
+        ("ssh-config web2", 2, "did you mean 'web1'?"),
         ("cp web1:/etc /tmp", 1, "web1 does not run"),
         ("cp /etc web1:/", 1, "web1 does not run"),
         ("cp web2:/etc /tmp", 2, "did you mean 'web1'?"),
@@ -307,6 +309,22 @@ def test_bad_input_is_one_line(known_vm: Path, words: str, status: int, says: st
     assert says in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.root
+def test_ssh_reads_the_configuration_and_asks_exec(known_vm: Path, tmp_path: Path) -> None:
+    program = Path(sys.executable).parent / "infernoctl"
+    env = {**os.environ, "INFERNO_ROOT": str(known_vm)}
+    text = subprocess.run([program, "ssh-config"], env=env, check=True, capture_output=True, text=True).stdout
+    (tmp_path / "config").write_text(text)
+    ssh = shutil.which("ssh") or pytest.skip("needs ssh")
+    argv = [ssh, "-F", tmp_path / "config", "-G", "web1"]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert "user root\n" in said
+    assert f"{program} exec -i -u 0 web1 -- sh -c " in said
+    argv = [ssh, "-F", tmp_path / "config", "web1"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert "error: web1 does not run" in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,47 @@
+"""`infernoctl ssh-config`: what ssh needs to know to reach VMs over vsock, where their images have an sshd.
+
+ssh's own connection is `exec` of `sshd -i` in the guest: no daemon and no network there. Host keys are made in the
+guest by its first connection, and are new in each run, as its root is; the way to it is this host's own kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from inferno import config, vm
+from inferno.cli.read import options
+from inferno.config import Settings
+
+# sshd wants its folder, keys, and to be called by its whole path.
+_SSHD = (
+    "mkdir -p /run/sshd; ls /etc/ssh/ssh_host_*_key > /dev/null 2>&1 || ssh-keygen -A > /dev/null 2>&1;"
+    ' PATH=$PATH:/usr/sbin:/usr/local/sbin; exec "$(command -v sshd || echo sshd)" -i'
+)
+
+
+def show(words: list[str]) -> int:
+    """A Host entry for each VM named, or for all: `infernoctl ssh-config >> ~/.ssh/config`."""
+    given, names = options("ssh-config", words, ["user="])
+    settings = config.load()
+    rows = [vm.row(settings, name) for name in names] if names else vm.list_all(settings)
+    for row in rows:
+        name = row["name"] if isinstance(row, dict) else row.name
+        print("\n".join(_entry(settings, name, given.get("user", "root"))))
+    return 0
+
+
+def _entry(settings: Settings, name: str, user: str) -> list[str]:
+    program = os.path.abspath(sys.argv[0])
+    words = ["env", f"INFERNO_ROOT={settings.root}", program, "exec", "-i", "-u", "0", name, "--", "sh", "-c", _SSHD]
+    if os.geteuid() != 0:
+        words.insert(0, "sudo")
+    return [
+        f"Host {name}",
+        f"    User {user}",
+        f"    ProxyCommand {shlex.join(words).replace('%', '%%')}",
+        "    StrictHostKeyChecking no",
+        "    UserKnownHostsFile /dev/null",
+        "    LogLevel ERROR",
+    ]
