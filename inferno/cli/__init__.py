@@ -73,7 +73,8 @@ def _dispatch(words: list[str]) -> int:
     if verb in READING:
         module, function = READING[verb][0].split(".")
         status = getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # the caller closed it
+            sys.stdout.flush()
         return int(status or 0)
     if not verb:
         raise UsageError("an empty word is no verb", "infernoctl --help")

@@ -13,6 +13,8 @@ from inferno.errors import InfernoError, UsageError
 from inferno.instance import Instance
 
 _STATES = ("starting", "running", "exited")
+# The most that each may be: pid_max, wait(2), and the milliseconds of some centuries.
+_NUMBERS = {"pid": 1 << 22, "exit_code": 255, "signal": 64, "uptime_ms": 1 << 44}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,12 @@ def ping(guest: Guest, timeout_s: float) -> float:
 def status(guest: Guest, timeout_s: float) -> dict[str, Any]:
     """What init says of the image's process: pid, state, exit_code, signal, uptime_ms. Raises as vsock.request."""
     answer = vsock.request(guest.root, "GET", "/v1/status", timeout_s=timeout_s)
-    numbers = ("pid", "exit_code", "signal", "uptime_ms")
-    if not isinstance(answer, dict) or answer.get("state") not in _STATES or set(answer) != {*numbers, "state"}:
+    if not isinstance(answer, dict) or set(answer) != {*_NUMBERS, "state"} or answer["state"] not in _STATES:
         raise _strange_status()
-    if any(type(answer[field]) is not int and (answer[field] is not None or field == "uptime_ms") for field in numbers):
-        raise _strange_status()
+    for name, most in _NUMBERS.items():
+        value = answer[name]
+        if not (type(value) is int and 0 <= value <= most) and (value is not None or name == "uptime_ms"):
+            raise _strange_status()
     return answer
 
 

@@ -114,7 +114,17 @@ FINE = {"pid": 42, "state": "running", "exit_code": None, "signal": None, "uptim
 
 
 @pytest.mark.parametrize(
-    "change", [{"pid": "42"}, {"pid": True}, {"state": "well"}, {"state": []}, {"uptime_ms": None}, {"more": 1}]
+    "change",
+    [
+        {"pid": "42"},
+        {"pid": True},
+        {"pid": -1},
+        {"state": "well"},
+        {"state": []},
+        {"uptime_ms": None},
+        {"uptime_ms": 10**400},
+        {"more": 1},
+    ],
 )
 def test_a_status_has_one_shape(hostile: Hostile, change: dict[str, object]) -> None:
     with pytest.raises(InfernoError, match="something else"):
