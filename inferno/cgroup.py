@@ -41,6 +41,7 @@ class Limits:
     vcpus: int
     memory_mib: int
     io: dict[str, str] = field(default_factory=dict)
+    cpu_weight: int | None = None
 
     @property
     def memory_max(self) -> int:
@@ -55,8 +56,23 @@ class Limits:
             ("memory.swap.max", "0"),
             ("memory.oom.group", "1"),
             ("pids.max", str(self.vcpus + OVERHEAD_TASKS)),
+            *((("cpu.weight", str(self.cpu_weight)),) if self.cpu_weight else ()),
             *(("io.max", f"{device} {words}") for device, words in sorted(self.io.items())),
         ]
+
+
+def disk_of(path: Path) -> str:
+    """The "major:minor" that io.max knows the disk below a file by: a partition counts as the whole it is part of.
+
+    Raises InfernoError when it is on no disk (a network's, or memory's).
+    """
+    device = os.stat(path).st_dev
+    place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    try:
+        whole = place.resolve(strict=True).parent if (place / "partition").exists() else place
+        return (whole / "dev").read_text().strip()
+    except OSError:
+        raise InfernoError(f"{path} is on no disk whose I/O can be limited", "leave out --io-max") from None
 
 
 def mount() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inferno import wire
+from inferno import wire, words
 from inferno.errors import UsageError
 from inferno.image.config import ImageConfig
 from inferno.slot import Slot
@@ -32,14 +32,19 @@ def process(spec: Spec, image: ImageConfig) -> wire.Process:
         env=[f"{name}={value}" for name, value in env.items()],
         cwd=spec.workdir or image.working_dir or "/",
         user=spec.user if spec.user is not None else image.user,
+        rlimits=[
+            wire.Rlimit.model_validate({"name": one.name, "soft": one.soft, "hard": one.hard})
+            for one in map(words.ulimit, spec.ulimit)
+        ],
     )
 
 
-def run(name: str, spec: Spec, image: ImageConfig, slot: Slot) -> wire.Run:
-    """run.json of VM `name`."""
+def run(name: str, spec: Spec, image: ImageConfig, slot: Slot, *, debug: bool = False) -> wire.Run:
+    """run.json of VM `name`; `debug` has init log its own steps."""
+    hostname = spec.hostname or name
     return wire.Run(
         id=name,
-        hostname=name,
+        hostname=hostname,
         process=process(spec, image),
         ips=[
             wire.Ip(
@@ -51,16 +56,21 @@ def run(name: str, spec: Spec, image: ImageConfig, slot: Slot) -> wire.Run:
         ],
         root=wire.OverlayRoot(),
         etc_resolv=_resolv(),
-        etc_hosts=[wire.Host(address=str(slot.guest), names=[name])],
+        etc_hosts=[wire.Host(address=str(slot.guest), names=list(dict.fromkeys([hostname, name])))],
         files=[],
-        log=wire.Log(debug=False),
+        log=wire.Log(debug=debug),
+        read_only=spec.read_only,
+        tmpfs=[
+            wire.Tmpfs(path=one.path, size_bytes=one.size_bytes, mode=one.mode, executable=one.executable)
+            for one in map(words.tmpfs, spec.tmpfs)
+        ],
     )
 
 
-def kiln() -> wire.Kiln:
-    """kiln.json but for the id, which create fills in."""
+def kiln(*, debug: bool = False) -> wire.Kiln:
+    """kiln.json but for the id, which create fills in; `debug` has kiln log its own steps."""
     args = ["--id", NO_ID, "--no-api", "--config-file", "/firecracker.json"]
-    return wire.Kiln(id=NO_ID, firecracker=wire.Vmm(path="/firecracker", args=args), log=wire.Log(debug=False))
+    return wire.Kiln(id=NO_ID, firecracker=wire.Vmm(path="/firecracker", args=args), log=wire.Log(debug=debug))
 
 
 def firecracker(spec: Spec, slot: Slot) -> wire.Firecracker:

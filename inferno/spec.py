@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from inferno import config
+from inferno import config, words
 from inferno.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Memory is in MiB. None means: what the image says. `env` holds NAME=value words that come after the image's."""
+    """Memory is in MiB. None means: what the image says. `env` holds NAME=value words that come after the image's.
+
+    `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`words`); `cpu_weight` is cgroup v2's, 1 to 10000.
+    """
 
     image: str
     vcpus: int = config.DEFAULT_VCPUS
@@ -24,11 +28,19 @@ class Spec:
     workdir: str | None = None
     user: str | None = None
     platform: str | None = None
+    hostname: str | None = None
+    read_only: bool = False
+    tmpfs: list[str] = dataclasses.field(default_factory=list)
+    ulimit: list[str] = dataclasses.field(default_factory=list)
+    cpu_weight: int | None = None
+    io_max: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
+# The kernel's limit is 64 (__NEW_UTS_LEN); the characters are RFC 1123's, section 2.1.
+_HOSTNAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 FIELDS = tuple(field.name for field in dataclasses.fields(Spec))
 
 
@@ -51,10 +63,17 @@ def merge(saved: dict[str, Any] | None, asked: dict[str, Any], name: str) -> Spe
 
 
 def _check(spec: Spec) -> None:
-    for word in spec.env:
-        variable, equals, _ = word.partition("=")
-        if not variable or not equals or "\0" in word:
-            raise UsageError(f"--env {word!r} is not NAME=value")
+    words.environment(spec.env, (), {})
+    for word in spec.tmpfs:
+        words.tmpfs(word)
+    for word in spec.ulimit:
+        words.ulimit(word)
+    if spec.io_max is not None:
+        words.io_max(spec.io_max)
+    if spec.cpu_weight is not None and not 1 <= spec.cpu_weight <= 10_000:
+        raise UsageError(f"--cpu-weight {spec.cpu_weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
+    if spec.hostname is not None and not _HOSTNAME.fullmatch(spec.hostname):
+        raise UsageError(f"--hostname {spec.hostname!r} is no host name", "letters, digits, '-' and '.', at most 64")
     if spec.workdir is not None and not spec.workdir.startswith("/"):
         raise UsageError(f"--workdir {spec.workdir!r} is not an absolute path")
     for text in (*(spec.cmd or ()), *(spec.entrypoint or ()), spec.workdir or "", spec.user or ""):

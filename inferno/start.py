@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup, collector, exit_status, host, jail, launch, logs, version
+from inferno import cgroup, collector, exit_status, host, jail, launch, logs, version, words
 from inferno.disk import scratch
 from inferno.errors import InfernoError
 from inferno.instance import Instance
@@ -183,7 +183,8 @@ def _plan(start: Start) -> launch.Plan:
     jailer = start.version.file("jailer")
     if not os.access(jailer, os.X_OK):
         raise InfernoError(f"{jailer} is missing", f"doit create:{vm.name}")
-    limits = cgroup.Limits(spec["vcpus"], spec["memory"])
+    io = {cgroup.disk_of(start.version.dir): words.io_max(spec["io_max"])} if spec.get("io_max") else {}
+    limits = cgroup.Limits(spec["vcpus"], spec["memory"], io, spec.get("cpu_weight"))
     return launch.Plan(jailer, start.version, start.record["exec_name"], vm.uid, vm.gid, limits)
 
 

@@ -34,9 +34,17 @@ _CREATE = [
     row("vcpus", "virtual CPUs (1)", int, "N"),
     row("memory", "guest memory in MiB (128)", int, "MIB"),
     row("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
-    row("env", "NAME=VALUE, after the image's own; may be repeated", list, "NAME=VALUE"),
+    row("env", "after the image's own; NAME alone takes the value it has here; may be repeated", list, "NAME[=VALUE]"),
+    row("env_file", "a file of such lines; may be repeated", list, "FILE", long="env-file"),
     row("workdir", "where the process starts, an absolute path", metavar="DIR"),
     row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER"),
+    row("hostname", "the guest's host name (the VM's name)", metavar="NAME"),
+    row("read_only", "the guest cannot write to its root file system", bool, long="read-only"),
+    row("writable", "it can: takes --read-only back", bool),
+    row("tmpfs", "a file system in the guest's memory; may be repeated", list, "PATH[:size=64m,mode=1777,exec]"),
+    row("ulimit", "a limit of the process's; may be repeated", list, "NAME=SOFT[:HARD]"),
+    row("cpu_weight", "share of busy processors, 1 to 10000 (100)", int, "N", long="cpu-weight"),
+    row("io_max", "limits of disk I/O a second: rbps=10m,wbps=10m,riops=N,wiops=N", metavar="LIMITS", long="io-max"),
     *ACCESS,
 ]
 OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
@@ -48,14 +56,15 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def made_from() -> Any:
         digest = _stamp(context, spec).digest
-        booted = [spec.entrypoint, spec.cmd, spec.env, spec.workdir, spec.user]
-        return [digest, booted, _reserved(context, name), identity(init)]
+        booted = [spec.entrypoint, spec.cmd, spec.env, spec.workdir, spec.user, spec.hostname]
+        limits = [spec.read_only, spec.tmpfs, spec.ulimit, _is_debug(context)]
+        return [digest, booted, limits, _reserved(context, name), identity(init)]
 
     def action() -> None:
         from inferno import render, wire
 
         context.reserve(name)
-        text = wire.dump(render.run(name, spec, _image(context, spec), _slot(context, name)))
+        text = wire.dump(render.run(name, spec, _image(context, spec), _slot(context, name), debug=_is_debug(context)))
         files.write(build / "run.json", text, 0o444)
         own = build / "run.cpio"
         with own.open("wb") as out:
@@ -85,7 +94,7 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
         from inferno import render, wire
 
         context.reserve(name)
-        files.write(build / "kiln.json", wire.dump(render.kiln()), 0o444)
+        files.write(build / "kiln.json", wire.dump(render.kiln(debug=_is_debug(context))), 0o444)
         files.write(build / "firecracker.json", wire.dump(render.firecracker(spec, _slot(context, name))), 0o444)
 
     yield InfernoTask(
@@ -94,7 +103,7 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
         context=context,
         vm=name,
         targets=[str(build / "kiln.json"), str(build / "firecracker.json")],
-        uptodate=[Unchanged(lambda: [spec.vcpus, spec.memory, _reserved(context, name)])],
+        uptodate=[Unchanged(lambda: [spec.vcpus, spec.memory, _is_debug(context), _reserved(context, name)])],
     )
 
 
@@ -183,6 +192,11 @@ def _slot(context: Context, name: str) -> Slot:
 def _reserved(context: Context, name: str) -> int | None:
     row = context.state.vm(name)
     return row.slot if row else None
+
+
+def _is_debug(context: Context) -> bool:
+    """LOG_LEVEL=debug: kiln and init log their own steps, from the next create on."""
+    return context.settings.log_level == "debug"
 
 
 def _build_dir(context: Context, name: str) -> Path:

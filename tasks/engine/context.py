@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from inferno import config, files, names, spec
+from inferno import config, files, names, spec, words
 from inferno.cli import speak
 from inferno.config import Settings
 from inferno.errors import InfernoError, UsageError
@@ -67,7 +67,12 @@ class Context:
     def spec(self, name: str) -> spec.Spec:
         """The spec as it will be: what was saved, and over it what this command line asks of create:NAME."""
         row = self.state.vm(names.check_name(name))
-        asked = {k: v for k, v in self.asked(f"create:{name}").items() if k in spec.FIELDS and v is not None}
+        given = self.asked(f"create:{name}")
+        asked = {k: v for k, v in given.items() if k in spec.FIELDS and v is not None}
+        if given.get("env") or given.get("env_file"):
+            asked["env"] = words.environment(given.get("env", ()), given.get("env_file", ()))
+        if given.get("writable"):
+            asked["read_only"] = False
         if "entrypoint" in asked:  # as Docker's: one program, or "" for none; its arguments are the command
             asked["entrypoint"] = [asked["entrypoint"]] if asked["entrypoint"] else []
         return spec.merge(row.spec if row else None, asked, name)

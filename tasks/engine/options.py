@@ -14,10 +14,15 @@ from inferno.errors import UsageError
 Table = list[dict[str, Any]]
 
 
-def row(name: str, text: str, kind: type = str, metavar: str | None = None) -> dict[str, Any]:
-    """A row of a table; an option of kind list may be repeated, one that is not given is None."""
+def row(
+    name: str, text: str, kind: type = str, metavar: str | None = None, *, long: str | None = None
+) -> dict[str, Any]:
+    """A row of a table; an option of kind list may be repeated, one that is not given is None.
+
+    `long` is what is typed, where that differs from the name.
+    """
     default: Any = [] if kind is list else False if kind is bool else None
-    made = {"name": name, "long": name, "type": kind, "default": default, "help": text}
+    made = {"name": name, "long": long or name, "type": kind, "default": default, "help": text}
     return {**made, "metavar": metavar} if metavar else made
 
 

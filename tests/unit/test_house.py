@@ -17,7 +17,7 @@ MAX_FUNCTION_LINES, MAX_FILE_LINES = 50, 400
 # The library's floors, from the ground up; what is not named lives on the second. Imports go down or stay on a
 # floor, never up, and never in a circle.
 GROUND = ("errors",)
-FIRST = ("config", "cpio", "files", "log", "names", "paths", "run", "slot", "spec", "state", "wire")
+FIRST = ("config", "cpio", "files", "log", "names", "paths", "run", "slot", "spec", "state", "wire", "words")
 TOP = ("vm", "cli")
 
 

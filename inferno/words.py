@@ -1,0 +1,138 @@
+"""Options that are small languages of their own, as Docker writes them: variables, ulimits, tmpfs, I/O limits.
+
+Each is checked when it is asked for, and read again when run.json is written or a VM is launched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferno.errors import UsageError
+
+# setrlimit(2), by Docker's names.
+ULIMITS = (
+    *("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss"),
+    *("rtprio", "rttime", "sigpending", "stack"),
+)
+# The kernel's Documentation/admin-guide/cgroup-v2.rst, io.max.
+IO_KEYS = ("rbps", "wbps", "riops", "wiops")
+_MAX_ENV_FILE_BYTES = 1 << 20
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Ulimit:
+    """A resource limit; None is unlimited."""
+
+    name: str
+    soft: int | None
+    hard: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    """A file system in memory; `size_bytes` None is the kernel's default, half the memory."""
+
+    path: str
+    size_bytes: int | None = None
+    mode: int = 0o1777
+    executable: bool = False
+
+
+def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str, str] | None = None) -> list[str]:
+    """NAME=value words: those of the files, then those given; NAME alone takes the value that it has here.
+
+    Raises UsageError for anything else, and for a file that cannot be read.
+    """
+    here = os.environ if environ is None else environ
+    found = []
+    for word in [*(line for name in files for line in _lines(name)), *words]:
+        name, equals, _ = word.partition("=")
+        if not name or "\0" in word or (not equals and name not in here):
+            known = "" if equals else ", and there is no such variable here"
+            raise UsageError(f"--env {word!r} is not NAME=value{known}")
+        found.append(word if equals else f"{name}={here[name]}")
+    return found
+
+
+def ulimit(word: str) -> Ulimit:
+    """NAME=SOFT[:HARD]; -1 or unlimited is none. Raises UsageError."""
+    name, _, values = word.partition("=")
+    soft, colon, hard = values.partition(":")
+    if name not in ULIMITS:
+        raise UsageError(f"--ulimit {word!r}: no such limit", f"NAME=SOFT[:HARD], NAME one of {', '.join(ULIMITS)}")
+    low, high = _limit(soft, word), _limit(hard if colon else soft, word)
+    if high is not None and (low is None or low > high):
+        raise UsageError(f"--ulimit {word!r}: the soft limit is above the hard one")
+    return Ulimit(name, low, high)
+
+
+def tmpfs(word: str) -> Tmpfs:
+    """PATH[:size=64m,mode=1777,exec]. Raises UsageError."""
+    path, _, options = word.partition(":")
+    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        raise UsageError(f"--tmpfs {word!r} is not an absolute path", "PATH[:size=64m,mode=1777,exec]")
+    found = Tmpfs(path)
+    for option in filter(None, options.split(",")):
+        key, _, value = option.partition("=")
+        if key == "size":
+            found = Tmpfs(path, _size(value, word), found.mode, found.executable)
+        elif key == "mode" and value and all(digit in "01234567" for digit in value) and int(value, 8) <= 0o7777:
+            found = Tmpfs(path, found.size_bytes, int(value, 8), found.executable)
+        elif key in ("exec", "noexec") and not value:
+            found = Tmpfs(path, found.size_bytes, found.mode, key == "exec")
+        elif option not in ("rw", "nosuid", "nodev"):
+            raise UsageError(f"--tmpfs {word!r}: unknown option {option!r}", "size=64m, mode=1777, exec, noexec")
+    return found
+
+
+def io_max(word: str) -> str:
+    """rbps=BYTES,wbps=BYTES,riops=N,wiops=N, any of them, as io.max takes it. Raises UsageError."""
+    found = []
+    for part in word.split(","):
+        key, _, value = part.partition("=")
+        if key not in IO_KEYS:
+            raise UsageError(
+                f"--io-max {word!r}: unknown limit {key!r}", f"any of {', '.join(IO_KEYS)}, joined by commas"
+            )
+        number = _size(value, word, option="--io-max") if key.endswith("bps") else _count(value, word)
+        found.append(f"{key}={number}")
+    return " ".join(found)
+
+
+def _lines(name: str) -> list[str]:
+    """A file as Docker's --env-file takes it: a variable a line, # in front is a remark; nothing is unquoted."""
+    try:
+        data = Path(name).read_bytes()[: _MAX_ENV_FILE_BYTES + 1]
+        text = data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--env-file {name}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    if len(data) > _MAX_ENV_FILE_BYTES:
+        raise UsageError(f"--env-file {name} has more than {_MAX_ENV_FILE_BYTES} bytes")
+    lines = (line.lstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _limit(text: str, word: str) -> int | None:
+    if text in ("-1", "unlimited"):
+        return None
+    if not text.isdigit() or int(text) >= 1 << 64:
+        raise UsageError(f"--ulimit {word!r}: {text!r} is no number", "NAME=SOFT[:HARD]")
+    return int(text)
+
+
+def _size(text: str, word: str, option: str = "--tmpfs") -> int:
+    unit = text.lstrip("0123456789").lower()
+    digits = text[: len(text) - len(unit)]
+    if not digits or unit not in _UNITS or not 0 < int(digits) * _UNITS[unit] < 1 << 62:
+        raise UsageError(f"{option} {word!r}: {text!r} is no size", "for example 64m")
+    return int(digits) * _UNITS[unit]
+
+
+def _count(text: str, word: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 1 << 62:
+        raise UsageError(f"--io-max {word!r}: {text!r} is no number")
+    return int(text)

@@ -1,0 +1,67 @@
+"""Options that are small languages of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from inferno import words
+from inferno.errors import UsageError
+from inferno.words import Tmpfs, Ulimit
+
+
+def test_variables_of_files_come_first_and_names_alone_take_their_value_here(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text('# a remark\nA=file\nB=a b "c"\n\n  HERE\n')
+    found = words.environment(["A=given", "HERE", "EMPTY="], [str(tmp_path / "env")], {"HERE": "x=y"})
+    assert found == ["A=file", 'B=a b "c"', "HERE=x=y", "A=given", "HERE=x=y", "EMPTY="]
+
+
+@pytest.mark.parametrize("word", ["", "=x", "NOWHERE", "A=\0"])
+def test_what_is_no_variable_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="NAME=value"):
+        words.environment([word], [], {})
+
+
+def test_env_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe=1")
+    for name in (tmp_path / "none", tmp_path, tmp_path / "bytes"):
+        with pytest.raises(UsageError, match="--env-file"):
+            words.environment([], [str(name)], {})
+
+
+@pytest.mark.parametrize(
+    ("word", "limit"),
+    [("nofile=1024", Ulimit("nofile", 1024, 1024)), ("nofile=1024:2048", Ulimit("nofile", 1024, 2048)),
+     ("core=-1", Ulimit("core", None, None)), ("core=0:unlimited", Ulimit("core", 0, None))],
+)  # fmt: skip
+def test_ulimits(word: str, limit: Ulimit) -> None:
+    assert words.ulimit(word) == limit
+
+
+@pytest.mark.parametrize(
+    "word", ["", "nofile", "nofile=", "nofile=x", "nofile=2:1", "nofile=-1:5", "files=1", "cpu=-2"]
+)
+def test_what_is_no_ulimit_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="--ulimit"):
+        words.ulimit(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "made"),
+    [("/run", Tmpfs("/run")), ("/a:size=64m,mode=700,exec", Tmpfs("/a", 64 << 20, 0o700, True)),
+     ("/a:rw,nosuid,nodev,noexec", Tmpfs("/a")), ("/a:size=4096", Tmpfs("/a", 4096))],
+)  # fmt: skip
+def test_tmpfs(word: str, made: Tmpfs) -> None:
+    assert words.tmpfs(word) == made
+
+
+@pytest.mark.parametrize("word", ["", "run", "/a/../b", "/a:size=", "/a:size=0", "/a:size=5x", "/a:mode=9", "/a:suid"])
+def test_what_is_no_tmpfs_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="--tmpfs"):
+        words.tmpfs(word)
+
+
+def test_io_limits() -> None:
+    assert words.io_max("rbps=10m,wiops=100") == "rbps=10485760 wiops=100"
+    for word in ("", "bps=1", "rbps=", "rbps=x", "riops=10m", "riops=0"):
+        with pytest.raises(UsageError, match="--io-max"):
+            words.io_max(word)
