@@ -25,7 +25,7 @@ _COPY_TIMEOUT_S = 3600
 _REDRAW_S = 0.2
 _POLICY = Path("/etc/containers/policy.json")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-_PASSED_ON = (*_PROXIES, "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF", "SSL_CERT_DIR")
+_PASSED_ON = (*_PROXIES, "REGISTRY_AUTH_FILE", "SSL_CERT_DIR")
 _SILENT = ("connection refused", "no such host", "network is unreachable", "i/o timeout", "deadline exceeded")
 # As Docker: a registry on this very host needs no TLS. Any other does, unless it is named in the settings.
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
@@ -142,7 +142,10 @@ def _bytes(folder: Path) -> int:
 
 def _skopeo(timeout_s: int) -> list[str]:
     policy = [] if _POLICY.exists() else ["--insecure-policy"]
-    return ["skopeo", "--command-timeout", f"{timeout_s}s", *policy]
+    # By its option, which is not in its help: Debian 12's skopeo does not know the variable.
+    aliases = os.environ.get("CONTAINERS_REGISTRIES_CONF")
+    own = ["--registries-conf", aliases] if aliases else []
+    return ["skopeo", "--command-timeout", f"{timeout_s}s", *policy, *own]
 
 
 def _environment() -> dict[str, str]:

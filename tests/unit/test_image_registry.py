@@ -194,6 +194,61 @@ def test_a_file_of_docker_login_does(tmp_path: Path, settings: Settings) -> None
         store.ensure(f"{registry.host}/private:v1", settings, Access(authfile=str(tmp_path / "config.json")))
 
 
+def alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A registries.conf(5) of the test's own."""
+    (tmp_path / "registries.conf").write_text(text)
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(tmp_path / "registries.conf"))
+
+
+def test_mirrors_are_asked_first(
+    registry: Registry, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = f'[[registry]]\nlocation = "mirrored.invalid"\n[[registry.mirror]]\nlocation = "{registry.host}"\n'
+    alias(tmp_path, monkeypatch, f"{mirror}insecure = true\n")
+    digest = registry.push(layout(tmp_path), "team/mirrored:v1")
+    assert store.ensure("docker://mirrored.invalid/team/mirrored:v1", settings).digest == digest
+
+
+def test_plain_http_only_where_it_is_asked_for(
+    registry: Registry, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alias(tmp_path, monkeypatch, f'[[registry]]\nprefix = "plain.invalid"\nlocation = "{registry.host}"\n')
+    digest = registry.push(layout(tmp_path), "plain:v1")
+    with pytest.raises(UsageError) as caught:
+        store.ensure("docker://plain.invalid/plain:v1", settings)
+    assert "INFERNO_INSECURE_REGISTRIES" in str(caught.value.hint)
+    allowed = load(tmp_path, INFERNO_INSECURE_REGISTRIES="other.invalid, plain.invalid")
+    assert store.ensure("docker://plain.invalid/plain:v1", allowed).digest == digest
+
+
+def test_a_ca_of_ones_own(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    argv = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+    ]
+    names = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*argv, *names], check=True, capture_output=True)
+    with Registry(tmp_path / "registry", tls=(certificate, key)) as registry:
+        digest = registry.push(layout(tmp_path), "tls:v1")
+        alias(tmp_path, monkeypatch, f'[[registry]]\nprefix = "tls.invalid"\nlocation = "{registry.host}"\n')
+        with pytest.raises(UsageError) as caught:
+            store.ensure("docker://tls.invalid/tls:v1", settings)
+        assert "ca.crt" in str(caught.value.hint)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert store.ensure("docker://tls.invalid/tls:v1", settings).digest == digest
+
+
 def test_sixteen_creates_at_once_pull_once_and_make_one_base(registry: Registry, tmp_path: Path) -> None:
     registry.push(layout(tmp_path, [images.file("sixteen", os.urandom(3 << 20))]), "sixteen:v1")
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
