@@ -93,9 +93,17 @@ pub fn set_hostname(name: &str) -> io::Result<()> {
 }
 
 /// Blocks every signal and returns a descriptor from which they can be read.
+///
+/// Dispositions go back to the default first: SIG_IGN survives exec, and what is started here would inherit it.
 pub fn take_signals() -> io::Result<File> {
-    // SAFETY: the set is initialised by sigfillset before use; signalfd's descriptor is new and ours alone.
+    // SAFETY: the set is initialised by sigfillset before use; signal() with SIG_DFL installs no handler; signalfd's
+    // descriptor is new and ours alone.
     unsafe {
+        for signal in 1..=libc::SIGRTMAX() {
+            if !matches!(signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGPIPE) {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
         let mut all: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
         check(libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()))?;
