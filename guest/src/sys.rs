@@ -100,7 +100,7 @@ pub fn take_signals() -> io::Result<File> {
     // descriptor is new and ours alone.
     unsafe {
         for signal in 1..=libc::SIGRTMAX() {
-            if !matches!(signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGPIPE) {
+            if !matches!(signal, SIGKILL | libc::SIGSTOP | SIGPIPE) {
                 libc::signal(signal, libc::SIG_DFL);
             }
         }
