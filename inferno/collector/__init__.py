@@ -39,8 +39,8 @@ def ensure_running(settings: Settings) -> None:
     """
     _reap()
     paths = Paths(settings.root)
-    paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
         with gate(paths):
             connection = _connect(paths)
             if connection is None:
@@ -61,8 +61,8 @@ def restart(settings: Settings) -> bool:
     The new one makes itself known to the VMs, has the old one write out what it got, and begins when that has ended.
     """
     paths = Paths(settings.root)
-    paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
         with gate(paths):
             old = _connect(paths, wait=True)
             with old or contextlib.nullcontext():
