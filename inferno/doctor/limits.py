@@ -30,7 +30,7 @@ def rules(world: World) -> list[Rule]:
         rule(3, False, "logs that fit on their disk", "guests say how much is logged", logs),
         rule(8, True, "resource limits of processes", "they hold where a cgroup has none: files, their size", rlimits),
         rule(9, True, "cgroup limits of each VM", "one VM takes what others need", cgroup_limits),
-        rule(10, True, "guests' timer threads in their cgroups", "their work is nobody's else", pit),
+        rule(10, True, "guests' timer threads in their cgroups", "what they do is counted on no VM", pit),
         rule(11, False, "network rate limits", "one guest's flood is everybody's", network),
         rule(13, False, "disk rate limits", "one guest's I/O is everybody's", storage),
     ]
