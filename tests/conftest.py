@@ -1,6 +1,7 @@
 """What all tests share: an environment without the caller's settings, a plain word where root is missing."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest
         return
     for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
         monkeypatch.delenv(name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell starts what it puts into the background with SIGINT and SIGQUIT ignored, and children inherit that:
+    tests of Ctrl-C would wait for ever."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
