@@ -62,11 +62,25 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder in `parent` for the time of the `with`. What killed users of the same prefix left is removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     remove_stale(parent, prefix)
-    with _locked_folder(Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))) as folder:
+    with contextlib.ExitStack() as held:
+        folder = _new_folder(parent, prefix, held)
         try:
             yield folder
         finally:
             remove_tree(folder)
+
+
+def _new_folder(parent: Path, prefix: str, held: contextlib.ExitStack) -> Path:
+    """A new folder, locked; again when somebody took it for stale between the two."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            attempt = contextlib.ExitStack()
+            attempt.enter_context(_locked_folder(folder))
+            if folder.exists():
+                held.push(attempt)
+                return folder
+            attempt.close()
 
 
 def remove_stale(parent: Path, prefix: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -41,12 +42,20 @@ def nftables(place: Namespace, commands: str) -> str:
     return done.stdout
 
 
-def peers(lab: Lab) -> list[str]:
-    """Who connected to the server outside since it was last asked."""
+PATIENCE_S = 5
+
+
+def peers(lab: Lab, expected: int = 0) -> list[str]:
+    """Who connected to the server outside since it was last asked; waits for as many as are expected.
+
+    A client is connected before its last packet has reached the server.
+    """
     lab.server.setblocking(False)
-    found = []
+    found: list[str] = []
     while True:
         try:
+            if len(found) < expected:
+                select.select([lab.server], [], [], PATIENCE_S)
             connection, (address, _) = lab.server.accept()
         except BlockingIOError:
             return found
@@ -78,7 +87,7 @@ def link_local(lab: Lab) -> None:
 def test_guests_reach_the_outside_under_the_hosts_address(lab: Lab) -> None:
     peers(lab)
     assert all(reaches(guest, OUTSIDE) for guest in lab.guests)
-    assert peers(lab) == [UPLINK, UPLINK]
+    assert peers(lab, 2) == [UPLINK, UPLINK]
 
 
 def test_guests_do_not_reach_each_other(lab: Lab) -> None:

@@ -107,7 +107,7 @@ def test_a_tap_in_use_is_not_taken_from_its_user() -> None:
 
 
 def test_an_interface_that_is_no_tap_is_left_alone() -> None:
-    shown("link", "add", "inf70", "type", "dummy")
+    shown("link", "add", "inf70", "type", "veth", "peer", "name", "other")
     with pytest.raises(InfernoError, match="not Inferno's"):
         ensure()
     with pytest.raises(InfernoError, match="not Inferno's"):
