@@ -32,6 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in one process, where there are several: all that needs a rig, since two of them starve each other."""
+    for item in items:
+        group = "rig" if item.path.parent.name == "rig" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.fail("this test needs root: sudo make test, or leave it out with -m 'not root'", pytrace=False)

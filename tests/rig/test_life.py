@@ -104,7 +104,11 @@ def test_stop_sends_another_signal_or_asks_nobody(host: Host) -> None:
 
 def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_process(host: Host) -> None:
     with host.popen("start", "patient") as patient, host.popen("start", "deaf") as deaf:
-        assert patient.stdout.readline() == deaf.stdout.readline() == "begun\n"
+        for process in (patient, deaf):
+            if process.stdout.readline() != "begun\n":
+                patient.end()
+                deaf.end()
+                raise AssertionError(f"{patient.stderr.read()}\n{deaf.stderr.read()}")
         deaf.signal("INT")
         patient.signal("TERM")
         out, err = patient.communicate(timeout=60)
