@@ -32,10 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in one process, where there are several: all that needs a rig, since two of them starve each other."""
     for item in items:
-        group = "rig" if item.path.parent.name == "rig" else str(item.path)
+        group = "rig" if item.path.parent.name == "rig" else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
 
