@@ -67,6 +67,8 @@ fn firecracker_starts_with_nothing_it_should_not_have() {
     let (kiln, vmm) = Jail::new().boot();
     let args = r#"["--id", "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "--no-api", "--config-file", "/firecracker.json"]"#;
     assert_eq!(vmm.found, format!("args={args} env=0 blocked=0 open=[0, 1, 2] death=9\n"));
+    // Answers come from the loop, which begins once kiln has confined itself.
+    assert!(kiln.report("{}").starts_with("HTTP/1.1 400 "));
     let status = fs::read_to_string(format!("/proc/{}/status", kiln.child.id())).unwrap();
     for line in ["Name:\tkiln\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n", "Threads:\t1\n"] {
         assert!(status.contains(line), "{line:?} in {status}");
