@@ -1,15 +1,15 @@
-"""Writing, removing and locking files so that a kill at any instant leaves either the old state or the new one."""
+"""Writing, removing and locking files so that a kill at any instant leaves either the old state or the new one.
+
+`infernoctl list` loads this, so what only writers need is imported by them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ def write(path: Path, content: bytes | str, mode: int = 0o644) -> bool:
         if path.read_bytes() == data:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -72,6 +74,8 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 def _new_folder(parent: Path, prefix: str, held: contextlib.ExitStack) -> Path:
     """A new folder, locked; again when somebody took it for stale between the two."""
+    import tempfile
+
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
         with contextlib.suppress(FileNotFoundError, BlockingIOError):
@@ -144,6 +148,8 @@ def remove_tree(path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         return
+    import shutil
+
     # CPython's rmtree works with dir_fd and O_NOFOLLOW where the platform has them, as Linux does.
     assert shutil.rmtree.avoids_symlink_attacks
     with contextlib.suppress(FileNotFoundError):
@@ -152,6 +158,8 @@ def remove_tree(path: Path) -> None:
 
 def sha256(path: Path) -> str:
     """The hex sha256 of a file's content."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,9 @@ class VersionDir:
 
 def file_name(text: str) -> str:
     """Any text as the name of a file, one to one but for texts beyond what a name can hold, which are hashed."""
+    import hashlib  # neither is needed to list VMs, and both cost milliseconds
+    from urllib.parse import quote
+
     name = quote(text, safe="")
     return name if len(name) <= 200 else f"{name[:100]}~{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import difflib
 import os
 import time
 from collections.abc import Iterator
@@ -32,6 +31,8 @@ def row(settings: Settings, name: str) -> VmRow:
         found = state.vm(name) if state else None
         if found is not None and found.version is not None:
             return found
+        import difflib
+
         near = difflib.get_close_matches(name, state.names() if state else (), 1)
     raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
 
