@@ -19,8 +19,9 @@ from inferno.errors import UsageError
 from inferno.image import config, layout, manifest, reference
 from inferno.image.manifest import Descriptor
 from inferno.image.reference import Reference
-from inferno.image.source import Ask, Image, Layer
+from inferno.image.source import Ask, Image
 from inferno.layers import decompress, tar
+from inferno.layers.decompress import Blob
 from inferno.layers.entry import FILE, SYMLINK, BadImageError, Entry
 from inferno.paths import Paths
 
@@ -53,9 +54,9 @@ class Archive:
             raise UsageError(f"{self.ref.name}: {name[:200]} has {entry.size} bytes; {_MANIFEST_MAX} are allowed")
         return os.pread(self.descriptor, entry.size, entry.offset)
 
-    def layer(self, name: str, digest: str | None, diff_id: str | None) -> Layer:
+    def layer(self, name: str, digest: str | None, diff_id: str | None) -> Blob:
         entry = self.part(name)
-        return Layer(self.descriptor, entry.offset, entry.size, digest, diff_id)
+        return Blob(self.descriptor, entry.offset, entry.size, digest, diff_id)
 
 
 def resolve(ask: Ask, *, must: bool) -> Image:
@@ -71,7 +72,7 @@ def seen(ask: Ask) -> str | None:
         return None
 
 
-def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     archive = _open(ask, held)
     found = look(archive, ask, "")
     if found.digest != image.digest:
@@ -88,7 +89,7 @@ def look(archive: Archive, ask: Ask, seen: str) -> Image:
     return _docker(archive, seen)
 
 
-def parts(archive: Archive, image: Image) -> list[Layer]:
+def parts(archive: Archive, image: Image) -> list[Blob]:
     """The image's layers in the archive."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
         return [

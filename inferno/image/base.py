@@ -21,7 +21,8 @@ from inferno import files, run
 from inferno.config import Settings
 from inferno.errors import InfernoError, MissingToolError, UsageError
 from inferno.image import reference, source, store
-from inferno.image.source import PUBLIC, Access, Ask, Layer
+from inferno.image.source import PUBLIC, Access, Ask
+from inferno.layers.decompress import Blob
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
@@ -75,7 +76,7 @@ def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Prog
     return made
 
 
-def _build(made: Path, layers: list[Layer], settings: Settings, progress: Progress, held: contextlib.ExitStack) -> None:
+def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progress, held: contextlib.ExitStack) -> None:
     out = held.enter_context(files.nameless(made.parent))
     spools = [held.enter_context(files.nameless(made.parent)) for _ in layers]
     mkfs = _open(held, mkfs_erofs(settings))

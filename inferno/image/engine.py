@@ -15,7 +15,8 @@ from inferno import files
 from inferno.errors import UsageError
 from inferno.image import archive, manifest, reference
 from inferno.image.reference import Reference
-from inferno.image.source import Ask, Image, Layer
+from inferno.image.source import Ask, Image
+from inferno.layers.decompress import Blob
 from inferno.paths import Paths
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def seen(ask: Ask) -> str | None:
     return _id(ask, must=False)
 
 
-def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     saved = _save(ask, image.digest, held)
     return archive.parts(saved, _checked(saved, ask, image.digest))
 

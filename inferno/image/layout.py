@@ -13,7 +13,8 @@ from inferno.errors import UsageError
 from inferno.image import config, manifest
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
-from inferno.image.source import Access, Ask, Image, Layer, open_part
+from inferno.image.source import Access, Ask, Image, open_part
+from inferno.layers.decompress import Blob
 
 _TAG = "org.opencontainers.image.ref.name"
 # Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
@@ -35,10 +36,10 @@ def seen(ask: Ask) -> str | None:
         return None
 
 
-def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     folder = Path(ask.ref.name)
     return [
-        Layer(*open_part(held, _blob(folder, layer.digest)), layer.digest, diff_id)
+        Blob(*open_part(held, _blob(folder, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in with_diff_ids(image)
     ]
 

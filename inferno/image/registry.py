@@ -16,7 +16,8 @@ from inferno.image import config, layout, manifest
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.skopeo import Skopeo
-from inferno.image.source import Ask, Image, Layer, open_part
+from inferno.image.source import Ask, Image, open_part
+from inferno.layers.decompress import Blob
 from inferno.paths import Paths
 
 _PREFIX = ".fetch."
@@ -45,12 +46,12 @@ def seen(ask: Ask) -> str | None:
     return None
 
 
-def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Layer]:
+def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
     _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings), found)
     return [
-        Layer(*open_part(held, blob(ask.settings, layer.digest)), layer.digest, diff_id)
+        Blob(*open_part(held, blob(ask.settings, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in layout.with_diff_ids(image)
     ]
 

@@ -18,6 +18,7 @@ from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import reference
 from inferno.image.reference import Reference
+from inferno.layers.decompress import Blob
 from inferno.log import Progress, quiet
 
 
@@ -61,17 +62,6 @@ class Ask:
     progress: Progress = quiet
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer as it is stored: bytes of an open file. Digests are `sha256:` and hex, None where nothing says one."""
-
-    descriptor: int
-    offset: int
-    size: int
-    digest: str | None
-    diff_id: str | None
-
-
 _PLACES = {
     reference.OCI: ("layout",),
     reference.OCI_ARCHIVE: ("archive",),
@@ -112,7 +102,7 @@ def seen(ask: Ask, place: str) -> str | None:
 
 
 @contextlib.contextmanager
-def layers(ask: Ask, image: Image) -> Iterator[list[Layer]]:
+def layers(ask: Ask, image: Image) -> Iterator[list[Blob]]:
     """The image's layers, from the lowest up, open while the `with` lasts. Raises UsageError when one is missing."""
     with contextlib.ExitStack() as held:
         yield _module(image.place).layers(ask, image, held)
