@@ -12,9 +12,10 @@ import errno
 import os
 import select
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from inferno.errors import InfernoError
 
@@ -34,13 +35,12 @@ PAGE_TABLE_SHARE = 128
 OVERHEAD_TASKS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What one VM may use. `io` maps a device ("major:minor") to io.max words ("rbps=1048576 wiops=100")."""
 
     vcpus: int
     memory_mib: int
-    io: dict[str, str] = field(default_factory=dict)
+    io: Mapping[str, str] = MappingProxyType({})
     cpu_weight: int | None = None
 
     @property

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from inferno.errors import UsageError
 
@@ -31,8 +31,7 @@ DEFAULT_IMAGE_TIMEOUT_S = 3600
 DEFAULT_UID_BASE = 800_000
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What holds for one command. Paths are absolute; sizes carry their unit in the name."""
 
     root: Path

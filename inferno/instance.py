@@ -7,8 +7,8 @@ that run is gone. It only says where to look: whether a version runs is asked of
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from inferno import cgroup, files
 from inferno.config import Settings
@@ -17,8 +17,7 @@ from inferno.slot import Slot
 from inferno.state import VmRow
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """`recorded` is the ULID of the version that the database has as current; None for a VM it does not know."""
 
     settings: Settings

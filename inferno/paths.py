@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class VersionDir:
+class VersionDir(NamedTuple):
     """One version, vms/kiln/<ULID>: the trusted files of root's, and the jail `root/` that the VM's uid owns."""
 
     dir: Path
@@ -46,8 +45,7 @@ def file_name(text: str) -> str:
     return name if len(name) <= 200 else f"{name[:100]}~{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(NamedTuple):
     """Where things live below `root` (INFERNO_ROOT)."""
 
     root: Path

@@ -5,7 +5,7 @@ Addresses are strings made from plain integers: importing `ipaddress` would cost
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferno.config import Settings
 
@@ -15,15 +15,19 @@ _SUBNET_SIZE = 4  # a /30: network, gateway, guest, broadcast
 SLOTS = 65536 // _SUBNET_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Slot `number` of 0..16383. Raises ValueError for any other: the database hands out only these."""
-
+class _Number(NamedTuple):
     number: int
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.number < SLOTS:
-            raise ValueError(f"slot {self.number} is not in 0..{SLOTS - 1}")
+
+class Slot(_Number):
+    """Slot `number` of 0..16383. Raises ValueError for any other: the database hands out only these."""
+
+    __slots__ = ()
+
+    def __new__(cls, number: int) -> Slot:
+        if not 0 <= number < SLOTS:
+            raise ValueError(f"slot {number} is not in 0..{SLOTS - 1}")
+        return super().__new__(cls, number)
 
     @property
     def subnet(self) -> str:

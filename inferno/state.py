@@ -11,9 +11,8 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferno import files
 from inferno.errors import InfernoError, UsageError
@@ -33,8 +32,7 @@ pragma user_version = {SCHEMA_VERSION};
 """
 
 
-@dataclass(frozen=True, slots=True)
-class VmRow:
+class VmRow(NamedTuple):
     """One VM. `spec` and `version` are None while it is only reserved: its first create has not ended yet."""
 
     name: str

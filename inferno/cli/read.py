@@ -92,7 +92,7 @@ def why(words: list[str]) -> int:
 def env(words: list[str]) -> int:
     given, _ = options("env", words, ["json"])
     settings = config.load()
-    values = {field: getattr(settings, field) for field in settings.__slots__}
+    values = {field: getattr(settings, field) for field in settings._fields}
     if "json" in given:
         print(json.dumps({k: v if isinstance(v, int | None) else str(v) for k, v in values.items()}))
     else:
