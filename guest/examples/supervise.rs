@@ -1,6 +1,6 @@
 //! init's loop without the machine around it, for the tests: PID 1 of a PID namespace, Unix sockets for vsock.
 //!
-//! `supervise FOLDER COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs the command as the
+//! `supervise FOLDER GRACE_MS COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs the command as the
 //! image's process, and leaves the exit report in FOLDER/report.json.
 
 use std::fs::File;
@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use guest::grace::Grace;
 use guest::listener::Listener;
 use guest::outbox::Outbox;
 use guest::process::Launcher;
@@ -25,6 +26,9 @@ fn main() {
     let born = Instant::now();
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().expect("a folder is given"));
+    let grace =
+        args.next().and_then(|text| text.parse().ok()).map(Duration::from_millis).expect("a grace is given");
+    let grace = Grace { rest: grace, stream: grace };
     let signals = sys::take_signals().expect("signals can be taken");
     let log = UnixStream::connect(folder.join("log.sock")).expect("the test listens");
     let listener = UnixListener::bind(folder.join("api.sock")).expect("the folder is new");
@@ -37,8 +41,9 @@ fn main() {
     let started = launcher.start().expect("the command can be started");
     let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));
     let listener = Listener::Unix(listener);
-    let supervisor =
-        Supervisor::new(started, launcher, signals, outbox, listener, born).expect("pipes are well");
+    let supervisor = Supervisor::new(started, launcher, signals, outbox, listener, born)
+        .expect("pipes are well")
+        .with_grace(grace);
     let (report, mut outbox) = supervisor.run().expect("poll works");
     outbox.finish(Duration::from_secs(2));
     std::fs::write(folder.join("report.json"), report.to_json()).expect("the folder is there");

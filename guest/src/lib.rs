@@ -17,6 +17,7 @@ pub mod etc;
 pub mod failure;
 pub mod files;
 pub mod frame;
+pub mod grace;
 pub mod http;
 pub mod kernel_log;
 pub mod limits;

@@ -23,8 +23,6 @@ const GRANT_BYTES: u32 = 16 * 1024;
 /// Above this no more output is read, so that the process waits for the host.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 16 * 1024;
-/// From the SIGHUP that follows the host's going away to the SIGKILL.
-const GRACE: Duration = Duration::from_secs(2);
 /// How long a terminal may take to come to its end after its process did.
 const TERMINAL_DRAIN: Duration = Duration::from_secs(1);
 /// What a terminal in its usual mode takes for the end of input: VEOF, Control-D.
@@ -39,6 +37,7 @@ pub struct Session {
     input: Input,
     outputs: Vec<(File, Output)>,
     terminal: Option<File>,
+    grace: Duration,
     deadline: Option<Instant>,
     is_told: bool,
 }
@@ -64,8 +63,8 @@ struct Input {
 }
 
 impl Session {
-    /// For a process that was just started; `socket` is non-blocking.
-    pub fn new(socket: File, started: Started) -> Self {
+    /// For a process that was just started; `socket` is non-blocking. `grace` is how long it may outlive the host.
+    pub fn new(socket: File, started: Started, grace: Duration) -> Self {
         let Started { pid, stdin, stdout, stderr, terminal } = started;
         let clone = |master: &File| master.try_clone().ok();
         let out = terminal.as_ref().and_then(clone).or(stdout.map(File::from));
@@ -88,7 +87,7 @@ impl Session {
         let host = Host { socket, received: Vec::new(), unsent: first.into() };
         let input = Input { pipe, waiting: VecDeque::new(), window, taken: 0, is_over: false };
         let (ended, deadline) = (None, None);
-        Self { host: Some(host), pid, ended, input, outputs, terminal, deadline, is_told: false }
+        Self { host: Some(host), pid, ended, input, outputs, terminal, grace, deadline, is_told: false }
     }
 
     /// Whether its process, which has not ended yet, is this one.
@@ -231,7 +230,7 @@ impl Session {
             let _ = sys::kill(-self.pid, sys::SIGHUP);
             // One that is stopped would not notice.
             let _ = sys::kill(-self.pid, sys::SIGCONT);
-            self.deadline = Some(Instant::now() + GRACE);
+            self.deadline = Some(Instant::now() + self.grace);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::api::{self, Reaction, State, Status};
 use crate::cgroup;
 use crate::connection::{Connection, Progress};
 use crate::failure::Failure;
+use crate::grace::Grace;
 use crate::http::{Answer, Request};
 use crate::kernel_log;
 use crate::listener::Listener;
@@ -26,8 +27,6 @@ use crate::sys::{self, PollFd, Started};
 const MAX_CONNECTIONS: usize = 128;
 /// Streams at once; more are refused. With its pipes each takes four descriptors, of init's 1024.
 const MAX_SESSIONS: usize = 128;
-/// From the SIGTERM that the rest gets when the image's process ended to the SIGKILL.
-const GRACE: Duration = Duration::from_secs(2);
 /// How long killed processes may take to go.
 const DRAIN: Duration = Duration::from_secs(3);
 /// struct signalfd_siginfo, signalfd(2).
@@ -40,6 +39,7 @@ pub struct Supervisor {
     ended: Option<ExitStatus>,
     no_children: bool,
     born: Instant,
+    grace: Grace,
     kill_at: Option<Instant>,
     drain_until: Option<Instant>,
     signals: File,
@@ -68,6 +68,7 @@ impl Supervisor {
             ended: None,
             no_children: false,
             born,
+            grace: Grace::default(),
             kill_at: None,
             drain_until: None,
             signals,
@@ -78,6 +79,12 @@ impl Supervisor {
             connections: Vec::new(),
             sessions: Vec::new(),
         })
+    }
+
+    /// With other patience than a guest's.
+    #[must_use]
+    pub fn with_grace(self, grace: Grace) -> Self {
+        Self { grace, ..self }
     }
 
     /// Until the process ended and all that it wrote is in the outbox, which is handed back.
@@ -173,7 +180,7 @@ impl Supervisor {
             match sys::reap() {
                 Ok(Some((pid, status))) if pid == self.pid && self.ended.is_none() => {
                     self.ended = Some(status);
-                    self.kill_at = Some(Instant::now() + GRACE);
+                    self.kill_at = Some(Instant::now() + self.grace.rest);
                     // One that is stopped would not notice.
                     for signal in [sys::SIGTERM, sys::SIGCONT] {
                         let _ = sys::kill(-1, signal);
@@ -224,7 +231,7 @@ impl Supervisor {
                 Progress::Over => drop(self.connections.swap_remove(at)),
                 Progress::Becomes(started) => {
                     let socket = self.connections.swap_remove(at).into_socket();
-                    self.sessions.push(Session::new(socket, started));
+                    self.sessions.push(Session::new(socket, started, self.grace.stream));
                 }
             }
         }

@@ -1,13 +1,10 @@
 //! Commands run beside the image's process, by the host, over real sockets with real processes.
-#![allow(clippy::unwrap_used)]
-
-mod machine;
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
-use machine::{Heard, Machine, exited, killed};
+use crate::machine::{Heard, Machine, Stream, exited, killed};
 use serde_json::json;
 
 const FOREVER: &str = "exec sleep 1000";
@@ -168,12 +165,20 @@ fn a_caller_that_goes_away_takes_the_process_along() {
     let mut stream = machine.exec(&["sh", "-c", &polite], &json!({}));
     stream.wait_for("up\n");
     drop(stream);
+    let waits = "until [ -s $0/hup ]; do sleep 0.01; done; cat $0/hup";
+    assert_eq!(machine.exec(&["sh", "-c", waits, &folder], &json!({})).finish().text(), "hup\n");
+    machine.kill();
+}
+
+#[test]
+fn a_process_that_does_not_care_for_its_callers_end_is_killed() {
+    let grace = Duration::from_millis(100);
+    let Some(machine) = Machine::with_grace(grace, &["sh", "-c", FOREVER]) else { return };
     let mut stubborn = machine.exec(&["sh", "-c", "trap '' HUP; echo up; exec sleep 999"], &json!({}));
     stubborn.wait_for("up\n");
     drop(stubborn);
-    let waits = "while pgrep -x sleep -a | grep -q 999; do sleep 0.05; done; cat $0/hup";
-    let heard = machine.exec(&["sh", "-c", waits, &folder], &json!({})).finish();
-    assert_eq!(heard.text(), "hup\n");
+    let waits = "while pgrep -x sleep -a | grep -q 999; do sleep 0.01; done; echo gone";
+    assert_eq!(machine.exec(&["sh", "-c", waits], &json!({})).finish().text(), "gone\n");
     machine.kill();
 }
 
@@ -278,7 +283,7 @@ fn when_the_image_s_process_ends_so_do_the_others_and_are_told() {
 }
 
 /// The guest closes the stream without a word about an exit.
-fn assert_gone(stream: &mut machine::Stream) {
+fn assert_gone(stream: &mut Stream) {
     use std::io::Read;
     stream.socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut rest = Vec::new();

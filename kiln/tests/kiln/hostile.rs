@@ -1,11 +1,8 @@
 //! A guest that lies, floods and repeats itself.
-#![allow(clippy::unwrap_used)]
-
-mod jail;
 
 use std::io::{Read, Write};
 
-use jail::{Jail, answer, collect, exited, messages, record, started};
+use crate::jail::{Jail, answer, collect, exited, messages, record, started};
 
 #[test]
 fn there_is_one_log_connection_and_one_exit_report() {
@@ -46,8 +43,9 @@ fn only_the_holder_of_the_key_may_report() {
 #[test]
 fn a_log_that_names_no_key_lets_nobody_report() {
     let (kiln, mut vmm) = Jail::new().boot();
-    let _log = kiln.guest(10000);
+    let log = kiln.guest(10000);
     assert!(answer(&mut kiln.post(&exited(0))).starts_with("HTTP/1.1 409 "), "after some patience");
+    drop(log);
     vmm.command("exit 0");
     assert_eq!(kiln.ended().0.code(), Some(125));
 }

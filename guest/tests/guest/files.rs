@@ -1,13 +1,10 @@
 //! Files in and out, made and checked by the machine's own tar.
-#![allow(clippy::unwrap_used)]
-
-mod machine;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use machine::{Heard, Machine, exited};
+use crate::machine::{Heard, Machine, exited};
 use serde_json::json;
 
 const FOREVER: &str = "exec sleep 1000";

@@ -1,11 +1,8 @@
 //! A VM's life as kiln sees it: start, readiness, end, and each way that can fail.
-#![allow(clippy::unwrap_used)]
-
-mod jail;
 
 use std::fs;
 
-use jail::{Jail, answer, collect, exited, messages, record, started};
+use crate::jail::{Jail, answer, collect, exited, messages, record, started};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 
@@ -56,8 +53,9 @@ fn the_end_is_said_in_words() {
 #[test]
 fn a_report_whose_log_never_ends_is_believed_late() {
     let (kiln, mut vmm) = Jail::new().boot();
-    let _log = kiln.log();
+    let log = kiln.log();
     assert!(kiln.report(&exited(8)).starts_with("HTTP/1.1 200 "));
+    drop(log);
     vmm.command("exit 0");
     assert_eq!(kiln.ended().0.code(), Some(8));
 }
@@ -107,6 +105,7 @@ fn a_guest_that_restarts_itself_says_nothing_of_its_process() {
     log.write_all(started().as_bytes()).unwrap();
     assert!(kiln.notified().starts_with("READY=1\n"));
     vmm.command("exit 0");
+    drop(log);
     let (status, file, _) = kiln.ended();
     let reason = "the guest was restarted from inside, without a report of its process";
     assert_eq!((status.code(), &file["vm_error"]), (Some(125), &reason.into()));
@@ -180,6 +179,7 @@ fn sigterm_kills_the_vm() {
     assert!(kiln.notified().starts_with("READY=1\n"));
     kiln.signal("TERM");
     vmm.gone();
+    drop(log);
     let (status, file, _) = kiln.ended();
     assert_eq!((status.code(), &file["vm_signal"]), (Some(137), &9.into()));
     assert_eq!(file["vm_error"], "killed by signal 15 to kiln");

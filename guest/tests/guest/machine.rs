@@ -2,7 +2,6 @@
 //!
 //! Needs root, since a process becomes a user; without it the tests say so and do nothing. Every wait is for an event
 //! and has a deadline.
-#![allow(dead_code, clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -48,6 +47,12 @@ impl Machine {
 
     /// The same with any program.
     pub fn run(args: &[&str]) -> Option<Self> {
+        // So long that whatever waits for a SIGKILL misses the deadline.
+        Self::with_grace(2 * DEADLINE, args)
+    }
+
+    /// The same with so long a grace for all that is to end.
+    pub fn with_grace(grace: Duration, args: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             eprintln!("skipped: needs root");
@@ -59,7 +64,11 @@ impl Machine {
         let listener = UnixListener::bind(folder.join("log.sock")).unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_init")).with_file_name("examples").join("supervise");
         let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(program).arg(&folder);
+        command
+            .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+            .arg(program)
+            .arg(&folder)
+            .arg(grace.as_millis().to_string());
         let child = command.args(args).stdin(Stdio::null()).spawn().unwrap();
         let stream = within(move || listener.accept().unwrap().0);
         let (sender, log) = mpsc::channel();
