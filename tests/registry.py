@@ -77,6 +77,7 @@ class Registry:
             "log": {"level": "info", "accesslog": {"disabled": False}},
             "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}, "delete": {"enabled": True}},
             "http": http,
+            "validation": {"manifests": {"urls": {"allow": ["^https?://"]}}},  # of foreign layers
         }
         if self.users:
             lines = [f"{user}:{_bcrypt(password)}" for user, password in self.users.items()]

@@ -84,9 +84,10 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> None:
         _drop_notes(folder, image, settings)
     for layer in missing.values():
         if not is_whole(settings, layer):
+            # skopeo leaves those out that have URLs of their own. Nor are these asked: they are the image's word.
             raise UsageError(
-                f"image {ask.ref.text} has a layer that the registry does not hand out: {layer.digest}",
-                "it is a foreign one, which only its maker may distribute",
+                f"image {ask.ref.text} has a foreign layer, to be had only from its maker: {layer.digest}",
+                "docker pull it, and take docker-daemon:NAME",
             )
 
 

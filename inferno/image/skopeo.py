@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from inferno import files, run
 from inferno.config import Settings
 from inferno.errors import InfernoError, UsageError
+from inferno.image import logins
 from inferno.image.reference import Reference
 from inferno.image.source import Access
 from inferno.log import Progress
@@ -76,16 +78,23 @@ class Skopeo:
     def _tls(self, option: str) -> list[str]:
         return [f"{option}=false"] if self._plain else []
 
+    @functools.cached_property
+    def _login(self) -> dict[str, str] | None:
+        """As `auths` of Docker's config.json holds it; None when skopeo itself is to look for one."""
+        if self._access.credentials is None:
+            return logins.kept(self._host, self._access.authfile)
+        return {"auth": base64.b64encode(self._access.credentials.encode()).decode()}
+
     @contextlib.contextmanager
     def _authfile(self, option: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
         """The option that names the file with the secrets, and the descriptors that skopeo has to inherit for it."""
-        if self._access.credentials is None:
+        login = self._login
+        if login is None:
             yield ([option, self._access.authfile] if self._access.authfile else [], ())
             return
-        secret = base64.b64encode(self._access.credentials.encode()).decode()
         memory = os.memfd_create("auth")
         try:
-            os.write(memory, json.dumps({"auths": {self._host: {"auth": secret}}}).encode())
+            os.write(memory, json.dumps({"auths": {self._host: login}}).encode())
             yield [option, f"/proc/self/fd/{memory}"], (memory,)
         finally:
             os.close(memory)

@@ -25,7 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def extra() -> Path:
     """The images that the tests create VMs of, made on this machine: /extra in the rig."""
-    recipe = digest_of_files(Path(images.__file__), CHECKOUT / "tools/make-nginx-image")
+    recipe = digest_of_files(
+        Path(images.__file__), *(CHECKOUT / "tools" / name for name in ("debian_image.py", "make-nginx-image"))
+    )
     return cached("images", recipe, "the images of the tests", _make_images)
 
 

@@ -165,33 +165,28 @@ def test_what_is_not_there_is_said_in_one_line(registry: Registry, settings: Set
     assert not settings.root.exists()
 
 
-def test_passwords_are_needed_kept_and_never_seen(tmp_path: Path, settings: Settings) -> None:
-    secret = "s3cret-of-the-tests"
-    with Registry(tmp_path / "registry", users={"me": secret}) as registry:
-        registry.push(layout(tmp_path), "private:v1", "--dest-creds", f"me:{secret}")
-        ref = f"docker://{registry.host}/private:v1"
-        with pytest.raises(UsageError, match="does not let you have") as caught:
-            store.ensure(ref, settings)
-        assert "--creds" in str(caught.value.hint)
-        with pytest.raises(UsageError) as caught:
-            store.ensure(ref, settings, Access(credentials="me:wrong-secret"))
-        assert "wrong-secret" not in f"{caught.value.text} {caught.value.hint}"
-        made = store.ensure(ref, settings, Access(credentials=f"me:{secret}"))
-        base.ensure(ref, settings, Access(credentials=f"me:{secret}"))
-        assert made.place == "registry"
-        assert secret not in repr(Access(credentials=secret))
-    for path in settings.root.rglob("*"):
-        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
-
-
-def test_a_file_of_docker_login_does(tmp_path: Path, settings: Settings) -> None:
-    import base64
-
-    with Registry(tmp_path / "registry", users={"me": "pw"}) as registry:
-        registry.push(layout(tmp_path), "private:v1", "--dest-creds", "me:pw")
-        secret = base64.b64encode(b"me:pw").decode()
-        (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": secret}}}))
-        store.ensure(f"{registry.host}/private:v1", settings, Access(authfile=str(tmp_path / "config.json")))
+def test_foreign_layers_are_not_fetched_from_where_an_image_says(
+    registry: Registry, tmp_path: Path, settings: Settings
+) -> None:
+    """Their `urls` are the image's word: whoever made it would choose what this host asks. Without any, they are plain
+    layers."""
+    registry.push(layout(tmp_path), "foreign:v1")
+    raw = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/foreign:v1"]
+    manifest = json.loads(subprocess.run(raw, check=True, capture_output=True).stdout)
+    [layer] = manifest["layers"]
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    layer["urls"] = [f"http://{registry.host}/v2/foreign/blobs/{layer['digest']}"]
+    registry.put_manifest("foreign", "urls", json.dumps(manifest).encode(), manifest["mediaType"])
+    before = registry.blob_requests()
+    with pytest.raises(UsageError, match="has a foreign layer") as caught:
+        store.ensure(f"{registry.host}/foreign:urls", settings)
+    assert "docker pull" in str(caught.value.hint)
+    assert registry.blob_requests() - before <= 2, "its configuration, by inspect and copy"
+    assert not list(settings.root.rglob("manifest.json"))
+    del layer["urls"]
+    registry.put_manifest("foreign", "plain", json.dumps(manifest).encode(), manifest["mediaType"])
+    store.ensure(f"{registry.host}/foreign:plain", settings)
+    base.ensure(f"{registry.host}/foreign:plain", settings)
 
 
 def alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
