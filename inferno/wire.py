@@ -17,7 +17,7 @@ STDOUT_PORT, EXIT_PORT, API_PORT = 10000, 10001, 10002
 # What each word is for: docs/how-it-starts.md.
 BOOT_ARGS = (
     "console=ttyS0 8250.nr_uarts=1 quiet reboot=k panic=-1 random.trust_cpu=on swiotlb=noforce nomodule "
-    "rdinit=/inferno/init"
+    "dummy.numdummies=0 rdinit=/inferno/init"
 )
 
 Port = Annotated[int, Field(ge=1, lt=2**32 - 1)]
