@@ -29,6 +29,7 @@ class Spec:
     user: str | None = None
     platform: str | None = None
     hostname: str | None = None
+    tty: bool = False
     read_only: bool = False
     tmpfs: list[str] = dataclasses.field(default_factory=list)
     ulimit: list[str] = dataclasses.field(default_factory=list)

@@ -57,13 +57,14 @@ class Rlimit(Wire):
 
 
 class Process(Wire):
-    """`user` is Docker's: empty, or NAME|UID[:GROUP|GID]; init resolves it inside the guest's root."""
+    """`user` is Docker's: empty, or NAME|UID[:GROUP|GID], which init resolves inside the guest's root."""
 
     args: Annotated[list[str], Field(min_length=1)]
     env: list[str]
     cwd: str
     user: str
     rlimits: list[Rlimit] = []
+    tty: bool = False
 
 
 class Ip(Wire):

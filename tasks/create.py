@@ -38,6 +38,8 @@ _CREATE = [
     row("env_file", "a file of such lines; may be repeated", list, "FILE", long="env-file"),
     row("workdir", "where the process starts, an absolute path", metavar="DIR"),
     row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER"),
+    {**row("tty", "a terminal for the process: start -i, attach -i", bool), "short": "t"},
+    row("no_tty", "none: takes --tty back", bool, long="no-tty"),
     row("hostname", "the guest's host name (the VM's name)", metavar="NAME"),
     row("read_only", "the guest cannot write to its root file system", bool, long="read-only"),
     row("writable", "it can: takes --read-only back", bool),
@@ -56,7 +58,7 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def made_from() -> Any:
         digest = _stamp(context, spec).digest
-        booted = [spec.entrypoint, spec.cmd, spec.env, spec.workdir, spec.user, spec.hostname]
+        booted = [spec.entrypoint, spec.cmd, spec.env, spec.workdir, spec.user, spec.hostname, spec.tty]
         limits = [spec.read_only, spec.tmpfs, spec.ulimit, _is_debug(context)]
         return [digest, booted, limits, _reserved(context, name), identity(init)]
 

@@ -27,7 +27,15 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             "type": bool,
             "default": False,
             "help": "return when the image's process runs; else follow its output to its end",
-        }
+        },
+        {
+            "name": "interactive",
+            "long": "interactive",
+            "short": "i",
+            "type": bool,
+            "default": False,
+            "help": "our terminal becomes that of the process (create --tty); Ctrl-P Ctrl-Q leaves it",
+        },
     ]
 }
 _STEPS = {step.name: step for step in STEPS}
@@ -91,9 +99,23 @@ def launch(context: Context, name: str) -> Iterable[InfernoTask]:
     return _step(context, name, "launch")
 
 
+def _check_terminal(context: Context, name: str) -> None:
+    """Before anything is changed: is there a terminal on both sides?"""
+    from inferno.cli.interact import check_ours
+
+    if not _follows(context, name):
+        raise UsageError(f"start:{name} --detach leaves nobody at the terminal", f"infernoctl attach -i {name}, later")
+    if not context.spec(name).tty:
+        raise UsageError(f"{name} has no terminal", f"infernoctl create {name} --tty")
+    check_ours("start")
+
+
 def start(context: Context, name: str) -> Iterable[InfernoTask]:
     check(context, name)
     follows = _follows(context, name)
+    is_interactive = context.asked(f"start:{name}").get("interactive")
+    if is_interactive:
+        _check_terminal(context, name)
     others = [task for task in context.selected if task.startswith("start:") and task != f"start:{name}"]
     if others and follows:
         raise UsageError(f"start:{name} would follow one VM, and {others[0]} is to start too", "give each --detach")
@@ -103,11 +125,15 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         if not begun.launched:
             context.say(f"{name} runs already, at {begun.vm.slot.guest}")
             return 0
-        context.say(f"{name} runs at {begun.vm.slot.guest}" + ("; Ctrl-C stops it" if follows else ""))
+        ends = "; Ctrl-P Ctrl-Q leaves it running" if is_interactive else "; Ctrl-C stops it" if follows else ""
+        context.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
         if not follows:
             return 0
         from inferno.cli.attach import attach
+        from inferno.cli.interact import interact
 
+        if is_interactive:
+            return interact(begun.vm, begun.version, begun.log_position)
         return attach(begun.vm, begun.version, begun.log_position)
 
     context.after(f"start:{name}", end)

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import CHECKOUT
 
 DEADLINE_S = 20
+_GRACE_MS = "2000"  # a guest's own: guest/src/grace.rs
 # Firecracker's end of vsock (docs/vsock.md): the line, the answer, then bytes both ways. A half-closed connection is
 # not passed on: one end's word ends both.
 VSOCK = """
@@ -60,6 +61,8 @@ from inferno.reach.guest import Guest
 how = json.loads(sys.argv[2])
 guest = Guest("web1", "-", os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY))
 try:
+    if "attach" in how:
+        sys.exit(session.attach(guest, replay=how["attach"]))
     if how.pop("shell", False):
         sys.exit(session.shell(guest, Command(("sh",)), tty=how.get("tty", False)))
     stdin, tty = how.pop("stdin", False), how.pop("tty", False)
@@ -87,9 +90,10 @@ def supervise() -> Path:
 
 
 class GuestLab:
-    """`folder` is the `/` of a jail in which a guest's socket lies; the guest's process runs `script`."""
+    """`folder` is the `/` of a jail in which a guest's socket lies; the guest's process runs `script`, at a terminal
+    when `tty`."""
 
-    def __init__(self, folder: Path, program: Path, script: str) -> None:
+    def __init__(self, folder: Path, program: Path, script: str, *, tty: bool = False) -> None:
         self.folder = folder
         folder.mkdir()
         with socket.socket(socket.AF_UNIX) as listener:
@@ -98,7 +102,9 @@ class GuestLab:
             listener.settimeout(DEADLINE_S)
             namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
             self._init = subprocess.Popen(
-                [*namespace, program, folder, "sh", "-c", script], stdin=subprocess.DEVNULL, cwd="/"
+                [*namespace, program, folder, _GRACE_MS, "tty" if tty else "no tty", "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                cwd="/",
             )
             self._log, _ = listener.accept()
         self._log.settimeout(DEADLINE_S)

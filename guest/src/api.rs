@@ -10,6 +10,9 @@ use crate::run::required;
 /// Linux's highest signal: SIGRTMAX, signal(7).
 const MAX_SIGNAL: i32 = 64;
 
+const PATHS: [&str; 7] =
+    ["/v1/ping", "/v1/status", "/v1/signal", "/v1/exec", "/v1/attach", "/v1/files", "/v1/stat"];
+
 /// Where the image's process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,7 +49,9 @@ pub enum Reaction {
     Signal(i32, i32),
     /// Start a process, and let the connection become its stream.
     Exec(Exec),
-    /// The same with a process that copies files.
+    /// Let the connection become one to the terminal of the image's process.
+    Attach(Attach),
+    /// The same as `Exec` with a process that copies files.
     Copy(Copy),
     /// Answer what is at this path.
     Stat(At),
@@ -100,6 +105,17 @@ pub struct Exec {
     pub tty: Option<Size>,
 }
 
+/// The body of `POST /v1/attach`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attach {
+    /// Whether what was written before is shown, as far as it is known.
+    pub replay: bool,
+    /// What size the terminal gets; it keeps its own when null.
+    #[serde(deserialize_with = "required")]
+    pub size: Option<Size>,
+}
+
 /// A terminal's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +147,10 @@ pub fn react(request: &Request<'_>, status: &Status) -> Reaction {
             Ok(exec) => return Reaction::Exec(exec),
             Err(answer) => answer,
         },
+        ("POST", "/v1/attach") => match attach(request, status) {
+            Ok(attach) => return Reaction::Attach(attach),
+            Err(answer) => answer,
+        },
         ("GET", "/v1/stat") => match at(request.body) {
             Ok(at) => return Reaction::Stat(at),
             Err(answer) => answer,
@@ -139,9 +159,7 @@ pub fn react(request: &Request<'_>, status: &Status) -> Reaction {
             Ok(copy) => return Reaction::Copy(copy),
             Err(answer) => answer,
         },
-        (_, "/v1/ping" | "/v1/status" | "/v1/signal" | "/v1/exec" | "/v1/files" | "/v1/stat") => {
-            Answer::refuse(405, "not with this method")
-        }
+        (_, path) if PATHS.contains(&path) => Answer::refuse(405, "not with this method"),
         _ => Answer::refuse(404, "no such thing"),
     })
 }
@@ -166,6 +184,13 @@ fn exec(request: &Request<'_>, status: &Status) -> Result<Exec, Answer> {
     }
     is_running(status)?;
     Ok(exec)
+}
+
+fn attach(request: &Request<'_>, status: &Status) -> Result<Attach, Answer> {
+    becomes_stream(request)?;
+    let attach = read(request.body)?;
+    is_running(status)?;
+    Ok(attach)
 }
 
 fn copy(request: &Request<'_>, status: &Status) -> Result<Copy, Answer> {
@@ -326,11 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn attaching_says_what_is_shown_and_how_large() {
+        let golden = golden("attach");
+        let said = "Attach(Attach { replay: true, size: Some(Size { rows: 24, cols: 80 }) })";
+        assert_eq!(ask("POST", "/v1/attach", &golden.to_string(), &RUNNING), (1, said.into()));
+        for body in ["", "{}", r#"{"replay":true}"#, r#"{"replay":1,"size":null}"#] {
+            assert_eq!(ask("POST", "/v1/attach", body, &RUNNING).0, 400, "{body}");
+        }
+        assert_eq!(ask("POST", "/v1/attach", &golden.to_string(), &EXITED).0, 409);
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know() {
         assert_eq!(ask("GET", "/", "", &RUNNING).0, 404);
         assert_eq!(ask("GET", "/v1/ping/", "", &RUNNING).0, 404);
         assert_eq!(ask("DELETE", "/v1/status", "", &RUNNING).0, 405);
         assert_eq!(ask("GET", "/v1/signal", "", &RUNNING).0, 405);
         assert_eq!(ask("GET", "/v1/exec", "", &RUNNING).0, 405);
+        assert_eq!(ask("GET", "/v1/attach", "", &RUNNING).0, 405);
     }
 }

@@ -13,7 +13,7 @@ pub fn get<'a>(env: &'a [String], name: &str) -> Option<&'a str> {
 
 /// What was asked for, each name once (the last wins, in the first's place), plus what Docker always sets.
 ///
-/// TERM stays away: there is no terminal.
+/// TERM stays away: whether there is a terminal is not known here.
 pub fn complete(asked: &[String], hostname: &str, home: &str) -> Vec<String> {
     let mut env = vec![format!("PATH={DEFAULT_PATH}"), format!("HOSTNAME={hostname}")];
     for entry in asked {

@@ -1,4 +1,4 @@
-//! The frames of a stream, the connection that `POST /v1/exec` and `/v1/files` become: docs/guest-api.md.
+//! The frames of a stream, the connection that `POST /v1/exec`, `/v1/attach` and `/v1/files` become: docs/guest-api.md.
 //!
 //! Each has a head of 8 bytes (kind, three zeroes, length in big-endian) and a payload of at most 64 KiB.
 #![forbid(unsafe_code)]

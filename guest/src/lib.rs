@@ -7,6 +7,7 @@
 #![expect(clippy::missing_panics_doc, reason = "each `expect` says why it cannot fail")]
 
 pub mod api;
+pub mod attachment;
 pub mod base64;
 pub mod boot;
 pub mod cgroup;
@@ -19,6 +20,7 @@ pub mod files;
 pub mod frame;
 pub mod grace;
 pub mod http;
+pub mod input;
 pub mod kernel_log;
 pub mod limits;
 pub mod listener;
@@ -28,8 +30,10 @@ pub mod net;
 pub mod netlink;
 pub mod outbox;
 pub mod output;
+pub mod peer;
 pub mod process;
 pub mod record;
+pub mod respond;
 pub mod root;
 pub mod run;
 pub mod session;

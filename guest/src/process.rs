@@ -31,6 +31,9 @@ pub struct Launcher {
     mounts: Option<File>,
 }
 
+/// Of the terminal of the image's process, until somebody attaches.
+const FIRST_SIZE: api::Size = api::Size { rows: 24, cols: 80 };
+
 /// One process to be.
 struct Wish<'a> {
     args: &'a [String],
@@ -91,13 +94,14 @@ impl Launcher {
             }
         }
         let is_init_system = matches!(view, View::Own);
+        let streams = if self.image.tty { with_terminal(FIRST_SIZE, &mut asked) } else { Streams::Output };
         let env = env::complete(&asked, &self.hostname, &user.home);
         let started = self.spawn(Wish {
             args: &self.image.args,
             env,
             cwd,
             user: &user,
-            streams: Streams::Output,
+            streams,
             view,
             group: Group::App,
         })?;
@@ -120,13 +124,10 @@ impl Launcher {
         let cwd = Path::new("/").join(asked.cwd.as_ref().unwrap_or(&self.image.cwd));
         let mut env = [self.image.env.as_slice(), &asked.env].concat();
         let streams = match asked.tty {
-            Some(api::Size { rows, cols }) => Streams::Terminal { rows, cols },
+            Some(size) => with_terminal(size, &mut env),
             None if asked.stdin => Streams::Pipes,
             None => Streams::Output,
         };
-        if asked.tty.is_some() && env::get(&env, "TERM").is_none() {
-            env.push("TERM=xterm".to_owned());
-        }
         let env = env::complete(&env, &self.hostname, &user.home);
         let view = self.view().doing("join the process")?;
         self.spawn(Wish { args: &asked.args, env, cwd, user: &user, streams, view, group: Group::Exec })
@@ -189,6 +190,14 @@ impl Launcher {
         let (path, args, env, cwd) = (CString::default(), Vec::new(), Vec::new(), c"/".into());
         Ok(Exec { path, args, env, cwd, uid, gid, groups, limits, cgroup, streams, view })
     }
+}
+
+/// A terminal of this size, whose kind the program is told unless it is told so already.
+fn with_terminal(size: api::Size, env: &mut Vec<String>) -> Streams {
+    if env::get(env, "TERM").is_none() {
+        env.push("TERM=xterm".to_owned());
+    }
+    Streams::Terminal { rows: size.rows, cols: size.cols }
 }
 
 /// Whether a program insists on being PID 1: systemd, OpenRC's and others' init, s6-overlay's /init. As podman has it.

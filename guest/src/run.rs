@@ -59,6 +59,8 @@ pub struct Process {
     pub user: String,
     /// Resource limits.
     pub rlimits: Vec<Rlimit>,
+    /// Whether it has a terminal, which controls its session.
+    pub tty: bool,
 }
 
 /// A resource limit, setrlimit(2).
@@ -274,7 +276,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 14 + 5 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
+        assert_eq!(checked, 14 + 6 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
     }
 
     #[test]

@@ -7,20 +7,19 @@ use std::os::fd::AsRawFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crate::api::{self, Reaction, State, Status};
+use crate::api::{Attach, State, Status};
+use crate::attachment::Attachment;
 use crate::cgroup;
 use crate::connection::{Connection, Progress};
-use crate::failure::Failure;
 use crate::grace::Grace;
-use crate::http::{Answer, Request};
 use crate::kernel_log;
 use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::output::Output;
 use crate::process::Launcher;
 use crate::record::{self, ExitReport, Source, ending};
+use crate::respond::{Circumstances, Stream, respond};
 use crate::session::Session;
-use crate::stat;
 use crate::sys::{self, PollFd, Started};
 
 /// Requests at once; more are closed as they come.
@@ -49,6 +48,7 @@ pub struct Supervisor {
     listener: Listener,
     connections: Vec<Connection>,
     sessions: Vec<Session>,
+    attachments: Vec<Attachment>,
 }
 
 impl Supervisor {
@@ -61,8 +61,11 @@ impl Supervisor {
         listener: Listener,
         born: Instant,
     ) -> std::io::Result<Self> {
-        let outputs =
-            [Output::new(started.stdout, Source::Stdout)?, Output::new(started.stderr, Source::Stderr)?];
+        let out = match started.terminal {
+            Some(terminal) => Output::of_terminal(terminal)?,
+            None => Output::new(started.stdout, Source::Stdout)?,
+        };
+        let outputs = [out, Output::new(started.stderr, Source::Stderr)?];
         Ok(Self {
             pid: started.pid,
             ended: None,
@@ -78,6 +81,7 @@ impl Supervisor {
             listener,
             connections: Vec::new(),
             sessions: Vec::new(),
+            attachments: Vec::new(),
         })
     }
 
@@ -107,7 +111,8 @@ impl Supervisor {
     fn is_over(&self) -> bool {
         let drained = self.no_children
             && self.outputs.iter().all(|output| output.fd().is_none())
-            && self.sessions.iter().all(Session::is_told);
+            && self.sessions.iter().all(Session::is_told)
+            && self.attachments.iter().all(Attachment::is_told);
         self.ended.is_some()
             && (drained || self.drain_until.is_some_and(|deadline| Instant::now() >= deadline))
     }
@@ -125,15 +130,13 @@ impl Supervisor {
         }
         for output in &mut self.outputs {
             if output.fd().is_some_and(|fd| ready.contains(&fd)) {
-                output.read(&mut self.outbox);
+                let attachments = &mut self.attachments;
+                output.read(&mut self.outbox, |bytes| attachments.iter_mut().for_each(|one| one.show(bytes)));
             }
         }
         self.outbox.flush();
         self.insist();
-        self.sessions.retain_mut(|session| {
-            session.advance(|fd| ready.contains(&fd));
-            !session.is_over()
-        });
+        self.attend(&ready);
         self.serve();
         if ready.contains(&self.listener.fd()) {
             self.accept();
@@ -141,15 +144,33 @@ impl Supervisor {
         Ok(())
     }
 
+    /// All streams go as far as they can.
+    fn attend(&mut self, ready: &[i32]) {
+        let is_ready = |fd: i32| ready.contains(&fd);
+        self.sessions.retain_mut(|session| {
+            session.advance(is_ready);
+            !session.is_over()
+        });
+        let all_is_shown = self.outputs.iter().all(|output| output.fd().is_none());
+        self.attachments.retain_mut(|attachment| {
+            if all_is_shown {
+                attachment.tell_end();
+            }
+            attachment.advance(is_ready);
+            !attachment.is_over()
+        });
+    }
+
     fn interests(&self) -> Vec<PollFd> {
         let read = |fd: i32| PollFd { fd, events: sys::POLLIN, revents: 0 };
         let mut fds = vec![read(self.signals.as_raw_fd()), read(self.listener.fd())];
         fds.extend(self.outbox.interest());
         fds.extend(self.connections.iter().map(Connection::interest));
-        if self.outbox.has_room() {
+        if self.outbox.has_room() && self.attachments.iter().all(Attachment::has_room) {
             fds.extend(self.outputs.iter().filter_map(Output::fd).map(read));
         }
         self.sessions.iter().for_each(|session| session.interests(&mut fds));
+        self.attachments.iter().for_each(|attachment| attachment.interests(&mut fds));
         fds
     }
 
@@ -186,6 +207,8 @@ impl Supervisor {
                         let _ = sys::kill(-1, signal);
                     }
                     self.sessions.iter().for_each(Session::on_machine_end);
+                    self.outputs.iter_mut().for_each(Output::release);
+                    self.attachments.iter_mut().for_each(|one| one.on_end(status));
                 }
                 Ok(Some((pid, status))) => {
                     if let Some(session) = self.sessions.iter_mut().find(|session| session.is_of(pid)) {
@@ -225,15 +248,35 @@ impl Supervisor {
         let status = self.status();
         let mut at = 0;
         while let Some(connection) = self.connections.get_mut(at) {
-            let has_room = self.sessions.len() < MAX_SESSIONS;
-            match connection.advance(|request| respond(request, &status, &self.launcher, has_room)) {
+            let now = Circumstances {
+                has_room: self.sessions.len() + self.attachments.len() < MAX_SESSIONS,
+                has_terminal: self.outputs[0].terminal().is_some(),
+            };
+            match connection.advance(|request| respond(request, &status, &self.launcher, now)) {
                 Progress::Waits => at += 1,
                 Progress::Over => drop(self.connections.swap_remove(at)),
-                Progress::Becomes(started) => {
+                Progress::Becomes(stream) => {
                     let socket = self.connections.swap_remove(at).into_socket();
-                    self.sessions.push(Session::new(socket, started, self.grace.stream));
+                    match stream {
+                        Stream::Process(started) => {
+                            self.sessions.push(Session::new(socket, started, self.grace.stream));
+                        }
+                        Stream::Terminal(asked) => self.attach(socket, asked),
+                    }
                 }
             }
+        }
+    }
+
+    fn attach(&mut self, socket: File, asked: Attach) {
+        let Some((terminal, seen)) = self.outputs[0].terminal() else { return };
+        let seen = if asked.replay { seen } else { &[] };
+        let made =
+            terminal.try_clone().and_then(|terminal| Attachment::new(socket, terminal, self.pid, seen));
+        // Without a descriptor left the host finds the connection closed.
+        if let Ok(attachment) = made {
+            asked.size.into_iter().for_each(|size| attachment.resize(size));
+            self.attachments.push(attachment);
         }
     }
 
@@ -244,32 +287,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// Does what a request asks for: an answer, or a process whose stream the connection becomes.
-fn respond(
-    request: &Request<'_>,
-    status: &Status,
-    launcher: &Launcher,
-    has_room: bool,
-) -> Result<Started, Answer> {
-    match api::react(request, status) {
-        Reaction::Answer(answer) => Err(answer),
-        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, signal) {
-            Ok(()) => Answer::ok("{}"),
-            Err(error) => Answer::refuse(409, &error.to_string()),
-        }),
-        Reaction::Stat(at) => Err(stat::answer(&at.path, at.follow)),
-        Reaction::Exec(_) | Reaction::Copy(_) if !has_room => {
-            Err(Answer::refuse(429, "too many streams at once"))
-        }
-        Reaction::Exec(asked) => launcher.exec(&asked).map_err(not_started),
-        Reaction::Copy(asked) => launcher.copy(&asked).map_err(not_started),
-    }
-}
-
-fn not_started(Failure { code, text }: Failure) -> Answer {
-    Answer { status: 422, body: serde_json::json!({ "error": text, "exit_code": code }).to_string() }
 }
 
 /// The kernel kills for memory by SIGKILL, which a shell around the victim turns into code 137. An init system that

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 mod spawn;
 
-pub use spawn::{Exec, Limit, Started, Step, Streams, View, resize_terminal, spawn, unshare_processes};
+pub use spawn::{
+    Exec, Limit, Started, Step, Streams, Terminal, View, resize_terminal, spawn, unshare_processes,
+};
 
 pub use libc::{
     MNT_DETACH, MS_MOVE, MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, O_NONBLOCK,

@@ -28,7 +28,7 @@ READING = {
     "shell": ("reach.shell", "the best shell that the VM has  NAME [-u USER] [-w DIR] [-e K=V]"),
     "cp": ("cp.run", "files between a VM that runs and this host  NAME:PATH PATH|- | PATH|- NAME:PATH [-a] [-L]"),
     "ssh-config": ("ssh.show", "entries for ~/.ssh/config, for images with an sshd  [NAME…] [--user USER]"),
-    "attach": ("follow.attach", "the output of a VM's process from now on; ends with it, and as it  NAME"),
+    "attach": ("follow.attach", "the output of a VM's process from now on, or with -i its terminal  NAME [-i]"),
     "wait": ("follow.wait", "until a VM ends, and as its process  NAME"),
     "stats": ("measure.stats", "what VMs use of this host  [NAME…] [--json]"),
     "top": ("measure.top", "what a VM uses, and what runs in it  NAME [--json]"),

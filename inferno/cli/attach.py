@@ -32,11 +32,14 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def attach(vm: Instance, version: VersionDir, since: int) -> int:
-    """Follow the VM's log from position `since` to the VM's end; take the run away; return the exit status."""
+def attach(vm: Instance, version: VersionDir, since: int, *, shows: bool = True) -> int:
+    """Follow the VM's log from position `since` to the VM's end; take the run away; return the exit status.
+
+    Without `shows` the output is not written: somebody had it already.
+    """
     stopper = _Stopper(vm, version)
     with stopper.on_signals():
-        _follow(vm, version, since, stopper)
+        _follow(vm, version, since, stopper, shows)
         stopper.wait()
         with _lock(vm, "the end of its run"):
             again = not _is_there(vm) or reconcile(vm)
@@ -46,14 +49,14 @@ def attach(vm: Instance, version: VersionDir, since: int) -> int:
     return _told(vm, last)
 
 
-def _follow(vm: Instance, version: VersionDir, since: int, stopper: _Stopper) -> None:
+def _follow(vm: Instance, version: VersionDir, since: int, stopper: _Stopper, shows: bool) -> None:
     with contextlib.ExitStack() as held:
         end = logs.End(-1, 0, lambda: True)
         with contextlib.suppress(FileNotFoundError):  # it ended, and another command took the leaf away already
             descriptor, ended = held.enter_context(cgroup.watched(version.ulid))
             end = logs.End(descriptor, cgroup.CHANGED, ended)
         for record in held.enter_context(logs.follow(vm.paths, vm.name, since, end)):
-            if record.source in _OUTPUT:
+            if shows and record.source in _OUTPUT:
                 try:
                     _write(_OUTPUT[record.source], record.output())
                 except BrokenPipeError:  # whoever read it is gone: as for any program, that is its end

@@ -25,22 +25,28 @@ def wait(words: list[str]) -> int:
     _, rest = options("wait", words, [])
     found = _instance(one_name("wait", rest))
     with _end(found) as end:
-        poll = select.poll()
-        if end.descriptor >= 0:
-            poll.register(end.descriptor, end.events)
-        while not end.over():
-            poll.poll()
+        _until(end)
     return _told(found)
 
 
+def _until(end: logs.End) -> None:
+    poll = select.poll()
+    if end.descriptor >= 0:
+        poll.register(end.descriptor, end.events)
+    while not end.over():
+        poll.poll()
+
+
 def attach(words: list[str]) -> int:
-    """What the process says from now on, each stream on its own."""
-    _, rest = options("attach", words, [])
+    """What the process says from now on, each stream on its own; with -i, its terminal."""
+    given, rest = options("attach", words, ["interactive"], "i")
     found = _instance(one_name("attach", rest))
     if found.running() is None:
         raise not_running(found.name)
+    if given:
+        return _interact(found)
     if os.isatty(0):
-        say(f"{found.name}: its output, until Ctrl-C; it has no input to attach to: infernoctl shell {found.name}")
+        say(f"{found.name}: its output, until Ctrl-C; to type there: attach -i, or infernoctl shell {found.name}")
     with _end(found) as end, logs.follow(found.paths, found.name, logs.end(found.paths, found.name), end) as records:
         for record in records:
             if record.source in _OUTPUT:
@@ -48,6 +54,17 @@ def attach(words: list[str]) -> int:
             if record.dropped:
                 say(f"{found.name}: {record.text()}")
     return _told(found)
+
+
+def _interact(found: Instance) -> int:
+    from inferno.cli import interact
+
+    interact.check_ours("attach")
+    with _end(found) as end:
+        if interact.at_terminal(found, replay=False):
+            _until(end)
+            return _told(found)
+    return 0
 
 
 def _instance(name: str) -> Instance:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from inferno.errors import InfernoError
 from inferno.reach import frame, signals
+from inferno.reach.leaving import LeavingKeys, LeftError
 from inferno.reach.terminal import Size
 
 # A pipe that poll(2) calls writable takes so much without making the writer wait: pipe(7), PIPE_BUF.
@@ -59,10 +60,20 @@ class GivenUpError(InfernoError):
 
 
 class Relay:
-    """`stdin` None: no input. `size` is asked when the terminal's size changed, where there is one."""
+    """`stdin` None: no input. `size` is asked when the terminal's size changed, where there is one.
+
+    `keys` are those by which the caller leaves before the process ends.
+    """
 
     def __init__(
-        self, guest: socket.socket, *, stdin: int | None, stdout: int, stderr: int, size: Callable[[], Size] | None
+        self,
+        guest: socket.socket,
+        *,
+        stdin: int | None,
+        stdout: int,
+        stderr: int,
+        size: Callable[[], Size] | None,
+        keys: LeavingKeys | None = None,
     ) -> None:
         self._guest = guest
         self._stdin = stdin
@@ -71,6 +82,7 @@ class Relay:
             frame.STDERR: Output(stderr, "standard error"),
         }
         self._size = size
+        self._keys = keys
         self._reader = frame.Reader()
         self._unsent = bytearray()
         self._leave = 0
@@ -82,7 +94,7 @@ class Relay:
         """Until the process ended and all it wrote is written. `received` came of the stream already.
 
         Raises InfernoError when the guest goes away or sends garbage, GivenUpError when the third SIGINT or SIGTERM
-        finds the process still there, BrokenPipeError when nobody reads what it writes.
+        finds the process still there, LeftError, BrokenPipeError when nobody reads what it writes.
         """
         self._take(received)
         with signals.taken() as notes:
@@ -105,6 +117,8 @@ class Relay:
             self._send()
         if ready.get(self._guest.fileno(), 0) & ~select.POLLOUT:
             self._listen()
+        if self._keys and self._keys.left and not self._unsent:
+            raise LeftError("left by Ctrl-P Ctrl-Q")
 
     def _wait(self, notes: int) -> dict[int, int]:
         """What poll(2) says of each descriptor that matters now."""
@@ -142,7 +156,8 @@ class Relay:
             data = b""
         if data:
             self._leave -= len(data)
-            self._unsent += frame.encode(frame.STDIN, data)
+            if typed := self._keys.pass_on(data) if self._keys else data:
+                self._unsent += frame.encode(frame.STDIN, typed)
         else:
             self._stdin = None
             self._unsent += frame.encode(frame.STDIN_END)

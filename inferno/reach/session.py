@@ -1,4 +1,4 @@
-"""Runs a command in a guest with our standard streams as its own, and ends as it ends."""
+"""Our standard streams as those of a command in a guest, or of the image's own process; ends as that ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import functools
 from inferno.reach import command, terminal
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
+from inferno.reach.leaving import LeavingKeys
 from inferno.reach.relay import Relay
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -28,6 +29,20 @@ def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool) -> int:
         ends = Relay(
             stream, stdin=_STDIN if stdin else None, stdout=_STDOUT, stderr=_STDERR, size=size if tty else None
         )
+        return ends.run(received).status
+
+
+def attach(guest: Guest, *, replay: bool) -> int:
+    """Our terminal as that of the image's process, until it ends; return its exit status. `replay`: what was there.
+
+    Raises LeftError when Ctrl-P Ctrl-Q was typed, InfernoError when the process has no terminal or the guest is gone.
+    """
+    size = functools.partial(terminal.size, _STDIN, _STDOUT)
+    now = size()
+    body = {"replay": replay, "size": {"rows": now.rows, "cols": now.cols}}
+    stream, received = command.stream(guest.root, "POST", "/v1/attach", body)
+    with stream, terminal.raw(_STDIN):
+        ends = Relay(stream, stdin=_STDIN, stdout=_STDOUT, stderr=_STDERR, size=size, keys=LeavingKeys())
         return ends.run(received).status
 
 

@@ -23,12 +23,16 @@ def taken() -> Iterator[int]:
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     old = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     before: dict[signal.Signals, Any] = {}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         for number in (*FORWARDED, RESIZED):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, _noted)
+        # Whoever held them back until somebody listens: here somebody does.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
         yield reader
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(old)

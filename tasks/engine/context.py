@@ -71,6 +71,8 @@ class Context:
         asked = {k: v for k, v in given.items() if k in spec.FIELDS and v is not None}
         if given.get("env") or given.get("env_file"):
             asked["env"] = words.environment(given.get("env", ()), given.get("env_file", ()))
+        if given.get("no_tty"):
+            asked["tty"] = False
         if given.get("writable"):
             asked["read_only"] = False
         if "entrypoint" in asked:  # as Docker's: one program, or "" for none; its arguments are the command

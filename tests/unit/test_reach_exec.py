@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guestlab import DEADLINE_S, GuestLab, supervise
+from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, supervise
 
 pytestmark = pytest.mark.root
 
@@ -239,6 +239,35 @@ def test_a_terminal_has_our_size_takes_our_keys_and_is_restored(guest: GuestLab,
     os.write(screen.master, b"\r")
     assert screen.process.wait(DEADLINE_S) == 3
     assert termios.tcgetattr(screen.slave) == screen.before
+
+
+def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(
+    tmp_path: Path, terminal: list[Terminal]
+) -> None:
+    script = "tty; printf 'name? '; read line; stty size; echo got $line; exit 5"
+    lab = GuestLab(tmp_path / "root", supervise(), script, tty=True)
+    try:
+        first = Terminal(exec_argv(lab.folder, attach=True), 30, 100)
+        terminal.append(first)
+        first.wait_for(b"name? ")
+        assert b"/dev/pts/" in first.heard
+        os.write(first.master, b"h\x10e\x10")
+        os.write(first.master, b"\x11")
+        assert first.process.wait(DEADLINE_S) == 1
+        assert termios.tcgetattr(first.slave) == first.before
+        second = Terminal(exec_argv(lab.folder, attach=False), 40, 120)
+        terminal.append(second)
+        os.write(second.master, b"llo\r")
+        second.wait_for(b"40 120\r\ngot h\x10ello\r\n")
+        assert b"name? " not in second.heard
+        assert second.process.wait(DEADLINE_S) == 5
+    finally:
+        lab.kill()
+
+
+def test_a_process_without_a_terminal_is_not_attached_to(guest: GuestLab) -> None:
+    done = subprocess.run(exec_argv(guest.folder, attach=True), capture_output=True, text=True, check=False)
+    assert (done.returncode, "the process has no terminal" in done.stderr) == (1, True), done.stderr
 
 
 def test_control_c_on_a_terminal_is_a_key(guest: GuestLab, terminal: list[Terminal]) -> None:

@@ -10,8 +10,17 @@ use std::process::{Command, Stdio};
 
 use super::{check, owned};
 
-/// A new terminal of this size: the side that reads and writes for the host, and the process's side.
-pub fn open_terminal(rows: u16, cols: u16) -> io::Result<(File, OwnedFd)> {
+/// A terminal.
+#[derive(Debug)]
+pub struct Terminal {
+    /// The side that reads and writes for the host.
+    pub master: File,
+    /// The process's side. While somebody has it open, the other does not come to its end.
+    pub slave: OwnedFd,
+}
+
+/// A new terminal of this size.
+pub fn open_terminal(rows: u16, cols: u16) -> io::Result<Terminal> {
     let master = OpenOptions::new()
         .read(true)
         .write(true)
@@ -25,7 +34,7 @@ pub fn open_terminal(rows: u16, cols: u16) -> io::Result<(File, OwnedFd)> {
         check(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked))?;
         let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
         let slave = owned(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags))?;
-        Ok((master, slave))
+        Ok(Terminal { master, slave })
     }
 }
 
@@ -139,8 +148,8 @@ pub struct Started {
     pub stdout: Option<OwnedFd>,
     /// The pipe from its standard error.
     pub stderr: Option<OwnedFd>,
-    /// The host's side of its terminal.
-    pub terminal: Option<File>,
+    /// Its terminal.
+    pub terminal: Option<Terminal>,
 }
 
 // Command hands an error number from the child to us; the step goes in the bits above every errno (at most 133).
@@ -159,9 +168,8 @@ pub fn spawn(exec: Exec) -> Result<Started, (Step, io::Error)> {
         Streams::Pipes => command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         Streams::Terminal { rows, cols } => {
             let failed = |error| (Step::Terminal, error);
-            let (master, slave) = open_terminal(rows, cols).map_err(failed)?;
-            terminal = Some(master);
-            let again = || slave.try_clone().map(Stdio::from).map_err(failed);
+            let opened = terminal.insert(open_terminal(rows, cols).map_err(failed)?);
+            let again = || opened.slave.try_clone().map(Stdio::from).map_err(failed);
             command.stdin(again()?).stdout(again()?).stderr(again()?)
         }
     };

@@ -53,6 +53,15 @@ impl Machine {
 
     /// The same with so long a grace for all that is to end.
     pub fn with_grace(grace: Duration, args: &[&str]) -> Option<Self> {
+        Self::with(grace, "no tty", args)
+    }
+
+    /// With a terminal for the image's process, which is a shell script.
+    pub fn at_a_terminal(script: &str) -> Option<Self> {
+        Self::with(2 * DEADLINE, "tty", &["sh", "-c", script])
+    }
+
+    fn with(grace: Duration, tty: &str, args: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             eprintln!("skipped: needs root");
@@ -68,7 +77,8 @@ impl Machine {
             .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
             .arg(program)
             .arg(&folder)
-            .arg(grace.as_millis().to_string());
+            .arg(grace.as_millis().to_string())
+            .arg(tty);
         let child = command.args(args).stdin(Stdio::null()).spawn().unwrap();
         let stream = within(move || listener.accept().unwrap().0);
         let (sender, log) = mpsc::channel();

@@ -1,0 +1,116 @@
+//! One host at the terminal of the image's process: it sees what is written there and may type. When it goes away the
+//! process does not care. Its output goes to the log all the same: docs/guest-api.md.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::process::ExitStatus;
+
+use crate::api::Size;
+use crate::frame::{self, FromHost, Malformed, Output};
+use crate::http;
+use crate::input::Input;
+use crate::peer::Peer;
+use crate::record::ending;
+use crate::sys::{self, PollFd};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Attachment {
+    host: Option<Peer>,
+    pid: i32,
+    terminal: File,
+    input: Input,
+    ended: Option<ExitStatus>,
+    is_told: bool,
+}
+
+impl Attachment {
+    /// To the terminal of this process. `seen` is what was written there before, as far as it is known and wanted.
+    pub fn new(socket: File, terminal: File, pid: i32, seen: &[u8]) -> std::io::Result<Self> {
+        let input = Input::new(Some(terminal.try_clone()?), true);
+        let mut first = http::switching(frame::PROTOCOL);
+        input.begin(&mut first);
+        seen.chunks(frame::MAX_PAYLOAD_BYTES)
+            .for_each(|part| frame::output(&mut first, Output::Stdout, part));
+        Ok(Self { host: Some(Peer::new(socket, first)), pid, terminal, input, ended: None, is_told: false })
+    }
+
+    /// Gives the terminal the size of the host's.
+    pub fn resize(&self, size: Size) {
+        let _ = sys::resize_terminal(&self.terminal, size.rows, size.cols);
+    }
+
+    /// Whether the host is gone.
+    pub fn is_over(&self) -> bool {
+        self.host.is_none()
+    }
+
+    /// Whether the host has all that there is to say, or is gone.
+    pub fn is_told(&self) -> bool {
+        self.host.as_ref().is_none_or(|host| self.is_told && host.is_sent())
+    }
+
+    /// Whether more may be shown to it.
+    pub fn has_room(&self) -> bool {
+        self.host.as_ref().is_none_or(Peer::has_room)
+    }
+
+    /// What to poll.
+    pub fn interests(&self, fds: &mut Vec<PollFd>) {
+        fds.extend(self.host.as_ref().map(Peer::interest));
+        fds.extend(self.input.interest());
+    }
+
+    /// The process wrote this.
+    pub fn show(&mut self, bytes: &[u8]) {
+        if let Some(host) = &mut self.host {
+            host.append(|out| frame::output(out, Output::Stdout, bytes));
+        }
+    }
+
+    /// The process ended.
+    pub fn on_end(&mut self, status: ExitStatus) {
+        self.ended = Some(status);
+    }
+
+    /// All that was written is shown: if the process ended, that comes next.
+    pub fn tell_end(&mut self) {
+        if let (Some(host), Some(status), false) = (&mut self.host, self.ended, self.is_told) {
+            let (exit_code, signal) = ending(status);
+            host.append(|out| frame::exit(out, exit_code, signal));
+            self.is_told = true;
+        }
+    }
+
+    /// Goes as far as it can; `is_ready` tells what poll said of a descriptor.
+    pub fn advance(&mut self, is_ready: impl Fn(i32) -> bool) {
+        let is_heard = self.host.as_ref().is_some_and(|host| is_ready(host.fd()));
+        if is_heard && self.listen().is_err() {
+            self.host = None;
+        }
+        let Some(host) = &mut self.host else { return };
+        self.input.write();
+        self.input.grant(host);
+        if host.send().is_err() {
+            self.host = None;
+        }
+    }
+
+    fn listen(&mut self) -> Result<(), Malformed> {
+        let Some(host) = &mut self.host else { return Ok(()) };
+        let (input, terminal, pid) = (&mut self.input, &self.terminal, self.pid);
+        let (is_told, has_ended) = (self.is_told, self.ended.is_some());
+        host.listen(|frame| {
+            match frame {
+                // It was on its way when the end was.
+                FromHost::Stdin(_) if is_told => {}
+                FromHost::Signal(_) if has_ended => {}
+                FromHost::Stdin(bytes) => input.take(bytes)?,
+                FromHost::StdinEnd => input.end(),
+                FromHost::Resize { rows, cols } => drop(sys::resize_terminal(terminal, rows, cols)),
+                FromHost::Signal(signal) => drop(sys::kill(pid, signal)),
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! Does what a request asks for: an answer, or that which the connection becomes.
+#![forbid(unsafe_code)]
+
+use crate::api::{self, Attach, Reaction, Status};
+use crate::failure::Failure;
+use crate::http::{Answer, Request};
+use crate::process::Launcher;
+use crate::stat;
+use crate::sys::{self, Started};
+
+/// What a connection becomes.
+#[derive(Debug)]
+pub enum Stream {
+    /// That of a process.
+    Process(Started),
+    /// One to the terminal of the image's process.
+    Terminal(Attach),
+}
+
+/// What there is beside the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// Whether one more stream is to be had.
+    pub has_room: bool,
+    /// Whether the image's process has a terminal.
+    pub has_terminal: bool,
+}
+
+/// See the module.
+pub fn respond(
+    request: &Request<'_>,
+    status: &Status,
+    launcher: &Launcher,
+    now: Circumstances,
+) -> Result<Stream, Answer> {
+    match api::react(request, status) {
+        Reaction::Answer(answer) => Err(answer),
+        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, signal) {
+            Ok(()) => Answer::ok("{}"),
+            Err(error) => Answer::refuse(409, &error.to_string()),
+        }),
+        Reaction::Stat(at) => Err(stat::answer(&at.path, at.follow)),
+        Reaction::Attach(_) if !now.has_terminal => Err(Answer::refuse(422, "the process has no terminal")),
+        Reaction::Exec(_) | Reaction::Attach(_) | Reaction::Copy(_) if !now.has_room => {
+            Err(Answer::refuse(429, "too many streams at once"))
+        }
+        Reaction::Attach(asked) => Ok(Stream::Terminal(asked)),
+        Reaction::Exec(asked) => launcher.exec(&asked).map(Stream::Process).map_err(not_started),
+        Reaction::Copy(asked) => launcher.copy(&asked).map(Stream::Process).map_err(not_started),
+    }
+}
+
+fn not_started(Failure { code, text }: Failure) -> Answer {
+    Answer { status: 422, body: serde_json::json!({ "error": text, "exit_code": code }).to_string() }
+}
