@@ -156,6 +156,21 @@ def pids(ulid: str, root: Path | None = None) -> list[int]:
         return []
 
 
+def processes(ulid: str, root: Path | None = None) -> dict[int, int]:
+    """The PIDs in the leaf with their sessions, without threads of the kernel's, which have none."""
+    found = {}
+    for pid in pids(ulid, root):
+        with contextlib.suppress(ProcessLookupError):
+            if session := os.getsid(pid):
+                found[pid] = session
+    return found
+
+
+def add(ulid: str, pid: int, root: Path | None = None) -> None:
+    """Move a process, or a thread of the kernel's, into the leaf. Raises OSError, as when there is none."""
+    _write(_leaf(ulid, root) / "cgroup.procs", str(pid))
+
+
 def wait_empty(ulid: str, deadline: float, root: Path | None = None) -> bool:
     """Wait until nothing runs in the leaf, or time.monotonic() passes `deadline`; return whether it is empty."""
     try:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferno import cgroup, jail, readiness
+from inferno import cgroup, jail, pit, readiness
 from inferno.errors import InfernoError
 from inferno.paths import VersionDir
 
@@ -84,6 +84,7 @@ def launch(plan: Plan, timeout_s: float) -> int:
         outcome = readiness.wait(notify, reader, process, timeout_s)
     if not outcome.ready:
         raise LaunchError(outcome.reason(timeout_s), outcome.lines())
+    pit.adopt(plan.version.ulid)
     return pid
 
 

@@ -90,10 +90,8 @@ def status(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _of_run(vm: Instance, running: VersionDir) -> dict[str, Any]:
-    """What only a VM that runs has. kiln leads the session it was launched in, so any PID of the leaf names it."""
-    shown: dict[str, Any] = {}
-    with contextlib.suppress(ProcessLookupError, IndexError):
-        shown["pid"] = os.getsid(cgroup.pids(running.ulid)[0])
+    """What only a VM that runs has. kiln leads the session it was launched in, so any process of the leaf names it."""
+    shown: dict[str, Any] = {"pid": next(iter(cgroup.processes(running.ulid).values()), None)}
     with contextlib.suppress(OSError):
         since = os.lstat(vm.paths.started(vm.name)).st_mtime
         at = datetime.datetime.fromtimestamp(since, datetime.UTC)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from inferno import cgroup, run
+from inferno import cgroup, pit, run
 from inferno.doctor.rule import Rule
 from inferno.doctor.world import World
 from inferno.errors import InfernoError, MissingToolError
@@ -15,8 +15,6 @@ from inferno.host import Check, need_cgroup
 _MAX_CONSOLE_KIB = 1024
 _BOUNDED = ("Max file size", "Max open files")
 _SHAPERS, _POLICERS = {"tbf", "htb", "hfsc", "cake"}, {"ingress", "clsact"}
-# The PIT of a guest is a thread of the kernel's, made at KVM_CREATE_PIT2 (arch/x86/kvm/i8254.c).
-_PIT = "kvm-pit/"
 # The kernel's own choice was 500, and is 200 since then (arch/x86/kvm/x86.c, min_timer_period_us).
 _MIN_TIMER_US = 500
 
@@ -30,7 +28,7 @@ def rules(world: World) -> list[Rule]:
         rule(3, False, "logs that fit on their disk", "guests say how much is logged", logs),
         rule(8, True, "resource limits of processes", "they hold where a cgroup has none: files, their size", rlimits),
         rule(9, True, "cgroup limits of each VM", "one VM takes what others need", cgroup_limits),
-        rule(10, True, "guests' timer threads in their cgroups", "what they do is counted on no VM", pit),
+        rule(10, True, "guests' timer threads in their cgroups", "what they do is counted on no VM", timer),
         rule(11, False, "network rate limits", "one guest's flood is everybody's", network),
         rule(13, False, "disk rate limits", "one guest's I/O is everybody's", storage),
     ]
@@ -60,7 +58,7 @@ def logs(world: World) -> None:
 
 def rlimits(world: World) -> None:
     for vm in world.observed():
-        for pid in cgroup.pids(vm.ulid):
+        for pid in cgroup.processes(vm.ulid):
             lines = (world.read(f"proc/{pid}/limits") or "").splitlines()
             free = [name for name in _BOUNDED if any(line.startswith(name) and "unlimited" in line for line in lines)]
             if free:
@@ -77,11 +75,11 @@ def cgroup_limits(world: World) -> None:
                 raise InfernoError(f"{vm.name} has no {name}", f"infernoctl restart {vm.name}")
 
 
-def pit(world: World) -> None:
+def timer(world: World) -> None:
     period = world.read("sys/module/kvm/parameters/min_timer_period_us") or "0"
     if period.isdigit() and int(period) > _MIN_TIMER_US:
         return  # the other way the guide names: then the threads have little to do
-    leaves = {f"{_PIT}{pid}": vm for vm in world.observed() for pid in world.vmms(vm)}
+    leaves = {f"{pit.PREFIX}{pid}": vm for vm in world.observed() for pid in cgroup.processes(vm.ulid)}
     for folder in world.file("proc").iterdir():
         vm = leaves.get(world.read(f"proc/{folder.name}/comm") or "") if folder.name.isdigit() else None
         if vm is None:
@@ -89,7 +87,7 @@ def pit(world: World) -> None:
         leaf = cgroup.parent(vm.ulid)
         if not (world.read(f"proc/{folder.name}/cgroup") or leaf).endswith(leaf):
             raise InfernoError(
-                f"{vm.name}: the thread {_PIT}… is outside the VM's cgroup",
+                f"{vm.name}: the thread {pit.PREFIX}… is outside the VM's cgroup",
                 f"echo {folder.name} > /sys/fs/cgroup/{leaf}/cgroup.procs",
             )
 

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from inferno import cgroup
 from inferno.doctor.rule import NotApplicableError, Rule
 from inferno.doctor.world import World
 from inferno.errors import InfernoError
@@ -37,14 +38,14 @@ def filtered(world: World) -> None:
         args = vm.config("kiln.json")["firecracker"]["args"]
         if any(str(word).startswith(_WEAKENING) for word in args):
             raise InfernoError(f"{vm.name} runs Firecracker without its filters", f"infernoctl create {vm.name}")
-        for pid in world.vmms(vm):
+        for pid in cgroup.processes(vm.ulid):
             for task in world.file(f"proc/{pid}/task").iterdir():
                 found = dict(
                     line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line
                 )
                 if found.get("Seccomp", "").strip() != _FILTERED:
                     thread = found.get("Name", task.name)
-                    raise InfernoError(f"{vm.name}: thread {thread} of Firecracker is not filtered", _restart(vm.name))
+                    raise InfernoError(f"{vm.name}: thread {thread} of PID {pid} is not filtered", _restart(vm.name))
 
 
 def _restart(name: str) -> str:

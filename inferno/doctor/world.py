@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup
 from inferno.config import Settings
 from inferno.doctor.rule import NotApplicableError
 from inferno.instance import Instance
@@ -80,15 +77,6 @@ class World:
             return self.file(name).read_text(errors="replace").strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
-
-    def vmms(self, running: Running) -> list[int]:
-        """The PIDs of Firecracker in the VM's leaf: kiln, which leads the session, is the other process there."""
-        found = []
-        for pid in cgroup.pids(running.ulid):
-            with contextlib.suppress(OSError):
-                if os.path.basename(os.readlink(self.file(f"proc/{pid}/exe"))) == "firecracker":
-                    found.append(pid)
-        return found
 
 
 def _none_runs() -> list[Running]:
