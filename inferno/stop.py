@@ -50,6 +50,7 @@ def stop(vm: Instance, request: Request) -> bool:
     if running is None:
         reconcile(vm)
         return False
+    collector.revive(vm.settings)
     _end(running, request)
 
     def keep_and_clear() -> None:
@@ -96,7 +97,7 @@ def _signal_process(running: VersionDir, number: int) -> bool:
 
 def terminate(ulid: str) -> bool:
     """SIGTERM to kiln, which leads its session. A PID is the leaf's if it is still listed after it was pinned."""
-    for pid in cgroup.pids(ulid):
+    for pid in cgroup.processes(ulid):
         with contextlib.suppress(ProcessLookupError):
             process = os.pidfd_open(pid)
             try:

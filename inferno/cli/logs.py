@@ -35,7 +35,9 @@ def verb(words: list[str]) -> int:
     if extra:
         raise UsageError(f"logs {action}: what is {extra[0]!r}?", f"infernoctl logs {action} --vm {extra[0]}")
     try:
-        return run(config.load(), given)
+        settings = config.load()
+        collector.revive(settings)
+        return run(settings, given)
     except PermissionError:
         raise UsageError("the logs of VMs are root's", "use sudo") from None
 

@@ -1,8 +1,9 @@
 """The log collector as the rest of Inferno sees it: started when a VM is, asked to write out what it has, ended.
 
-One process per INFERNO_ROOT owns the socket that every jail has a hard link to. It ends by itself when it has no
-connection and its socket no other link, so a host whose VMs are stopped runs nothing of ours. Whoever starts it makes
-the listening socket and hands it over: nobody waits for Python to come up.
+One process per INFERNO_ROOT owns the socket that every jail has a hard link to, and another puts it back in its place
+when it is killed. It ends by itself when it has no connection and its socket no other link, so a host whose VMs are
+stopped runs nothing of ours. Whoever starts it makes the listening socket and hands it over: nobody waits for Python
+to come up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno import files, inotify, jail
+from inferno import cgroup, files, inotify, jail
 from inferno.config import Settings
 from inferno.errors import InfernoError
 from inferno.paths import Paths
@@ -53,6 +54,14 @@ def ensure_running(settings: Settings) -> None:
         raise InfernoError("the log collector does not answer", "infernoctl logs restart")
     release(paths)
     _held[paths.root] = connection
+
+
+def revive(settings: Settings) -> None:
+    """Start the collector if VMs run, and it does not: both of its processes were killed."""
+    paths = Paths(settings.root)
+    if cgroup.running() and _is_gone(paths):
+        ensure_running(settings)
+        release(paths)
 
 
 def restart(settings: Settings) -> bool:
@@ -143,6 +152,18 @@ def _ask(paths: Paths, request: bytes) -> bytes | None:
                 break
             answer += data
     return answer
+
+
+def _is_gone(paths: Paths) -> bool:
+    """Whether nobody listens."""
+    try:
+        connection = _connect(paths)
+    except OSError:
+        return False
+    if connection is None:
+        return True
+    connection.close()
+    return False
 
 
 def _connect(paths: Paths, *, wait: bool = False) -> socket.socket | None:

@@ -34,7 +34,7 @@ class LogFile:
     """See the module. `on_rotated` is told of each file that was rotated away."""
 
     def __init__(self, path: Path, limits: Limits, on_rotated: Callable[[Path], None]) -> None:
-        self._path = path
+        self.path = path
         self._limits = limits
         self._on_rotated = on_rotated
         self._descriptor: int | None = None
@@ -68,13 +68,13 @@ class LogFile:
         """Open the file that has the name now: it may have been deleted or moved by hand."""
         if self._descriptor is not None:
             with contextlib.suppress(FileNotFoundError):
-                found = os.stat(self._path, follow_symlinks=False)
+                found = os.stat(self.path, follow_symlinks=False)
                 if (found.st_dev, found.st_ino) == self._identity:
                     self._size = found.st_size  # truncated by hand, perhaps
                     return
             self.close()
-        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._descriptor = os.open(self._path, _FLAGS, _MODE)
+        self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._descriptor = os.open(self.path, _FLAGS, _MODE)
         info = os.fstat(self._descriptor)
         self._identity, self._size = (info.st_dev, info.st_ino), info.st_size
         self._drop_torn_end()
@@ -118,13 +118,13 @@ class LogFile:
             raise
 
     def _rotate(self) -> None:
-        before = chain.rotated(self._path)
+        before = chain.rotated(self.path)
         number = before[-1].number + 1 if before else 0
-        gone = self._path.with_name(f"{self._path.name}.{number}")
-        os.rename(self._path, gone)
+        gone = self.path.with_name(f"{self.path.name}.{number}")
+        os.rename(self.path, gone)
         self.close()
         for part in before[: max(len(before) + 2 - self._limits.files, 0)]:
-            for path in (part.path, part.path.with_name(f"{self._path.name}.{part.number}.gz")):
+            for path in (part.path, part.path.with_name(f"{self.path.name}.{part.number}.gz")):
                 path.unlink(missing_ok=True)
         self._on_rotated(gone)
         self._ensure_open()

@@ -58,6 +58,11 @@ class Sieve:
         self._pending = b""
         self._skipping = False  # in the middle of a line that is too long
 
+    @property
+    def held(self) -> int:
+        """The bytes of a line that is not whole."""
+        return len(self._pending)
+
     def feed(self, data: bytes) -> bytes:
         """Take what was read; return the lines that are whole and good, as they are to be written."""
         end = data.rfind(b"\n") + 1

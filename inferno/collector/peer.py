@@ -1,7 +1,8 @@
-"""One connection of a VM's: read in bounded pieces, judged, and written to the VM's own log."""
+"""One connection of a VM's: read in bounded pieces, judged, written to the VM's own log, and then acknowledged."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import socket
 import struct
@@ -9,6 +10,7 @@ import termios
 import time
 
 from inferno.collector import word
+from inferno.collector.again import Again
 from inferno.collector.file import LogFile
 from inferno.collector.lines import Sieve
 from inferno.collector.sender import Sender
@@ -16,12 +18,15 @@ from inferno.collector.sender import Sender
 READ_BYTES = 64 * 1024
 # Refused lines are counted, and spoken of no more often than this.
 _COMPLAINT_EVERY_S = 1.0
+# So many more bytes of whole lines are in the files (kiln/src/collector.rs).
+_ACKNOWLEDGED = struct.Struct("<I")
 
 
 class Peer:
     """See the module."""
 
     def __init__(self, connection: socket.socket, uid: int, sender: Sender, log: LogFile) -> None:
+        """`log` is the VM's."""
         self.connection = connection
         self.uid = uid
         self.sender = sender
@@ -29,6 +34,8 @@ class Peer:
         self.ended = False
         self._log = log
         self._sieve = Sieve(sender.name, sender.vm_id)
+        self._again = Again(log.path)
+        self._owed = 0  # bytes that are written, and not acknowledged
         self._complained_at = -_COMPLAINT_EVERY_S
 
     def pending(self) -> int:
@@ -44,12 +51,21 @@ class Peer:
             return 0, b""
         except OSError:  # ECONNRESET: the sender was killed with something of ours unread, and there is nothing
             data = b""
-        lines = self._sieve.feed(data) if data else b""
+        held = self._sieve.held
+        lines = self._again.without(self._sieve.feed(data)) if data else b""
+        self._owed += len(data) + held - self._sieve.held
         self.ended = not data
         if self.ended or time.monotonic() - self._complained_at >= _COMPLAINT_EVERY_S:
             lines += self._complaint()
         self._log.write(lines)
         return len(data), lines
+
+    def acknowledge(self) -> None:
+        """Tell the sender what it need not keep, once that is in all files. One that does not listen is told later."""
+        if self._owed:
+            with contextlib.suppress(OSError):
+                self.connection.send(_ACKNOWLEDGED.pack(self._owed))
+                self._owed = 0
 
     def complain(self) -> bytes:
         """Say now what was refused; return what was written, for the combined log."""

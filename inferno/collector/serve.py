@@ -44,6 +44,7 @@ class Server:
         self._compressor = Compressor()
         self._combined = self._log(self._paths.combined_log)
         self._turn: list[bytes] = []  # what this turn brought, for the combined log
+        self._heard: dict[int, Peer] = {}  # and from whom
         self._logs: dict[str, LogFile] = {}
         self._peers: dict[int, Peer] = {}
         self._connections: collections.Counter[int | str] = collections.Counter()  # by uid, and by VM
@@ -58,6 +59,10 @@ class Server:
         for descriptor in (listener.fileno(), links, self._signals.fileno()):
             self._epoll.register(descriptor, select.EPOLLIN)
 
+    def say(self, line: bytes) -> None:
+        """Write a line of its own into the combined log."""
+        self._combined.write(line)
+
     def serve(self) -> None:
         """Until nobody can send any more, or somebody with the right to says so."""
         while not self._ending:
@@ -66,7 +71,7 @@ class Server:
                     return
             for descriptor, _ in self._epoll.poll(maxevents=_EVENTS):
                 self._handle(descriptor)
-            self._write_combined()
+            self._finish_turn()
         self._end()
 
     def _handle(self, descriptor: int) -> None:
@@ -122,8 +127,7 @@ class Server:
         self._bytes += count
         if lines:
             self._turn.append(lines)
-        if peer.ended:
-            self._forget(peer)
+        self._heard[peer.connection.fileno()] = peer
         return count
 
     def _forget(self, peer: Peer) -> None:
@@ -139,9 +143,15 @@ class Server:
             if not self._connections[key]:
                 del self._connections[key]
 
-    def _write_combined(self) -> None:
+    def _finish_turn(self) -> None:
+        """Write the combined log; then what was read is in all files, and those who sent it may know."""
         self._combined.write(b"".join(self._turn))
         self._turn.clear()
+        for peer in self._heard.values():
+            peer.acknowledge()
+            if peer.ended:
+                self._forget(peer)
+        self._heard.clear()
 
     def _answer(self, control: socket.socket) -> None:
         try:
@@ -173,13 +183,13 @@ class Server:
 
     def _drain(self) -> None:
         """Write out what has been sent until now, and no more of it: who goes on sending delays nobody."""
+        self._finish_turn()  # what this turn had brought before
         for peer in list(self._peers.values()):
             left = peer.pending()
             while left > 0 and (count := self._read(peer)):
                 left -= count
             self._turn.append(peer.complain())
-            self._write_combined()
-        self._write_combined()  # what this turn had brought before
+            self._finish_turn()
 
     def _unreachable(self) -> bool:
         """Whether nobody is connected, and nobody can connect. Then the socket's name is gone, too."""
@@ -220,7 +230,7 @@ class Server:
                     peer.connection.shutdown(socket.SHUT_RD)
                 while not peer.ended:
                     self._read(peer)
-                self._write_combined()
+                self._finish_turn()
 
     def _log(self, log: Path) -> LogFile:
         self._compressor.add_left(log)

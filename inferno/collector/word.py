@@ -6,6 +6,9 @@ import json
 from datetime import UTC, datetime
 
 SOURCE = "collector"
+# How its own lines go on after the time, where a VM's name another source (inferno/collector/lines.py).
+_TIME_BYTES = len('{"timestamp": "2026-11-24T14:17:02.123456Z"')
+_OWN = f', "level": "warn", "source": "{SOURCE}"'.encode()
 
 
 def gap(lines: int, reason: str) -> bytes:
@@ -20,7 +23,19 @@ def refused(name: str, vm_id: str, lines: int, sample: bytes) -> bytes:
     return _record(text, dropped=lines, vm_name=name, vm_id=vm_id)
 
 
-def _record(message: str, dropped: int, **vm: str) -> bytes:
+def anew(why: str) -> bytes:
+    """Another process took the collector's place."""
+    return _record(f"the log collector {why}, and was started anew: what was not written is sent again")
+
+
+def is_own(line: bytes) -> bool:
+    """Whether the collector itself said this line of a log."""
+    return line.startswith(_OWN, _TIME_BYTES)
+
+
+def _record(message: str, dropped: int | None = None, **vm: str) -> bytes:
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    fields = {"timestamp": at, "level": "warn", "source": SOURCE, **vm, "message": message, "dropped": dropped}
+    fields: dict[str, str | int] = {"timestamp": at, "level": "warn", "source": SOURCE, **vm, "message": message}
+    if dropped is not None:
+        fields["dropped"] = dropped
     return json.dumps(fields, ensure_ascii=False).encode() + b"\n"

@@ -25,6 +25,8 @@ pub struct Collector {
     path: PathBuf,
     outbox: Outbox,
     stream: Option<UnixStream>,
+    /// The beginning of an acknowledgement.
+    heard: Vec<u8>,
     names: File,
     tried_at: Instant,
     retry_at: Option<Instant>,
@@ -37,6 +39,7 @@ impl Collector {
             path,
             outbox,
             stream: None,
+            heard: Vec::new(),
             names: names.into(),
             tried_at: Instant::now(),
             retry_at: None,
@@ -53,13 +56,18 @@ impl Collector {
     /// Queues a line of the console, which a guest can flood without being made to wait: while a collector is slow it
     /// takes no other line's place. When nobody listens, the newest lines are worth most, whosever they are.
     pub fn push_console(&mut self, entry: &Entry<'_>) {
-        if self.stream.is_some() { self.outbox.offer(entry) } else { self.outbox.push(entry) }
+        if self.is_alone() { self.outbox.push(entry) } else { self.outbox.offer(entry) }
     }
 
     /// Whether lines of this many bytes should be read in now: always when nobody listens, since then the newest
     /// lines are worth most; only if they fit when somebody does, so that the guest waits instead of losing lines.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.stream.is_none() || self.outbox.has_room(bytes)
+        self.is_alone() || self.outbox.has_room(bytes)
+    }
+
+    /// Whether nobody listens, and nobody will soon: a collector that was killed has a new one at once.
+    fn is_alone(&self) -> bool {
+        self.stream.is_none() && self.retry_at.is_none()
     }
 
     /// Whether nothing more can be got rid of.
@@ -69,7 +77,7 @@ impl Collector {
 
     /// The connection's descriptor, and whether there is something to write.
     pub fn stream(&self) -> Option<(i32, bool)> {
-        self.stream.as_ref().map(|stream| (stream.as_raw_fd(), !self.outbox.is_empty()))
+        self.stream.as_ref().map(|stream| (stream.as_raw_fd(), self.outbox.has_unsent()))
     }
 
     /// The descriptor on which new names are reported.
@@ -106,15 +114,28 @@ impl Collector {
         }
     }
 
-    /// The connection is readable or broken. A collector says nothing: all that can be read is its end.
+    /// The connection is readable or broken: acknowledgements are taken in, and its end.
     pub fn on_readable(&mut self) {
-        let mut ignored = [0; 512];
+        let mut bytes = [0; 512];
         let Some(stream) = &mut self.stream else { return };
-        match stream.read(&mut ignored) {
+        match stream.read(&mut bytes) {
             Ok(0) => self.lost(),
+            Ok(len) => self.on_acknowledged(&bytes[..len]),
             Err(error) if !is_temporary(&error) => self.lost(),
-            Ok(_) | Err(_) => {}
+            Err(_) => {}
         }
+    }
+
+    /// Each is a number of 4 bytes, little-endian: so many more bytes are in the collector's files.
+    fn on_acknowledged(&mut self, bytes: &[u8]) {
+        self.heard.extend_from_slice(bytes);
+        let numbers = self.heard.chunks_exact(4);
+        let rest = numbers.remainder().to_vec();
+        for number in numbers {
+            let written = number.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            self.outbox.acknowledge(written);
+        }
+        self.heard = rest;
     }
 
     /// Writes what the connection takes.
@@ -143,6 +164,7 @@ impl Collector {
 
     fn disconnect(&mut self) {
         if self.stream.take().is_some() {
+            self.heard.clear();
             self.outbox.rewind();
         }
     }

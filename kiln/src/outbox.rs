@@ -1,23 +1,26 @@
-//! Lines on their way to the collector: a bounded ring, and the chunk that is being written.
+//! Lines on their way to the collector: a bounded ring, and those that were sent and not yet acknowledged.
 //!
-//! The chunk is apart from the ring so that the ring may lose its oldest lines at any time without cutting a line
-//! that is half written. What is lost is counted, and the count is said where the gap is: before the next chunk.
+//! The collector acknowledges what it has written to its files. What it has not is sent anew, as whole lines, to the
+//! next one, which knows those that it has already (inferno/collector/again.py): so no line is lost with a collector,
+//! however it ends. What is unacknowledged is apart from the ring so that the ring may lose its oldest lines at any
+//! time. What is lost is counted, and the count is said where the gap is.
 #![forbid(unsafe_code)]
 
 use crate::clock::Timestamp;
 use crate::host_log::{Entry, Level, Message, Source};
 use crate::ring::LineRing;
 
-/// Large enough that a busy guest costs few writes, small beside the ring.
-const CHUNK_BYTES: usize = 32 * 1024;
+/// How much may be unacknowledged before more is sent: what the collector reads at a time, so that it never waits.
+const WINDOW_BYTES: usize = 64 * 1024;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
     vm_id: String,
     ring: LineRing,
-    chunk: Vec<u8>,
-    /// How much of the chunk the collector has.
+    /// Whole lines that were not acknowledged.
+    window: Vec<u8>,
+    /// How much of the window was sent on this connection.
     sent: usize,
     dropped: u64,
     line: Vec<u8>,
@@ -29,7 +32,7 @@ impl Outbox {
         Self {
             vm_id: vm_id.into(),
             ring: LineRing::new(capacity),
-            chunk: Vec::new(),
+            window: Vec::new(),
             sent: 0,
             dropped: 0,
             line: Vec::new(),
@@ -54,29 +57,42 @@ impl Outbox {
         }
     }
 
-    /// The bytes to write next; empty when there is nothing to say.
+    /// The bytes to write next; empty when there is nothing to say, or too much that was not acknowledged.
     pub fn unsent(&mut self) -> &[u8] {
-        if self.sent == self.chunk.len() {
+        if self.sent == self.window.len() && self.window.len() < WINDOW_BYTES {
             self.refill();
         }
-        &self.chunk[self.sent..]
+        &self.window[self.sent..]
     }
 
-    /// The collector took this many of the bytes of `unsent`.
+    /// Whether `unsent` has something.
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.window.len() || (self.window.len() < WINDOW_BYTES && !self.is_empty())
+    }
+
+    /// The connection took this many of the bytes of `unsent`.
     pub fn advance(&mut self, taken: usize) {
         self.sent += taken;
     }
 
-    /// The connection is gone: a line of which a part was sent will be sent anew.
+    /// The collector has written this many more bytes, which are whole lines.
+    pub fn acknowledge(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.sent);
+        self.window.drain(..bytes);
+        self.sent -= bytes;
+        if self.window.is_empty() {
+            self.window.shrink_to(WINDOW_BYTES);
+        }
+    }
+
+    /// The connection is gone: what was not acknowledged will be sent anew.
     pub fn rewind(&mut self) {
-        let whole = self.chunk[..self.sent].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        self.chunk.drain(..whole);
         self.sent = 0;
     }
 
-    /// Whether everything was taken.
+    /// Whether everything was sent.
     pub fn is_empty(&self) -> bool {
-        self.sent == self.chunk.len() && self.ring.is_empty() && self.dropped == 0
+        self.sent == self.window.len() && self.ring.is_empty() && self.dropped == 0
     }
 
     /// Whether lines of this many bytes in all fit without a loss, or the ring is as empty as it can be.
@@ -85,9 +101,6 @@ impl Outbox {
     }
 
     fn refill(&mut self) {
-        self.chunk.clear();
-        self.chunk.shrink_to(CHUNK_BYTES);
-        self.sent = 0;
         match std::mem::take(&mut self.dropped) {
             0 => {}
             lines => {
@@ -99,10 +112,11 @@ impl Outbox {
                     partial: false,
                     dropped: Some(lines),
                 };
-                gap.write(&mut self.chunk, Timestamp::now(), &self.vm_id);
+                gap.write(&mut self.window, Timestamp::now(), &self.vm_id);
             }
         }
-        self.ring.take(&mut self.chunk, CHUNK_BYTES);
+        let room = WINDOW_BYTES.saturating_sub(self.window.len());
+        self.ring.take(&mut self.window, room);
     }
 }
 
@@ -123,6 +137,7 @@ mod tests {
             }
             all.extend_from_slice(&bytes);
             outbox.advance(bytes.len());
+            outbox.acknowledge(bytes.len());
         }
         assert!(outbox.is_empty());
         String::from_utf8(all).unwrap().lines().map(str::to_owned).collect()
@@ -150,12 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_half_sent_line_is_sent_anew_and_survives_a_full_ring() {
+    fn what_was_not_acknowledged_is_sent_anew_and_survives_a_full_ring() {
         let mut outbox = Outbox::new("V", 1000);
         push(&mut outbox, "first");
         push(&mut outbox, "second");
         let first = outbox.unsent().iter().position(|byte| *byte == b'\n').unwrap() + 1;
         outbox.advance(first + 5);
+        outbox.acknowledge(first);
         (0..100).for_each(|n| push(&mut outbox, &format!("line {n:03}")));
         outbox.rewind();
         let lines = drain(&mut outbox);
@@ -165,13 +181,34 @@ mod tests {
     }
 
     #[test]
-    fn a_wholly_sent_chunk_is_not_sent_again() {
+    fn what_was_acknowledged_is_not_sent_again() {
         let mut outbox = Outbox::new("V", 1000);
         push(&mut outbox, "once");
         let len = outbox.unsent().len();
         outbox.advance(len);
+        assert!(outbox.is_empty() && !outbox.has_unsent());
+        outbox.rewind();
+        assert!(outbox.has_unsent());
+        outbox.advance(len);
+        outbox.acknowledge(len + 1000);
         outbox.rewind();
         assert!(outbox.is_empty());
         assert!(drain(&mut outbox).is_empty());
+    }
+
+    #[test]
+    fn no_more_is_sent_than_may_be_unacknowledged() {
+        let mut outbox = Outbox::new("V", 4 * WINDOW_BYTES);
+        (0..1000).for_each(|n| push(&mut outbox, &format!("{n:0150}")));
+        let mut sent = 0;
+        while outbox.has_unsent() {
+            let len = outbox.unsent().len();
+            outbox.advance(len);
+            sent += len;
+        }
+        assert!((WINDOW_BYTES..WINDOW_BYTES + 300).contains(&sent), "one line more at the most: {sent}");
+        assert!(outbox.unsent().is_empty() && !outbox.is_empty());
+        outbox.acknowledge(sent);
+        assert!(outbox.has_unsent());
     }
 }

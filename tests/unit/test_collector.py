@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from inferno.jail import LOG_SOCKET
 from tests.loghost import LogHost, ended, eventually, memory_kib, messages, numbered
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LogHost]:
-    host = LogHost(tmp_path)
-    yield host
-    host.close()
 
 
 def test_lines_reach_the_vms_log_and_the_combined_one(host: LogHost) -> None:
@@ -53,18 +45,65 @@ def test_it_ends_when_nobody_can_reach_it_and_leaves_no_socket(host: LogHost) ->
     collector.sync(host.settings)
 
 
-def test_killed_it_is_replaced_and_running_vms_are_told(host: LogHost) -> None:
+def test_killed_it_is_back_at_once_and_nobody_has_to_ask(host: LogHost) -> None:
+    vm = host.vm("web")
+    before = (vm.version.jail / LOG_SOCKET).stat().st_ino
+    pids = [host.pid()]
+    for number in range(2):
+        os.kill(pids[-1], signal.SIGKILL)
+        ended(pids[-1])
+        vm.say(vm.line(f"mine {number}"))
+        pids.append(host.pid())
+    assert len(set(pids)) == 3
+    assert (vm.version.jail / LOG_SOCKET).stat().st_ino == before
+    assert messages(vm.log) == ["mine 0", "mine 1"]
+    told = [text for text in messages(host.paths.combined_log) if "mine" not in text]
+    assert (
+        told
+        == ["the log collector was killed by signal 9, and was started anew: what was not written is sent again"] * 2
+    )
+
+
+def test_when_both_its_processes_are_killed_the_next_start_replaces_them(host: LogHost) -> None:
     vm = host.vm("web")
     pid = host.pid()
-    os.kill(pid, signal.SIGKILL)
-    ended(pid)
+    for each in (guard_of(pid), pid):
+        os.kill(each, signal.SIGKILL)
+        ended(each)
     before = (vm.version.jail / LOG_SOCKET).stat().st_ino
     collector.ensure_running(host.settings)
-    assert host.pid() != pid
+    assert host.pid()
     collector.release(host.paths)
     assert (vm.version.jail / LOG_SOCKET).stat().st_ino != before
     vm.say(vm.line("again"))
     assert messages(vm.log) == ["again"]
+
+
+def guard_of(pid: int) -> int:
+    """Its parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_one_that_always_dies_is_given_up(host: LogHost) -> None:
+    host.vm("web")
+    guard = guard_of(host.pid())
+    for _ in range(5):
+        pid = host.pid()
+        os.kill(pid, signal.SIGKILL)
+        ended(pid)
+    ended(guard)
+    assert collector.status(host.paths) is None
+
+
+def test_a_signal_to_the_one_that_watches_ends_both(host: LogHost) -> None:
+    vm = host.vm("web")
+    vm.say(vm.line("before"))
+    pid = host.pid()
+    guard = guard_of(pid)
+    os.kill(guard, signal.SIGTERM)
+    ended(pid)
+    ended(guard)
+    assert not host.paths.collector_socket.exists()
 
 
 def test_a_stale_socket_of_before_a_reboot_is_replaced(host: LogHost) -> None:
@@ -131,7 +170,7 @@ def test_it_holds_nothing_of_its_starter(host: LogHost, tmp_path: Path) -> None:
     assert not [path for path in opened if path.endswith("held") or "/pts/" in path]
     assert os.readlink(proc / "cwd") == "/"
     fields = (proc / "stat").read_text().rpartition(")")[2].split()
-    assert fields[3] == str(host.pid())  # the leader of a session of its own
+    assert fields[3] == fields[1]  # in a session of its own, which the one that watches over it leads
     assert memory_kib(host.pid()) < 32 << 10
 
 
@@ -153,7 +192,7 @@ def test_a_restart_loses_no_line_and_tears_none(host: LogHost) -> None:
 
 
 def test_a_killed_one_tears_no_line(host: LogHost) -> None:
-    """What is in its queues is lost; the lines before and after are whole and in order."""
+    """Who keeps nothing loses what was in its queues; the lines before and after are whole and in order."""
     vm = host.vm("web")
     with numbered(vm, 30_000):
         for _ in range(3):
@@ -161,8 +200,6 @@ def test_a_killed_one_tears_no_line(host: LogHost) -> None:
             pid = host.pid()
             os.kill(pid, signal.SIGKILL)
             ended(pid)
-            collector.ensure_running(host.settings)
-            collector.release(host.paths)
             assert host.pid() != pid
     collector.sync(host.settings)
     found = [int(text) for text in messages(vm.log)]

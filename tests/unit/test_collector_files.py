@@ -18,13 +18,6 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[LogHost]:
-    host = LogHost(tmp_path)
-    yield host
-    host.close()
-
-
-@pytest.fixture
 def small(tmp_path: Path) -> Iterator[LogHost]:
     """A host whose logs are rotated every MiB, three files each."""
     host = LogHost(tmp_path, INFERNO_LOG_MAX_SIZE_MB="1", INFERNO_LOG_MAX_FILES="3")

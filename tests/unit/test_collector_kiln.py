@@ -6,6 +6,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -23,13 +24,6 @@ pytestmark = pytest.mark.root
 # Stands in for Firecracker; what it prints is the guest's console.
 VMM = "#!/busybox sh\necho up\nread -r word < /go\necho over\n"
 GUEST_PORT = 10000
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LogHost]:
-    host = LogHost(tmp_path)
-    yield host
-    host.close()
 
 
 @pytest.fixture
@@ -121,6 +115,28 @@ def test_what_a_guest_prints_arrives_whole_through_restarts_of_the_collector(
         os.close(process)
         assert kiln.wait(DEADLINE_S) == 125  # without a report of init's
     assert followed == said(vm, "stdout") == [f"line {number}" for number in range(count)]
+    assert said(vm, "kernel") == ["up", "over"]
+    assert not said(vm, "kiln") + said(vm, "collector")
+
+
+def test_a_collector_that_is_killed_again_and_again_loses_no_line_and_repeats_none(
+    host: LogHost, checkout: Path, programs: tuple[Path, Path]
+) -> None:
+    vm, count = host.vm("web"), 60_000
+    text = b"".join(record(f"line {number}") for number in range(count))
+    with launched(vm, programs, checkout / "tests/contract") as kiln, guest(vm) as connection:
+        speaker = threading.Thread(target=connection.sendall, args=(text,))
+        speaker.start()
+        for part in range(1, 4):
+            eventually(lambda part=part: vm.log.exists() and vm.log.stat().st_size > part * 1_000_000)
+            os.kill(host.pid(), signal.SIGKILL)
+        speaker.join()
+        connection.close()
+        eventually(lambda: said(vm, "stdout")[-1:] == [f"line {count - 1}"])
+        (vm.version.jail / "go").write_text("end\n")
+        assert kiln.wait(DEADLINE_S) == 125
+    collector.sync(host.settings)
+    assert said(vm, "stdout") == [f"line {number}" for number in range(count)]
     assert said(vm, "kernel") == ["up", "over"]
     assert not said(vm, "kiln") + said(vm, "collector")
 

@@ -4,7 +4,6 @@ import json
 import os
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from inferno.jail import LOG_SOCKET
 from tests.loghost import CONNECT, DEADLINE_S, PEER, LogHost, eventually, memory_kib, messages
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LogHost]:
-    host = LogHost(tmp_path)
-    yield host
-    host.close()
 
 
 def test_lines_that_are_not_the_vms_are_refused_counted_and_told(host: LogHost) -> None:
@@ -160,7 +152,10 @@ def test_where_vms_share_a_uid_their_cgroups_tell_them_apart(tmp_path: Path, req
         collector.sync(host.settings)  # it is up: what a process was that has ended since, nobody can tell it
         enter = f"open({str(leaf / 'cgroup.procs')!r}, 'w').write('0')\n"
         with vm.peer(enter + PEER) as peer:
-            peer.communicate(vm.line(f"I am {name}"), timeout=DEADLINE_S)
-        eventually(lambda vm=vm: vm.log.exists())
+            assert peer.stdin is not None
+            peer.stdin.write(vm.line(f"I am {name}"))
+            peer.stdin.flush()
+            eventually(lambda vm=vm: vm.log.exists())  # it must be there until it is looked at
+            peer.communicate(timeout=DEADLINE_S)
         assert messages(vm.log) == [f"I am {name}"]
     host.close()

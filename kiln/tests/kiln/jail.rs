@@ -251,12 +251,23 @@ pub fn answer(stream: &mut UnixStream) -> String {
 pub fn collect(listener: UnixListener) -> mpsc::Receiver<Vec<Value>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let stream = listener.accept().unwrap().0;
-        let lines = BufReader::new(stream).lines();
-        let parsed = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-        let _ = sender.send(parsed);
+        let _ = sender.send(heard(listener.accept().unwrap().0));
     });
     receiver
+}
+
+/// Reads a connection to its end, as a collector: each line is acknowledged.
+pub fn heard(stream: UnixStream) -> Vec<Value> {
+    let mut answers = stream.try_clone().unwrap();
+    let lines = BufReader::new(stream).lines();
+    // kiln may end without reading the last acknowledgement, and then both directions say so.
+    lines
+        .map_while(Result::ok)
+        .map(|line| {
+            let _ = answers.write_all(&u32::try_from(line.len() + 1).unwrap().to_le_bytes());
+            serde_json::from_str(&line).unwrap()
+        })
+        .collect()
 }
 
 pub fn messages<'a>(lines: &'a [Value], source: &str) -> Vec<&'a str> {
