@@ -110,6 +110,7 @@ pub fn exchange(
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 wait(socket, sys::POLLOUT, outbox, deadline)?;
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
@@ -122,6 +123,7 @@ pub fn exchange(
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 wait(socket, sys::POLLIN, outbox, deadline)?;
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
         match http::answer_status(&answer) {

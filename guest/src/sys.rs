@@ -128,14 +128,17 @@ pub fn reap() -> io::Result<Option<(i32, ExitStatus)>> {
     Ok((pid > 0).then(|| (pid, ExitStatus::from_raw(status))))
 }
 
-/// poll(2); `None` waits for ever. An interruption counts as a time-out.
+/// poll(2); `None` waits for ever. An interruption counts as a time-out, and so does a kernel without memory for it now:
+/// no guest ends for that.
 pub fn poll(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
     // Rounded up, so that a deadline has passed when the wait for it ends.
     let millis = timeout.map_or(-1, |time| c_int::try_from(time.as_millis() + 1).unwrap_or(c_int::MAX));
     // SAFETY: the pointer and length are of one live slice.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) };
     match check(ready) {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        Err(error) if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory) => {
+            Err(error)
+        }
         _ => Ok(()),
     }
 }

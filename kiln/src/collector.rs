@@ -70,9 +70,9 @@ impl Collector {
         self.stream.is_none() && self.retry_at.is_none()
     }
 
-    /// Whether nothing more can be got rid of.
+    /// Whether nothing more can be got rid of: all was taken, or nobody listens and none is expected to soon.
     pub fn is_idle(&self) -> bool {
-        self.stream.is_none() || self.outbox.is_empty()
+        self.outbox.is_empty() || (self.stream.is_none() && self.retry_at.is_none())
     }
 
     /// The connection's descriptor, and whether there is something to write.

@@ -99,7 +99,8 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     }
 }
 
-/// Waits for an event on one of the descriptors, or for the timeout. An interrupted wait is one without events.
+/// Waits for an event on one of the descriptors, or for the timeout. A wait that is interrupted, or for which the kernel
+/// has no memory now, is one without events.
 pub fn poll(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
     // Rounded up, so that a deadline has passed when poll says so.
     let millis =
@@ -108,7 +109,7 @@ pub fn poll(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<()> {
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) };
     if ready < 0 {
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
+        if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory) {
             return Err(error);
         }
         for fd in fds {

@@ -116,6 +116,23 @@ fn a_new_collector_gets_what_the_old_one_did_not() {
 }
 
 #[test]
+fn a_collector_that_hung_up_just_now_is_tried_again_before_the_end() {
+    let jail = Jail::new();
+    let listener = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let first = listener.try_clone().unwrap();
+    drop(within(move || first.accept().unwrap()));
+    let mut log = kiln.log();
+    log.write_all(record("stdout", "the only line").as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    let lines = within(move || collect(listener).recv().unwrap());
+    assert_eq!(messages(&lines, "stdout"), ["the only line"]);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
 fn a_flood_on_the_console_takes_no_other_lines_place() {
     let jail = Jail::new();
     let listener = jail.collector();
