@@ -97,7 +97,12 @@ impl Config {
         File::open(path)
             .and_then(|file| file.take(MAX_CONFIG_BYTES).read_to_end(&mut text))
             .map_err(|error| Error::Read(path.into(), error))?;
-        let config: Self = serde_json::from_slice(&text).map_err(|error| Error::Parse(path.into(), error))?;
+        Self::parse(&text, path, id)
+    }
+
+    /// Reads and checks a text, which is that of a file of this name.
+    pub fn parse(text: &[u8], path: &Path, id: &str) -> Result<Self, Error> {
+        let config: Self = serde_json::from_slice(text).map_err(|error| Error::Parse(path.into(), error))?;
         config.check(id).map_err(|what| Error::Invalid(path.into(), what))?;
         Ok(config)
     }

@@ -2,36 +2,16 @@
 //!
 //! The jailer becomes kiln by exec, so kiln runs as the VM's own uid, in its chroot and cgroup, with fds 0 to 2 and
 //! no environment. One thread, one poll loop; docs/how-it-starts.md shows its place in the chain.
-#![deny(unsafe_code)]
-
-mod clock;
-mod collector;
-mod config;
-mod exits;
-mod guest;
-mod host_log;
-mod lines;
-mod listen;
-mod notify;
-mod outbox;
-mod outcome;
-mod record;
-mod report;
-mod ring;
-mod seccomp;
-mod status;
-mod supervisor;
-#[allow(unsafe_code)]
-mod sys;
-mod vmm;
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use config::Config;
-use outcome::Outcome;
-use supervisor::Supervisor;
+use kiln::config::{self, Config};
+use kiln::outcome::Outcome;
+use kiln::supervisor::Supervisor;
+use kiln::{notify, report, sys};
 
 fn main() -> ExitCode {
     if let Err(error) = sys::harden(c"kiln") {

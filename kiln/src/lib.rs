@@ -1,0 +1,27 @@
+//! kiln, the supervisor inside the jail, as a library whose parsers can be fuzzed without being jailed.
+//!
+//! One thread, one poll loop; docs/how-it-starts.md shows its place in the chain. All `unsafe` is in `sys`.
+#![deny(unsafe_code)]
+#![expect(clippy::must_use_candidate, reason = "a library for one program and its fuzz targets")]
+#![expect(clippy::missing_panics_doc, reason = "each `expect` says why it cannot fail")]
+
+pub mod clock;
+pub mod collector;
+pub mod config;
+pub mod exits;
+pub mod guest;
+pub mod host_log;
+pub mod lines;
+pub mod listen;
+pub mod notify;
+pub mod outbox;
+pub mod outcome;
+pub mod record;
+pub mod report;
+pub mod ring;
+pub mod seccomp;
+pub mod status;
+pub mod supervisor;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod vmm;
