@@ -5,7 +5,9 @@ A failure carries the command line as one could paste it, what the program said,
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -169,6 +171,12 @@ def spawn(
         extra_groups=extra_groups,
         preexec_fn=preexec,  # noqa: PLW1509  # no thread is ever started here
     )
+
+
+def limit_files(process: Popen[bytes], size: int) -> None:
+    """From now on the program can make no file longer than so many bytes: setrlimit(2)."""
+    with contextlib.suppress(ProcessLookupError):  # ended already
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
 
 
 def _die_with_parent() -> Callable[[], None]:

@@ -78,12 +78,20 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> None:
         return
     for digest in missing:  # one that is there, but of the wrong size, would be taken for whole
         blob(settings, digest).unlink(missing_ok=True)
-    total = sum(layer.size for layer in missing.values())
+    sizes = [layer.size for layer in missing.values()]
+    if sum(sizes) > settings.image_max_mib << 20:
+        raise UsageError(
+            f"the layers of {ask.ref.text} take {sum(sizes) >> 20} MiB; {settings.image_max_mib} are allowed",
+            "INFERNO_IMAGE_MAX_MB",
+        )
     with files.temporary_folder(images, _PREFIX) as folder:
-        skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", total, ask.progress)
+        skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", sizes, ask.progress)
         _drop_notes(folder, image, settings)
     for layer in missing.values():
         if not is_whole(settings, layer):
+            if blob(settings, layer.digest).exists():
+                blob(settings, layer.digest).unlink(missing_ok=True)
+                raise UsageError(f"the manifest of {ask.ref.text} lies about the size of layer {layer.digest}")
             # skopeo leaves those out that have URLs of their own. Nor are these asked: they are the image's word.
             raise UsageError(
                 f"image {ask.ref.text} has a foreign layer, to be had only from its maker: {layer.digest}",

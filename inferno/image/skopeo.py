@@ -25,6 +25,7 @@ from inferno.log import Progress
 _INSPECT_TIMEOUT_S = 60
 _COPY_TIMEOUT_S = 3600
 _REDRAW_S = 0.2
+_MIN_BLOB_BYTES = 8 << 20  # manifest and configuration are among them, up to 4 MiB each
 _POLICY = Path("/etc/containers/policy.json")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _PASSED_ON = (*_PROXIES, "REGISTRY_AUTH_FILE", "SSL_CERT_DIR")
@@ -49,10 +50,10 @@ class Skopeo:
         """The configuration of the image whose manifest has this digest."""
         return self._inspect(["--raw", "--config"], digest)
 
-    def copy(self, digest: str, folder: Path, blobs: Path, what: str, total: int, progress: Progress) -> None:
+    def copy(self, digest: str, folder: Path, blobs: Path, what: str, sizes: list[int], progress: Progress) -> None:
         """Fetch an image's blobs that are not in `blobs` yet. `folder` is empty; unfinished blobs are in it meanwhile.
 
-        `total` is in bytes. Raises UsageError when the registry does not let it be had.
+        `sizes` are the blobs', in bytes. Raises UsageError when the registry does not let it be had, or sends more.
         """
         options = ["--dest-shared-blob-dir", os.fspath(blobs), "--dest-oci-accept-uncompressed-layers"]
         with self._explained(), self._authfile("--src-authfile") as (auth, passed):
@@ -62,7 +63,9 @@ class Skopeo:
                 copy = run.spawn(
                     argv, stdout=run.DEVNULL, stderr=said, env=_environment(), pass_fds=passed, die_with_parent=True
                 )
-                status = _watch(copy, folder, blobs, what, total, progress)
+                # It reads a blob to its end, then compares: a registry that never ends would fill the disk.
+                run.limit_files(copy, max(*sizes, _MIN_BLOB_BYTES))
+                status = _watch(copy, folder, blobs, what, sum(sizes), progress)
                 if status:
                     raise run.CommandError(argv, run.Result(status, b"", os.pread(said, 1 << 16, 0)))
 
@@ -107,6 +110,8 @@ class Skopeo:
             yield
         except run.CommandError as error:
             said = error.output.lower()
+            if "file too large" in said:  # EFBIG
+                raise UsageError(f"{host} sends more of {image} than its manifest says") from None
             if any(words in said for words in ("manifest unknown", "name unknown", "manifest not found")):
                 raise UsageError(f"{host} has no image {image}", "check the name and the tag") from None
             if any(word in said for word in ("unauthorized", "authentication required", "denied", "no basic auth")):

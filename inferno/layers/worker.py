@@ -156,6 +156,10 @@ def _make(job: Job, tree: Tree, layers: list[int], progress: Callable[[int], Non
     broken = False
     try:
         emit.write(tree, layers, writer, progress)
+        # mkfs has put all data aside, in its own file, before it compresses any: three times would lie on the disk.
+        # What is still in the pipe are whole pages, which stay until they are read.
+        for _, spool in job.layers:
+            os.ftruncate(spool, 0)
     except BrokenPipeError:
         broken = True
     except BaseException:

@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import os
+import random
 import resource
 import shutil
 import tarfile
@@ -64,9 +65,10 @@ def test_the_same_bytes_as_another_user(tmp_path: Path) -> None:
     ids=["gzip", "zstd", "xz", "bzip2", "plain", "gzip-members", "zstd-frames"],
 )  # fmt: skip
 def test_compressions(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    """The manifest's word for the compression is not what counts: the bytes are."""
-    plain = make(images.build(tmp_path / "plain", LAYERS, level=0, Cmd=["/x"]), load(tmp_path / "one"))
-    folder = images.build(tmp_path / "l", LAYERS, level=0, Cmd=["/x"])
+    """The manifest's word for the compression is not what counts: the bytes are. More data than a pipe holds."""
+    layers = [*LAYERS, [images.file("zz", random.Random(1).randbytes(3 << 20))]]
+    plain = make(images.build(tmp_path / "plain", layers, level=0, Cmd=["/x"]), load(tmp_path / "one"))
+    folder = images.build(tmp_path / "l", layers, level=0, Cmd=["/x"])
     repack(folder, pack)
     made = make(folder, load(tmp_path / "two"))
     assert without_uuid(made) == without_uuid(plain)

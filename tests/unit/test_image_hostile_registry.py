@@ -1,0 +1,123 @@
+"""A registry that lies about what it sends, or never stops: one error, and nothing of it on the disk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferno import config
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import store
+from inferno.image.manifest import digest_of
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {"diff_ids": ["x"]}})
+LAYER = b"no archive, but whole"
+ENDLESS_BYTES = 400 << 20  # more than is ever taken; a test that fails should not fill a disk
+PIECE = bytes(1 << 16)
+
+
+class Hostile(ThreadingHTTPServer):
+    """Serves one image. `bodies` are by the last part of the path; one that is None has no end."""
+
+    daemon_threads = True
+
+    def __init__(self, bodies: dict[str, bytes | None]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies, self.sent = bodies, 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hostile
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        body = self.server.bodies.get(self.path.rpartition("/")[2], b"{}")
+        self.send_response(200)
+        self.send_header("Content-Type", MANIFEST if "/manifests/" in self.path else "application/octet-stream")
+        if body is not None:
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            while self.server.sent < ENDLESS_BYTES:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(PIECE), PIECE))
+                self.server.sent += len(PIECE)
+        except OSError:
+            self.close_connection = True
+
+
+def described(data: bytes, **other: Any) -> dict[str, Any]:
+    return {"mediaType": "application/octet-stream", "digest": digest_of(data), "size": len(data), **other}
+
+
+def manifest(**layer: Any) -> bytes:
+    whole = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described(CONFIG.encode())}
+    return json.dumps({**whole, "layers": [described(LAYER, **layer)]}).encode()
+
+
+def served(**bodies: bytes | None) -> dict[str, bytes | None]:
+    whole = {"manifest": manifest(), "config": CONFIG.encode(), "layer": LAYER, **bodies}
+    names = {"manifest": "v1", "config": digest_of(CONFIG.encode()), "layer": digest_of(LAYER)}
+    text = whole["manifest"]
+    again = {digest_of(text): text} if text else {}
+    return {**{names[part]: body for part, body in whole.items()}, **again}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
+
+
+@pytest.fixture
+def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
+    with Hostile(request.param) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("hostile", "says"),
+    [
+        (served(manifest=None), "cannot be had"),
+        (served(manifest=b"[" * 100_000), "cannot be had|no JSON"),
+        (served(config=None), "cannot be had"),
+        (served(config=CONFIG.encode() + b" " * (50 << 20)), "cannot be had"),
+        (served(config=CONFIG.encode() + b" "), "cannot be had"),
+        (served(layer=None), "sends more of .* than its manifest says"),
+        (served(layer=LAYER[:-1] + b"?"), "cannot be had"),
+        (served(layer=LAYER + b"more"), "cannot be had"),
+        (served(manifest=manifest(size=1 << 49)), "are allowed"),
+        (served(manifest=manifest(size=len(LAYER) + 1)), "lies about the size"),
+    ],
+    indirect=["hostile"],
+    ids=["endless-manifest", "deep-manifest", "endless-config", "50-MiB-config", "other-config", "endless-layer",
+         "other-layer", "longer-layer", "huge-size", "wrong-size"],
+)  # fmt: skip
+def test_lies_of_a_registry_are_one_error(hostile: Hostile, says: str, settings: Settings) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        store.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings)
+    assert "\n" not in caught.value.text
+    assert hostile.sent < ENDLESS_BYTES // 2
+    left = [path for path in settings.root.rglob("*") if path.is_file()]
+    assert left == [], left
+
+
+@pytest.mark.parametrize("hostile", [served()], indirect=True)
+def test_the_same_registry_without_lies_is_believed(hostile: Hostile, settings: Settings) -> None:
+    assert store.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings).digest == digest_of(manifest())
