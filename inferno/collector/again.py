@@ -7,9 +7,10 @@ compared from its first one on, until one differs; a VM can only harm its own lo
 from __future__ import annotations
 
 import collections
+import os
 from pathlib import Path
 
-from inferno.collector import word
+from inferno.collector import chain, word
 
 # kiln leaves 64 KiB and one line unacknowledged (kiln/src/outbox.rs); the VM's name makes each of them longer.
 _TAIL_BYTES = 384 * 1024
@@ -40,16 +41,22 @@ class Again:
 
     def _find(self, first: bytes) -> None:
         """Expect the log's lines from the first on that equals this one."""
-        from inferno.logs import read
+        lines = collections.deque(line for line in self._tail().split(b"\n")[:-1] if not word.is_own(line))
+        while lines and lines[0] != first:
+            lines.popleft()
+        self._written = lines
 
-        tail: collections.deque[bytes] = collections.deque()
-        size = 0
-        for line in read.backwards(self._log):
-            size += len(line)
-            if size > _TAIL_BYTES:
-                break
-            if not word.is_own(line):
-                tail.appendleft(line)
-        while tail and tail[0] != first:
-            tail.popleft()
-        self._written = tail
+    def _tail(self) -> bytes:
+        """The log's end, also from before a rotation; but what is compressed already would cost all others' time."""
+        rotated = [part.path for part in chain.rotated(self._log)[-1:] if not part.compressed]
+        return b"".join(_end(path) for path in (*rotated, self._log))[-_TAIL_BYTES:]
+
+
+def _end(path: Path) -> bytes:
+    """Empty when it is gone."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL_BYTES, 0))
+            return file.read(_TAIL_BYTES)
+    except FileNotFoundError:
+        return b""

@@ -1,6 +1,7 @@
 """A stream as a file: reads are what the process in the guest writes, writes are what it reads.
 
-For copies, which go one way. A person waits for them, so there is no deadline; what is held has a limit.
+For copies, which go one way. They take what they take, but a guest that does nothing at all is not waited for; what is
+held has a limit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from inferno.readiness import printable
 _READ_BYTES = 64 * 1024
 _MAX_WORDS_BYTES = 4096
 _MAX_UNREAD_BYTES = 1 << 20
+# In which a guest has to send or take something: its slowest disk does.
+_IDLE_S = 60.0
 
 
 class Channel:
@@ -72,7 +75,10 @@ class Channel:
     def _turn(self) -> None:
         poll = select.poll()
         poll.register(self._guest, select.POLLIN | (select.POLLOUT if self._unsent else 0))
-        [(_, state)] = poll.poll()
+        ready = poll.poll(_IDLE_S * 1000)
+        if not ready:
+            raise InfernoError(f"the guest did nothing for {_IDLE_S:g} s in the middle of the copy")
+        [(_, state)] = ready
         if self._unsent and state & select.POLLOUT:
             with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
                 del self._unsent[: self._guest.send(self._unsent)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from inferno.errors import InfernoError
-from inferno.reach import capture, command, copy, frame, guest, processes, usage
+from inferno.reach import capture, channel, command, copy, frame, guest, processes, usage
 from inferno.reach.channel import Channel
 from inferno.reach.command import Command, NotStartedError
 from inferno.reach.guest import Guest
@@ -207,6 +207,23 @@ def test_a_copy_from_a_hostile_guest_is_one_line(hostile: Hostile, tmp_path: Pat
     os.close(root)
     assert caught.value.text.isprintable()
     assert len(caught.value.text) < 1000
+
+
+def test_a_guest_that_does_nothing_is_not_waited_for(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "_IDLE_S", 0.2)
+    over = threading.Event()
+
+    def answer(peer: socket.socket) -> None:
+        peer.sendall(SWITCHED + frame.encode(frame.STDOUT, b"x" * 100))
+        over.wait(DEADLINE_S)
+
+    root = hostile(answer).root
+    stream, received = command.stream(root, "GET", "/v1/files", {})
+    with stream, pytest.raises(InfernoError, match=r"did nothing for 0\.2 s"):
+        unpack(Channel(stream, received).read, Place(root, b"x", None), keep=False)
+    over.set()
 
 
 def test_a_guest_that_sends_while_it_should_take_is_hung_up_on(hostile: Hostile, tmp_path: Path) -> None:
