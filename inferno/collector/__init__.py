@@ -57,11 +57,15 @@ def ensure_running(settings: Settings) -> None:
 
 
 def revive(settings: Settings) -> None:
-    """Start the collector if VMs run, and it does not: both of its processes were killed."""
+    """Start the collector if VMs run, and it does not, since both of its processes were killed.
+
+    Best effort: who stops a VM, or reads its log, is not kept from that.
+    """
     paths = Paths(settings.root)
-    if cgroup.running() and _is_gone(paths):
-        ensure_running(settings)
-        release(paths)
+    with contextlib.suppress(InfernoError):
+        if cgroup.running() and _is_gone(paths):
+            ensure_running(settings)
+            release(paths)
 
 
 def restart(settings: Settings) -> bool:
