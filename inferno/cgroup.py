@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import select
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -62,11 +63,12 @@ class Limits(NamedTuple):
 
 
 def disk_of(path: Path) -> str:
-    """The "major:minor" that io.max knows the disk below a file by: a partition counts as the whole it is part of.
+    """The "major:minor" that io.max knows a block device by, or the disk below a file: of a partition, the whole.
 
     Raises InfernoError when it is on no disk (a network's, or memory's).
     """
-    device = os.stat(path).st_dev
+    info = os.stat(path)
+    device = info.st_rdev if stat.S_ISBLK(info.st_mode) else info.st_dev
     place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
     try:
         whole = place.resolve(strict=True).parent if (place / "partition").exists() else place

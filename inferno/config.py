@@ -20,6 +20,12 @@ DEFAULT_MEMORY_MIB = 128
 DEFAULT_START_TIMEOUT_S = 60
 DEFAULT_STOP_TIMEOUT_S = 10
 DEFAULT_ROOTFS_SIZE_MB = 5120
+# Where scratch disks are. Not chosen by what is there: a pool that is missing for once is an error, and no reason to
+# fill another disk.
+FILE, LVM = "file", "lvm"
+STORAGES = (FILE, LVM)
+# A pool that runs full stops every guest that writes: dm-thin holds their I/O for a minute, then fails it.
+DEFAULT_POOL_MAX_PERCENT = 90
 DEFAULT_LOG_MAX_SIZE_MB = 100
 DEFAULT_LOG_MAX_FILES = 5
 # An image beyond these is refused while it is read: a few kilobytes can describe any size.
@@ -45,6 +51,8 @@ class Settings(NamedTuple):
     jail_gid: int | None
     firecracker: Path | None
     jailer: Path | None
+    storage: str = FILE
+    pool_max_percent: int = DEFAULT_POOL_MAX_PERCENT
     start_timeout_s: int = DEFAULT_START_TIMEOUT_S
     image_max_mib: int = DEFAULT_IMAGE_MAX_MIB
     image_max_entries: int = DEFAULT_IMAGE_MAX_ENTRIES
@@ -80,6 +88,8 @@ _VARIABLES = {
     "jail_gid": "INFERNO_JAIL_GID",
     "firecracker": "INFERNO_FIRECRACKER",
     "jailer": "INFERNO_JAILER",
+    "storage": "INFERNO_STORAGE",
+    "pool_max_percent": "INFERNO_POOL_MAX_PERCENT",
     "start_timeout_s": "INFERNO_START_TIMEOUT",
     "image_max_mib": "INFERNO_IMAGE_MAX_MB",
     "image_max_entries": "INFERNO_IMAGE_MAX_ENTRIES",
@@ -115,6 +125,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
         jail_gid=_integer(values, "INFERNO_JAIL_GID", 1, 2**31),
         firecracker=maybe_path("INFERNO_FIRECRACKER"),
         jailer=maybe_path("INFERNO_JAILER"),
+        storage=_choice(values, "INFERNO_STORAGE", STORAGES),
+        pool_max_percent=_integer(values, "INFERNO_POOL_MAX_PERCENT", 1, 100) or DEFAULT_POOL_MAX_PERCENT,
         start_timeout_s=_integer(values, "INFERNO_START_TIMEOUT", 1, 3600) or DEFAULT_START_TIMEOUT_S,
         image_max_mib=_integer(values, "INFERNO_IMAGE_MAX_MB", 1, 16 << 20) or DEFAULT_IMAGE_MAX_MIB,
         image_max_entries=_integer(values, "INFERNO_IMAGE_MAX_ENTRIES", 1, 1 << 30) or DEFAULT_IMAGE_MAX_ENTRIES,
@@ -141,6 +153,14 @@ def _integer(values: Mapping[str, str], name: str, low: int, high: int) -> int |
     if not low <= number <= high:
         raise UsageError(f"{name}={text!r} is not a number from {low} to {high}", f"unset {name} or correct it")
     return number
+
+
+def _choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """The first is the default."""
+    text = values.get(name) or choices[0]
+    if text not in choices:
+        raise UsageError(f"{name}={text!r} is not {' or '.join(choices)}", f"unset {name} or correct it")
+    return text
 
 
 def _words(values: Mapping[str, str], name: str) -> list[str]:

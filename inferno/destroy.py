@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from inferno import files, jail, store, version
 from inferno.config import Settings
+from inferno.disk import scratch
 from inferno.errors import UsageError
 from inferno.instance import Instance
 from inferno.paths import Paths, VersionDir
@@ -32,6 +33,7 @@ def destroy(settings: Settings, state: State, name: str, *, keep_logs: bool = Fa
     stop(vm, Request(timeout_s=0, kill=True))
     for each in found:
         jail.remove(each)
+        scratch.remove(each)
         files.remove_tree(each.dir)
     _remove_unfinished(paths, name)
     files.remove_tree(paths.vm(name))

@@ -129,17 +129,22 @@ def give_name(descriptor: int, path: Path) -> None:
         os.close(folder)
 
 
+def sync(path: Path) -> None:
+    """Write a file to disk, or which names a folder has."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_tree(path: Path) -> None:
     """Write everything below `path` to disk, so that a rename of it may follow (a power cut keeps the order)."""
     for folder, _, names in os.walk(path):
         for name in [*names, "."]:
-            entry = os.path.join(folder, name)
-            if name == "." or stat.S_ISREG(os.lstat(entry).st_mode):
-                descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            entry = Path(folder, name)
+            if name == "." or stat.S_ISREG(entry.lstat().st_mode):
+                sync(entry)
 
 
 def remove_tree(path: Path) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferno import cgroup, jail, pit, readiness
+from inferno.disk import scratch
 from inferno.errors import InfernoError
 from inferno.paths import VersionDir
 
@@ -39,7 +40,7 @@ class Plan:
 
     def argv(self) -> list[str]:
         """The jailer's command line. No file may grow beyond the scratch disk, the only one that has to be written."""
-        largest = self.version.scratch.stat(follow_symlinks=False).st_size
+        largest = scratch.size(self.version)
         words: dict[str, object] = {
             "--id": self.version.ulid,
             "--exec-file": self.version.file(self.exec_name),

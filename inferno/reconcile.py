@@ -6,11 +6,11 @@ was a run goes last, so whoever comes next begins again where this ended.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 
 from inferno import cgroup, exit_status, files, jail
+from inferno.disk import scratch
 from inferno.instance import Instance
 from inferno.net import nft, tap
 from inferno.paths import VersionDir
@@ -41,8 +41,7 @@ def clear(vm: Instance, version: VersionDir, *, ran: bool) -> None:
         exit_status.record(vm.paths, vm.name, version)
     cgroup.remove(version.ulid)
     jail.remove(version)
-    with contextlib.suppress(FileNotFoundError):
-        version.scratch.unlink()
+    scratch.remove(version)
     if version.dir.is_dir():
         for unfinished in version.dir.glob(".*.tmp"):
             files.remove_tree(unfinished)

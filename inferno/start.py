@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 
 from inferno import cgroup, collector, exit_status, host, jail, launch, logs, version, words
 from inferno.disk import scratch
+from inferno.disk.need import Need
 from inferno.errors import InfernoError
 from inferno.instance import Instance
 from inferno.net import nft, tap
@@ -80,7 +80,7 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
         raise InfernoError(f"the current version of {vm.name} is missing", f"doit create:{vm.name}")
     if not version.base_is_whole(chosen, record):
         raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
-    host.require(host.START)
+    host.require((*host.START, *scratch.tools(vm.settings)))
     return Start(vm, chosen, record, undo)
 
 
@@ -102,12 +102,12 @@ def disk(start: Start) -> None:
     start.reconcile()
     if start.running():
         return
-    start.undo.callback(start.version.scratch.unlink, missing_ok=True)
-    scratch.make_scratch(_template(start), start.version.scratch, start.vm.uid, start.vm.gid)
+    start.undo.callback(scratch.remove, start.version)
+    scratch.make(start.vm.settings, _need(start))
 
 
 def disk_done(start: Start) -> bool:
-    return start.running() or (start.untouched() and _is_scratch(start))
+    return start.running() or (start.untouched() and scratch.is_made(start.vm.settings, _need(start)))
 
 
 def lay_out(start: Start) -> None:
@@ -165,17 +165,9 @@ def run(start: Start) -> bool:
     return start.launched
 
 
-def _template(start: Start) -> Path:
-    return Path(start.vm.settings.root, start.record["scratch_template"])
-
-
-def _is_scratch(start: Start) -> bool:
-    try:
-        found = start.version.scratch.stat(follow_symlinks=False)
-        size = _template(start).stat().st_size
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and (found.st_uid, found.st_size) == (start.vm.uid, size)
+def _need(start: Start) -> Need:
+    template = Path(start.vm.settings.root, start.record["scratch_template"])
+    return Need(start.version, template, start.vm.uid, start.vm.gid)
 
 
 def _plan(start: Start) -> launch.Plan:
@@ -183,7 +175,8 @@ def _plan(start: Start) -> launch.Plan:
     jailer = start.version.file("jailer")
     if not os.access(jailer, os.X_OK):
         raise InfernoError(f"{jailer} is missing", f"doit create:{vm.name}")
-    io = {cgroup.disk_of(start.version.dir): words.io_max(spec["io_max"])} if spec.get("io_max") else {}
+    disks = {cgroup.disk_of(path) for path in (start.version.base, start.version.scratch)} if spec.get("io_max") else ()
+    io = {disk: words.io_max(spec["io_max"]) for disk in disks}
     limits = cgroup.Limits(spec["vcpus"], spec["memory"], io, spec.get("cpu_weight"))
     return launch.Plan(jailer, start.version, start.record["exec_name"], vm.uid, vm.gid, limits)
 

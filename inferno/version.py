@@ -18,6 +18,7 @@ from typing import Any
 
 from inferno import files, store
 from inferno.config import Settings
+from inferno.disk import scratch
 from inferno.errors import InfernoError
 from inferno.paths import Paths, VersionDir
 
@@ -273,6 +274,7 @@ def sweep(paths: Paths, name: str, running: Callable[[str], bool]) -> None:
         elif not (keep and entry.name == keep.ulid):
             record = read(VersionDir(entry))
             if record and record.get("name") == name and not running(entry.name):
+                scratch.remove(VersionDir(entry))
                 files.remove_tree(entry)
     for stale in [*paths.vm(name).glob(".*.tmp"), *paths.vm(name).glob("build/.*.tmp")]:
         stale.unlink(missing_ok=True)

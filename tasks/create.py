@@ -13,7 +13,7 @@ from typing import Any
 
 from inferno import cgroup, cpio, files, host, version
 from inferno import store as trusted
-from inferno.disk import scratch
+from inferno.disk import template
 from inferno.errors import InfernoError
 from inferno.image import base, store
 from inferno.image.config import ImageConfig
@@ -172,7 +172,7 @@ def _inputs(context: Context, name: str, spec: Spec) -> version.Inputs:
         init_digest=files.sha256(init),
         stop_signal=_image(context, spec).stop_signal,
         exec_name=version.exec_name(context.settings),
-        scratch_template=scratch.ensure_template(context.settings),
+        scratch_template=template.ensure(context.settings),
     )
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from inferno import config
-from inferno.disk import scratch
+from inferno.disk import plain, scratch
+from inferno.disk import template as making
+from inferno.disk.need import Need
 from inferno.errors import InfernoError
+from inferno.paths import VersionDir
 
 SIZE_MB = 5120
-MAKE = (
-    "import sys; from inferno import config; from inferno.disk import scratch; scratch.ensure_template(config.load())"
-)
+MAKE = "import sys; from inferno import config; from inferno.disk import template; template.ensure(config.load())"
 pytestmark = pytest.mark.skipif(not shutil.which("mke2fs", path="/usr/sbin:/sbin"), reason="mke2fs makes templates")
 
 
@@ -29,7 +30,7 @@ def settings(root: Path, size_mb: int = SIZE_MB) -> config.Settings:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return scratch.ensure_template(settings(tmp_path_factory.mktemp("root")))
+    return making.ensure(settings(tmp_path_factory.mktemp("root")))
 
 
 def on_disk(path: Path) -> int:
@@ -58,16 +59,16 @@ def test_a_template_is_an_ext4_without_journal_and_with_nothing_left_to_do(templ
 
 
 def test_the_template_is_made_once_and_the_same_anywhere(tmp_path: Path) -> None:
-    first = scratch.ensure_template(settings(tmp_path / "a", 64))
+    first = making.ensure(settings(tmp_path / "a", 64))
     before = first.stat()
-    assert scratch.ensure_template(settings(tmp_path / "a", 64)) == first
+    assert making.ensure(settings(tmp_path / "a", 64)) == first
     assert first.stat() == before
-    assert digest(scratch.ensure_template(settings(tmp_path / "b", 64))) == digest(first)
-    assert scratch.ensure_template(settings(tmp_path / "a", 65)) != first
+    assert digest(making.ensure(settings(tmp_path / "b", 64))) == digest(first)
+    assert making.ensure(settings(tmp_path / "a", 65)) != first
 
 
 def test_many_at_once_and_killed_ones_leave_one_template(tmp_path: Path) -> None:
-    folder = scratch.ensure_template(settings(tmp_path, 64)).parent
+    folder = making.ensure(settings(tmp_path, 64)).parent
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / ".scratch.img.tmp").write_text("of one that was killed")
@@ -77,22 +78,35 @@ def test_many_at_once_and_killed_ones_leave_one_template(tmp_path: Path) -> None
     assert os.listdir(folder) == ["scratch.img"]
 
 
+def need(template: Path, folder: Path) -> Need:
+    return Need(VersionDir(folder), template, os.getuid(), os.getgid())
+
+
 def test_a_scratch_is_a_sparse_copy_of_the_vms_own(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
-    template = scratch.ensure_template(settings(tmp_path_factory.mktemp("root"), 256))
+    root = tmp_path_factory.mktemp("root")
+    wanted = need(making.ensure(settings(root, 256)), tmp_path)
     out = tmp_path / "scratch.img"
     (tmp_path / ".scratch.img.tmp").write_text("of one that was killed")
     out.write_text("of a run before")
-    scratch.make_scratch(template, out, os.getuid(), os.getgid())
+    assert not scratch.is_made(settings(root), wanted)
+    scratch.make(settings(root), wanted)
+    assert scratch.is_made(settings(root), wanted)
     assert os.listdir(tmp_path) == ["scratch.img"]
     assert out.stat().st_mode & 0o777 == 0o600
-    assert on_disk(out) <= on_disk(template) + (1 << 20)
-    assert digest(out) == digest(template)
+    assert on_disk(out) <= on_disk(wanted.template) + (1 << 20)
+    assert digest(out) == digest(wanted.template)
+    assert scratch.size(wanted.version) == 256 << 20
+    for _ in range(2):
+        scratch.remove(wanted.version)
+        assert os.listdir(tmp_path) == []
 
 
 def test_a_scratch_that_cannot_be_made_leaves_nothing(template: Path, tmp_path: Path) -> None:
     with pytest.raises(InfernoError, match="is missing"):
-        scratch.make_scratch(tmp_path / "nothing", tmp_path / "scratch.img", 0, 0)
+        plain.make(settings(tmp_path), need(tmp_path / "nothing", tmp_path))
     (tmp_path / "scratch.img").mkdir()
     with pytest.raises(InfernoError, match="directory"):
-        scratch.make_scratch(template, tmp_path / "scratch.img", os.getuid(), os.getgid())
+        plain.make(settings(tmp_path), need(template, tmp_path))
+    with pytest.raises(InfernoError, match="directory"):
+        scratch.remove(VersionDir(tmp_path))
     assert os.listdir(tmp_path) == ["scratch.img"]
