@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inferno.errors import InfernoError
+from inferno.errors import InfernoError, UsageError
+
+# The latter when it cannot make its index of the log as large as it must be.
+_SQLITE_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 
 
 class BusyError(InfernoError):
@@ -127,6 +130,24 @@ def give_name(descriptor: int, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is that of a full disk or a used-up quota: the system's own, or SQLite's."""
+    import errno
+
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorname", "") in _SQLITE_FULL
+
+
+def disk_full(where: Path, needed: int | None = None) -> UsageError:
+    """What a user is told when the disk of `where` is full; `needed` is in bytes, where that is known."""
+    there = next(path for path in (where, *where.parents) if path.exists())
+    free = os.statvfs(there)
+    room = f"{(free.f_bavail * free.f_frsize) >> 20} MiB free"
+    text = f"{room}, at least {-(-needed >> 20)} MiB needed" if needed else room
+    return UsageError(f"no space left on the disk of {where} ({text})", "free some, or move INFERNO_ROOT")
 
 
 def sync(path: Path) -> None:

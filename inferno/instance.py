@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from inferno import cgroup, files
+from inferno import cgroup, files, version
 from inferno.config import Settings
 from inferno.paths import Paths, VersionDir
 from inferno.slot import Slot
@@ -49,18 +49,18 @@ class Instance(NamedTuple):
         """Every version of this VM that may run, or have left something behind, the likeliest first."""
         recorded = self.paths.version(self.recorded) if self.recorded else None
         found = [self.started(), self._linked(self.paths.current(self.name)), recorded]
-        if not self.paths.vm(self.name).is_dir():  # deleted by hand, with the links in it: look at all that runs
-            found += [v for v in map(self.paths.version, cgroup.leaves()) if self._owns(v)]
-        return list(dict.fromkeys(version for version in found if version))
+        if not self.paths.vm(self.name).is_dir():  # deleted by hand, with the links in it
+            found += version.owned(self.paths, self.name)
+        return list(dict.fromkeys(each for each in found if each))
 
     def running(self) -> VersionDir | None:
         """The version that runs now. It need not be the current one."""
-        return next((version for version in self.versions() if cgroup.populated(version.ulid)), None)
+        return next((each for each in self.versions() if cgroup.populated(each.ulid)), None)
 
-    def mark(self, version: VersionDir) -> None:
-        """Note that `version` is about to be launched."""
+    def mark(self, launching: VersionDir) -> None:
+        """Note which version is about to be launched."""
         self.paths.vm(self.name).mkdir(parents=True, exist_ok=True)
-        files.symlink(f"../{version.dir.parent.name}/{version.ulid}", self.paths.started(self.name))
+        files.symlink(f"../{launching.dir.parent.name}/{launching.ulid}", self.paths.started(self.name))
 
     def unmark(self) -> None:
         """Note that nothing is left of any run."""
@@ -74,9 +74,3 @@ class Instance(NamedTuple):
         except OSError:
             return None
         return self.paths.version(ulid) if ulid.isalnum() else None
-
-    def _owns(self, version: VersionDir) -> bool:
-        from inferno.version import read
-
-        record = read(version)
-        return record is not None and record.get("name") == self.name

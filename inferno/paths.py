@@ -31,6 +31,10 @@ class VersionDir(NamedTuple):
     def base(self) -> Path:
         return self.dir / "rootfs.img"
 
+    def unfinished(self, name: str) -> Path:
+        """Where the version of VM `name` is made, before it gets its own name."""
+        return self.dir.with_name(f"{self.ulid}.{name}.tmp")
+
     def file(self, name: str) -> Path:
         """A trusted file beside the jail: firecracker, vmlinux, initrd.cpio, kiln.json, firecracker.json …"""
         return self.dir / name
@@ -108,6 +112,10 @@ class Paths(NamedTuple):
 
     def vm(self, name: str) -> Path:
         return self.vms / name
+
+    def owned(self, name: str) -> Path:
+        """A link for each version of the VM's."""
+        return self.root / "versions" / name
 
     def current(self, name: str) -> Path:
         return self.vm(name) / "current"

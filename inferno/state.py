@@ -56,6 +56,8 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
         db.execute("pragma foreign_keys = on")
         db.execute("pragma synchronous = normal")
     except sqlite3.Error as error:
+        if files.is_full(error):
+            raise files.disk_full(path) from None
         raise InfernoError(f"{path}: {error}", "is it an Inferno database, on a disk with room?") from None
     if found > version:
         db.close()

@@ -19,6 +19,8 @@ from inferno.image import base, store
 from inferno.image.config import ImageConfig
 from inferno.slot import Slot
 from inferno.spec import Spec
+from inferno.version import make, why
+from inferno.version.sweep import sweep
 from tasks.engine.context import Context
 from tasks.engine.inputs import Unchanged, identity
 from tasks.engine.options import row
@@ -126,13 +128,16 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
         return row is not None and version.intact(context.paths, name, row.version)
 
     def action() -> None:
-        ulid, made = version.create(context.settings, _inputs(context, name, spec))
+        before = version.current(context.paths, name)
+        ulid, made = make.create(context.settings, _inputs(context, name, spec))
+        if made:
+            context.undo(name).callback(make.take_back, context.paths, name, ulid, before)
         context.state.save(name, spec.to_json(), ulid)
         files.write_json(context.paths.vm(name) / "spec.json", spec.to_json())
-        version.sweep(context.paths, name, cgroup.populated)
+        sweep(context.paths, name, cgroup.populated)
         context.keep(name)
         if made and not context.quiet:
-            context.say(f"   version {ulid}: {'; '.join(version.read_why(context.paths, ulid))}")
+            context.say(f"   version {ulid}: {'; '.join(why.told(context.paths, ulid))}")
 
     context.after(f"create:{name}", lambda: print(json.dumps(describe(context, name))))
     yield InfernoTask(
@@ -159,10 +164,10 @@ def describe(context: Context, name: str) -> dict[str, Any]:
     return {"name": name, "version": row.version, "chroot_dir": jail, "network": network, "volume": None}
 
 
-def _inputs(context: Context, name: str, spec: Spec) -> version.Inputs:
+def _inputs(context: Context, name: str, spec: Spec) -> make.Inputs:
     stamp = _stamp(context, spec)
     init = context.settings.share_dir / "init"
-    return version.Inputs(
+    return make.Inputs(
         name=name,
         slot=context.reserve(name),
         spec=spec.to_json(),
@@ -171,7 +176,7 @@ def _inputs(context: Context, name: str, spec: Spec) -> version.Inputs:
         build=_build_dir(context, name),
         init_digest=files.sha256(init),
         stop_signal=_image(context, spec).stop_signal,
-        exec_name=version.exec_name(context.settings),
+        exec_name=make.exec_name(context.settings),
         scratch_template=template.ensure(context.settings),
     )
 

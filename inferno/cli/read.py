@@ -78,13 +78,13 @@ def why(words: list[str]) -> int:
     settings = config.load()
     name = one_name("why", rest)
     row = vm.row(settings, name)
-    from inferno import version
+    from inferno.version import why
 
     paths = Paths(settings.root)
     print(f"{name} is version {row.version}")
-    for line in version.read_why(paths, str(row.version)):
+    for line in why.told(paths, str(row.version)):
         print(f"  built because  {line}")
-    for line in version.pending(settings, name):
+    for line in why.pending(settings, name):
         print(f"  out of date    {line}")
     return 0
 

@@ -6,6 +6,7 @@ the guest's kernel starts no thread to write inode tables. What is no hole of it
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from inferno import files
 from inferno.config import Settings
 from inferno.errors import InfernoError
 from inferno.paths import Paths
-from inferno.run import run
+from inferno.run import CommandError, run
 
 _NAME = "scratch.img"
 # Everything that varies is given: same size and same e2fsprogs, same bytes. An id of our own, the same for all: no two
@@ -60,7 +61,13 @@ def _make(template: Path, size_mb: int) -> None:
         run(["mke2fs", "-q", "-F", *words, making], env={"E2FSPROGS_FAKE_TIME": "1", "SOURCE_DATE_EPOCH": "1"})
         making.chmod(0o444)
         os.replace(making, template)
+    except CommandError as error:
+        if os.strerror(errno.ENOSPC) in error.output:
+            raise files.disk_full(template) from None
+        raise
     except OSError as error:
-        raise InfernoError(f"{template}: {error.strerror}") from None
+        raise (
+            files.disk_full(template) if files.is_full(error) else InfernoError(f"{template}: {error.strerror}")
+        ) from None
     finally:
         making.unlink(missing_ok=True)

@@ -62,7 +62,7 @@ def is_intact(digest: str, settings: Settings) -> bool:
 def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Progress = quiet) -> Path:
     """Make the base of the image that `ref` means, unless it is there. The image must be here.
 
-    Raises UsageError when the image is damaged or beyond the limits, InfernoError when the disk is full.
+    Raises UsageError when the image is damaged or beyond the limits, or the disk is full.
     """
     known = store.stamp(ref, settings, access.platform)
     if known is None:
@@ -111,6 +111,7 @@ def _work(job: dict[str, Any], reads: list[int], writes: list[int], settings: Se
     Raises what it says went wrong.
     """
     answer: dict[str, Any] = {}
+    needed = sum(layer["size"] for layer, _ in job["layers"])
     room = _ROOM * (settings.image_max_mib << 20)
     with (
         _worker([*reads, *writes]) as worker,
@@ -124,12 +125,14 @@ def _work(job: dict[str, Any], reads: list[int], writes: list[int], settings: Se
         while line := worker.stdout.readline(_MAX_LINE_BYTES):
             answer = _read(line)
             if "progress" in answer:
-                progress(str(answer["progress"]), answer.get("done"), answer.get("total"))
+                total = answer.get("total")
+                needed = total if isinstance(total, int) else needed
+                progress(str(answer["progress"]), answer.get("done"), total)
         status = worker.wait()
     if "done" in answer and status == 0:
         return
     if answer.get("full"):
-        raise InfernoError("no space left on the disk of the images", "free some, or move INFERNO_ROOT")
+        raise files.disk_full(Paths(settings.root).images, needed)
     if "error" in answer:
         raise UsageError(f"the image cannot be used: {answer['error']}")
     reason = guard.reason

@@ -21,6 +21,7 @@ from inferno.image import logins
 from inferno.image.reference import Reference
 from inferno.image.source import Access
 from inferno.log import Progress
+from inferno.paths import Paths
 
 _INSPECT_TIMEOUT_S = 60
 _COPY_TIMEOUT_S = 3600
@@ -40,6 +41,7 @@ class Skopeo:
     def __init__(self, ref: Reference, access: Access, settings: Settings) -> None:
         self._ref, self._access = ref, access
         self._host = ref.name.partition("/")[0]
+        self._images = Paths(settings.root).images
         self._plain = bool(_LOOPBACK.fullmatch(self._host)) or self._host in settings.insecure_registries
 
     def manifest(self, digest: str | None = None) -> bytes:
@@ -118,8 +120,7 @@ class Skopeo:
                 hint = f"docker login {host}, or --creds USER"
                 raise UsageError(f"{host} does not let you have {image}", hint) from None
             if "no space left" in said:
-                hint = "free some, or move INFERNO_ROOT"
-                raise InfernoError("no space left on the disk of the images", hint) from None
+                raise files.disk_full(self._images) from None
             if any(words in said for words in _SILENT):
                 reason = _last(error.output).rpartition(": ")[2]
                 raise UsageError(f"{host} does not answer: {reason}", "is the name right, and does it run?") from None

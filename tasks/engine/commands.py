@@ -18,7 +18,7 @@ from doit.cmd_info import Info as StockInfo
 from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
 
-from inferno import host
+from inferno import files, host
 from inferno.cli.speak import report, say
 from inferno.errors import InfernoError, UsageError
 from tasks import VERBS
@@ -97,6 +97,13 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
             self.loader.context.unwind()
             say("stopped; what this run had made is undone")
             return 128 + (signal.SIGTERM if isinstance(end, Terminated) else signal.SIGINT)
+        except Exception as error:
+            if not files.is_full(error):
+                raise
+            full = files.disk_full(self.loader.context.paths.root)  # what doit notes of a task had no room
+            self.loader.context.unwind()
+            report(full)
+            return UsageError.status
         finally:
             context = getattr(self.loader, "context", None)
             if context:

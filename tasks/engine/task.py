@@ -45,6 +45,11 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
 
     value_savers: list[Any]  # doit's own
 
+    def _failed(self, error: InfernoError) -> TaskFailed:
+        self.failure = error
+        self.context.exit_status = error.status
+        return TaskFailed(error.text)
+
     def execute(self, stream: Any) -> TaskFailed | TaskError | None:
         manager = Globals.dep_manager
         self.executed = True
@@ -58,10 +63,11 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
             done = True
             return None
         except InfernoError as error:
-            self.failure = error
-            self.context.exit_status = error.status
-            return TaskFailed(error.text)
-        except Exception as error:  # a bug of ours: the reporter shows its last line, INFERNO_DEBUG=1 all of it
+            return self._failed(error)
+        except Exception as error:
+            if files.is_full(error):
+                return self._failed(files.disk_full(self.context.paths.root))
+            # A bug of ours: the reporter shows its last line, INFERNO_DEBUG=1 all of it.
             return TaskError(f"{type(error).__name__}: {error}", error)
         finally:  # on KeyboardInterrupt too
             if not done:

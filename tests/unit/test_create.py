@@ -6,6 +6,7 @@ a network.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -204,24 +205,70 @@ def test_same_inputs_same_bytes(host: Host, layout: str, tmp_path: Path) -> None
         assert (host.version() / name).read_bytes() == (other.version() / name).read_bytes(), name
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 12 MiB: less than the kernel and Firecracker need."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], check=True)
+def test_a_vms_versions_are_found_without_a_look_at_others(host: Host, layout: str) -> None:
+    for name in ("web1", "web2"):
+        host.type("create", name, "--image", layout)
+    others = host.version("web2") / "version.json"
+    others.unlink()
+    os.mkfifo(others)  # whoever opens it waits for ever
+    host.type("create", "web1", "--memory", "200")
+    assert os.listdir(host.root / "versions/web1") == [host.version("web1").name]
+    (host.root / "inferno.db").unlink()
+    host.type("destroy", "web1", "--yes")
+    assert os.listdir(host.root / "versions") == ["web2"]
+    assert os.listdir(host.root / "vms/kiln") == [host.version("web2").name]
+
+
+def test_what_a_killed_create_had_made_goes_with_its_vm(host: Host, layout: str) -> None:
+    host.type("create", "web1", "--image", layout)
+    unfinished = host.root / "vms/kiln/01JD8ZK3V5N9Q2R7T4W6X8Y0AB.web1.tmp"
+    whole = host.root / "vms/kiln/01JD8ZK3V5N9Q2R7T4W6X8Y0AC"  # and not current yet
+    for made in (unfinished, whole):
+        made.mkdir()
+        (host.root / "versions/web1" / made.name.partition(".")[0]).symlink_to("../../vms/kiln/gone")
+    host.type("destroy", "web1", "--yes")
+    assert os.listdir(host.root / "vms/kiln") == os.listdir(host.root / "versions") == []
+
+
+@contextlib.contextmanager
+def disk(folder: Path, size_kib: int) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", folder], check=True)
     try:
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_one_clear_line(full_disk: Path, layout: str, tmp_path: Path) -> None:
-    host = Host(full_disk / "root", tmp_path)
-    said = host.type("create", "web1", "--image", layout, status=1).stderr
-    assert "no space left" in said
-    assert host.leftovers() == []
-    assert not (host.root / "vms/web1").exists()
+# From a disk on which not even a database fits to one on which only the last writes do not.
+@pytest.mark.parametrize("free_kib", [16, 48, 96, 160, 600, 2000, 6000, 12_000, 20_000])
+def test_a_full_disk_is_one_clear_line_and_changes_nothing(layout: str, tmp_path: Path, free_kib: int) -> None:
+    with disk(tmp_path / "small", free_kib) as folder:
+        host = Host(folder / "root", tmp_path)
+        said = host.type("create", "web1", "--image", layout, status=2).stderr
+        assert re.search(rf"^error: .*no space left on the disk of {folder}\S* \(\d+ MiB free", said, re.MULTILINE)
+        assert said.count("error: ") == 1
+        assert host.leftovers() == []
+        assert not (host.root / "vms/web1").exists()
+        assert list(host.root.glob("versions/*")) == []
+
+
+@pytest.mark.parametrize("free_kib", [0, 8, 32, 64, 128])
+def test_a_disk_that_fills_up_leaves_the_old_version_current(layout: str, tmp_path: Path, free_kib: int) -> None:
+    with disk(tmp_path / "small", 65_536) as folder:
+        host = Host(folder / "root", tmp_path)
+        host.type("create", "web1", "--image", layout)
+        before, listed = host.version(), host.type("list", "--json").stdout
+        free = os.statvfs(folder)
+        with (folder / "fill").open("wb") as fill:
+            fill.write(bytes(free.f_bavail * free.f_bsize - (free_kib << 10)))
+        host.type("create", "web1", "--env", "A=B", status=2)
+        assert host.version() == before
+        assert len(list((host.root / "vms/kiln").iterdir())) == len(list((host.root / "versions/web1").iterdir())) == 1
+        (folder / "fill").unlink()
+        assert host.type("list", "--json").stdout == listed
+        host.type("create", "web1", "--env", "A=B")
+        assert host.version() != before
 
 
 def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Versions: immutable builds of a VM under vms/kiln/<ULID>, each with a `version.json` that says what it is made from.
+
+One of them is `current`: the one that the VM's next start takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from inferno.paths import Paths, VersionDir
+
+# What create copies into the store, and what it is called there and in a version.
+ARTIFACTS = ("kiln", "firecracker", "jailer", "vmlinux")
+CONFIGS = ("kiln.json", "firecracker.json", "run.json")
+# Stands in kiln.json until create gives the version its own id: ULIDs have one length, and no quotes.
+NO_ID = "0" * 26
+
+
+def read(directory: VersionDir) -> dict[str, Any] | None:
+    """version.json of a version, or None when it is missing or unreadable (then the version counts as broken)."""
+    try:
+        record = json.loads(directory.record.read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def current(paths: Paths, name: str) -> VersionDir | None:
+    """The version that `current` points to, or None."""
+    try:
+        ulid = os.path.basename(os.readlink(paths.current(name)))
+    except OSError:
+        return None
+    directory = paths.version(ulid)
+    return directory if directory.record.is_file() else None
+
+
+def owned(paths: Paths, name: str) -> list[VersionDir]:
+    """All versions of the VM, the newest last: ULIDs sort by time. One that was never finished is among them.
+
+    There is a link for each, so that nobody has to read the version.json of every VM.
+    """
+    try:
+        return [paths.version(ulid) for ulid in sorted(os.listdir(paths.owned(name)))]
+    except FileNotFoundError:
+        return []
+
+
+def intact(paths: Paths, name: str, version: str | None) -> bool:
+    """Whether VM `name` has its version `version` current, with every file of it in place."""
+    directory = current(paths, name)
+    if directory is None or directory.ulid != version:
+        return False
+    record = read(directory)
+    if record is None:
+        return False
+    present = set(os.listdir(directory.dir))
+    if not (present >= set(record["files"]) and (paths.root / record["scratch_template"]).exists()):
+        return False
+    return base_is_whole(directory, record)
+
+
+def base_is_whole(directory: VersionDir, record: dict[str, Any]) -> bool:
+    """Whether the base is as it was when the version was made, by its size and time."""
+    try:
+        info = directory.base.stat()
+    except OSError:
+        return False
+    return [info.st_size, info.st_mtime_ns] == record.get("base")
