@@ -88,12 +88,12 @@ def read(group: str) -> Pool:
 
 def _rows(group: str) -> dict[str, dict[str, str]]:
     """The group's logical volumes by name; none without the group."""
-    words = ["lvs", "--reportformat", "json", "--options", _FIELDS, group]
-    said = lvm(*words, check=False)
+    said = lvm("lvs", "--reportformat", "json", "--options", _FIELDS, group, check=False)
     if said.status:
-        if is_missing(said):
+        said = lvm("lvs", group, check=False)  # the same in words: its JSON keeps them among much else
+        if said.status == 0 or is_missing(said):
             return {}
-        raise CommandError(words, said, None)
+        raise CommandError(["lvs", group], said, None)
     try:
         return {row["lv_name"]: row for report in json.loads(said.stdout)["report"] for row in report["lv"]}
     except (ValueError, KeyError, TypeError):
