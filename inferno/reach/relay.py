@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from inferno.errors import InfernoError
 from inferno.reach import frame, signals
 from inferno.reach.leaving import LeavingKeys, LeftError
+from inferno.reach.stream import Stream
 from inferno.reach.terminal import Size
 
 # A pipe that poll(2) calls writable takes so much without making the writer wait: pipe(7), PIPE_BUF.
@@ -75,7 +76,7 @@ class Relay:
         size: Callable[[], Size] | None,
         keys: LeavingKeys | None = None,
     ) -> None:
-        self._guest = guest
+        self._stream = Stream(guest)
         self._stdin = stdin
         self._outputs = {
             frame.STDOUT: Output(stdout, "standard output"),
@@ -83,12 +84,7 @@ class Relay:
         }
         self._size = size
         self._keys = keys
-        self._reader = frame.Reader()
-        self._unsent = bytearray()
-        self._leave = 0
         self._asked_to_end = 0
-        self._exit: frame.Exit | None = None
-        self._gone = False
 
     def run(self, received: bytes) -> frame.Exit:
         """Until the process ended and all it wrote is written. `received` came of the stream already.
@@ -96,13 +92,13 @@ class Relay:
         Raises InfernoError when the guest goes away or sends garbage, GivenUpError when the third SIGINT or SIGTERM
         finds the process still there, LeftError, BrokenPipeError when nobody reads what it writes.
         """
-        self._take(received)
+        self._take(self._stream.take(received))
         with signals.taken() as notes:
-            while not self._is_over() or self._pending():
+            while not self._stream.over or self._pending():
                 self._turn(notes)
-        if self._exit is None:
+        if self._stream.exit is None:
             raise InfernoError("the guest ended the stream before the command ended", "did the VM end?")
-        return self._exit
+        return self._stream.exit
 
     def _turn(self, notes: int) -> None:
         ready = self._wait(notes)
@@ -113,11 +109,13 @@ class Relay:
                 output.write()
         if self._stdin is not None and self._stdin in ready:
             self._read_input()
-        if self._unsent:
-            self._send()
-        if ready.get(self._guest.fileno(), 0) & ~select.POLLOUT:
-            self._listen()
-        if self._keys and self._keys.left and not self._unsent:
+        if self._stream.unsent:
+            self._stream.send()
+        if ready.get(self._stream.fileno(), 0) & ~select.POLLOUT:
+            self._take(self._stream.receive())
+        if self._stream.over or self._stream.deaf:
+            self._stdin = None
+        if self._keys and self._keys.left and not self._stream.unsent:
             raise LeftError("left by Ctrl-P Ctrl-Q")
 
     def _wait(self, notes: int) -> dict[int, int]:
@@ -127,21 +125,12 @@ class Relay:
         for output in self._outputs.values():
             if output.pending:
                 poll.register(output.descriptor, select.POLLOUT)
-        if wanted := self._of_guest():
-            poll.register(self._guest, wanted)
-        if self._stdin is not None and self._leave > 0 and not self._unsent:
+        # Nothing is read while what came is not yet written: so the process waits.
+        if wanted := self._stream.events(receive=self._pending() < _HIGH_WATER_BYTES):
+            poll.register(self._stream, wanted)
+        if self._stdin is not None and self._stream.leave > 0 and not self._stream.unsent:
             poll.register(self._stdin, select.POLLIN)
         return dict(poll.poll())
-
-    def _is_over(self) -> bool:
-        return self._exit is not None or self._gone
-
-    def _of_guest(self) -> int:
-        """The events to wait for. Nothing is read while what came is not yet written: so the process waits."""
-        if self._is_over():
-            return 0
-        wanted = select.POLLIN if self._pending() < _HIGH_WATER_BYTES else 0
-        return wanted | (select.POLLOUT if self._unsent else 0)
 
     def _pending(self) -> int:
         return sum(len(output.pending) for output in self._outputs.values())
@@ -149,63 +138,31 @@ class Relay:
     def _read_input(self) -> None:
         assert self._stdin is not None
         try:
-            data = os.read(self._stdin, min(self._leave, _READ_BYTES))
+            data = os.read(self._stdin, min(self._stream.leave, _READ_BYTES))
         except BlockingIOError:
             return
         except OSError:  # closed, or a terminal that is gone
             data = b""
         if data:
-            self._leave -= len(data)
+            self._stream.leave -= len(data)
             if typed := self._keys.pass_on(data) if self._keys else data:
-                self._unsent += frame.encode(frame.STDIN, typed)
+                self._stream.put(frame.encode(frame.STDIN, typed))
         else:
             self._stdin = None
-            self._unsent += frame.encode(frame.STDIN_END)
+            self._stream.put(frame.encode(frame.STDIN_END))
 
     def _forward(self, numbers: bytes) -> None:
         for number in numbers:
             if number == signals.RESIZED:
                 if self._size is not None:
                     size = self._size()
-                    self._unsent += frame.resize(size.rows, size.cols)
+                    self._stream.put(frame.resize(size.rows, size.cols))
                 continue
             self._asked_to_end += number in _ENDING
-            if self._asked_to_end >= _INSISTENT or self._is_over():
+            if self._asked_to_end >= _INSISTENT or self._stream.over:
                 raise GivenUpError(number)
-            self._unsent += frame.signal(number)
+            self._stream.put(frame.signal(number))
 
-    def _send(self) -> None:
-        try:
-            with contextlib.suppress(BlockingIOError):
-                del self._unsent[: self._guest.send(self._unsent)]
-        except OSError:  # it hung up; what it said before that is still to be read
-            self._unsent.clear()
-            self._stdin = None
-
-    def _listen(self) -> None:
-        try:
-            data = self._guest.recv(_READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._end(gone=True)
-            return
-        self._take(data)
-
-    def _take(self, data: bytes) -> None:
-        for kind, payload in self._reader.feed(data):
-            if kind in self._outputs:
-                self._outputs[kind].pending += payload
-            elif kind == frame.WINDOW:
-                self._leave += frame.window(payload)
-            else:
-                self._exit = frame.exit_of(payload)
-                self._end()
-                return
-
-    def _end(self, *, gone: bool = False) -> None:
-        self._gone = gone
-        self._stdin = None
-        self._unsent.clear()
+    def _take(self, output: list[tuple[int, bytes]]) -> None:
+        for kind, payload in output:
+            self._outputs[kind].pending += payload
