@@ -10,12 +10,12 @@ import pytest
 BIN = Path(sys.executable).parent
 
 
-def type_in(tmp_path: Path, *words: str, program: str = "infernoctl") -> CompletedProcess[str]:
+def type_in(tmp_path: Path, *words: str, program: str = "infernoctl", cwd: Path | None = None) -> CompletedProcess[str]:
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}
     return run(
         [BIN / program, *words],
         env=env,
-        cwd=tmp_path,
+        cwd=cwd or tmp_path,
         check=False,
         capture_output=True,
         text=True,
@@ -141,3 +141,9 @@ def test_a_database_of_a_newer_inferno_is_refused(tmp_path: Path) -> None:
         db.execute("pragma user_version = 99")
     done = type_in(tmp_path, "list")
     refused(done, "newer Inferno")
+
+
+def test_the_checkout_needs_no_dodo_file_and_has_none(checkout: Path, tmp_path: Path) -> None:
+    assert not (checkout / "dodo.py").exists(), "doit's commands would step back for it"
+    listed = type_in(tmp_path, "list", program="doit", cwd=checkout)
+    assert (listed.returncode, "create " in listed.stdout) == (0, True)

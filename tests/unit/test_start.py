@@ -1,0 +1,35 @@
+"""Where the log of a run begins: behind all that was said before it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from inferno import collector, logs, start
+from inferno.instance import Instance
+from tests.loghost import DEADLINE_S, LogHost, eventually, messages
+
+pytestmark = pytest.mark.root
+
+
+def test_last_words_of_the_run_before_are_not_shown_as_this_ones(host: LogHost) -> None:
+    vm = host.vm("web")
+    with vm.peer() as peer:
+        assert peer.stdin is not None
+        peer.stdin.write(vm.line("first"))
+        peer.stdin.flush()
+        eventually(lambda: vm.log.exists() and messages(vm.log) == ["first"])
+        host.paths.started("web").unlink()  # nothing is left of that run but lines on their way to the log
+        peer.communicate(b"".join(vm.line(f"old {number}") for number in range(5000)), timeout=DEADLINE_S)
+    # Whose version has no jail: the start goes no further than that.
+    begun = start.Start(
+        Instance(host.settings, "web", vm.slot, vm.ulid), host.paths.version("X"), {}, contextlib.ExitStack()
+    )
+    with pytest.raises(FileNotFoundError):
+        start.launch_it(begun)
+    begun.undo.pop_all()
+    collector.release(host.paths)
+    collector.sync(host.settings)
+    assert len(messages(vm.log)) == 5001
+    assert begun.log_position == logs.end(host.paths, "web")
