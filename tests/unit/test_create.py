@@ -240,8 +240,8 @@ def disk(folder: Path, size_kib: int) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-# From a disk on which not even a database fits to one on which only the last writes do not.
-@pytest.mark.parametrize("free_kib", [16, 48, 96, 160, 600, 2000, 6000, 12_000, 20_000])
+# Not even a database fits; no note of what was done; no config; no base; not the kernel.
+@pytest.mark.parametrize("free_kib", [16, 48, 96, 600, 6000])
 def test_a_full_disk_is_one_clear_line_and_changes_nothing(layout: str, tmp_path: Path, free_kib: int) -> None:
     with disk(tmp_path / "small", free_kib) as folder:
         host = Host(folder / "root", tmp_path)
@@ -253,7 +253,7 @@ def test_a_full_disk_is_one_clear_line_and_changes_nothing(layout: str, tmp_path
         assert list(host.root.glob("versions/*")) == []
 
 
-@pytest.mark.parametrize("free_kib", [0, 8, 32, 64, 128])
+@pytest.mark.parametrize("free_kib", [0, 32, 128])
 def test_a_disk_that_fills_up_leaves_the_old_version_current(layout: str, tmp_path: Path, free_kib: int) -> None:
     with disk(tmp_path / "small", 65_536) as folder:
         host = Host(folder / "root", tmp_path)
