@@ -87,8 +87,8 @@ class Context:
         return self.state.reserve(name).slot
 
     def _forget(self, name: str) -> None:
+        files.remove_tree(self.paths.vm(name))  # first: on a full disk the database needs the room
         self.state.remove(name)
-        files.remove_tree(self.paths.vm(name))
 
     def after(self, task: str, action: Callable[[], int | None]) -> None:
         """Once the run has succeeded, do this, if `task` was asked for by name."""
