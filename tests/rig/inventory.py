@@ -42,7 +42,7 @@ def kernel() -> Iterator[str]:
     yield from (folder for folder, _, _ in os.walk("/sys/fs/cgroup") if "inferno" in folder)
     yield from said("losetup", "--list", "--noheadings", "--output", "BACK-FILE")
     yield from said("lvs", "--noheadings", "--options", "lv_full_name")
-    yield from said("dmsetup", "ls")
+    yield from (line.split()[0] for line in said("dmsetup", "ls"))  # without numbers, which a reboot deals anew
 
 
 def files() -> Iterator[str]:
