@@ -7,6 +7,7 @@ sqlite-utils alone takes 45 ms to import.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
@@ -46,10 +47,13 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
     """Open the SQLite file, made complete under another name first: `pragma journal_mode=wal` on a new file
     ignores the busy timeout, so two first users would fail with "database is locked".
 
-    Raises InfernoError when the file was made by a newer Inferno, or cannot be read.
+    Raises InfernoError when the file was made by a newer Inferno, or cannot be read; PermissionError when another
+    user may.
     """
     if not path.exists():
         _make_database(path, schema)
+    if not os.access(path, os.R_OK | os.W_OK):  # SQLite says the same of this and of a damaged file
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     try:
         db = sqlite3.connect(path, timeout=30, isolation_level=None)
         found = db.execute("pragma user_version").fetchone()[0]

@@ -52,17 +52,23 @@ _CREATE = [
     *ACCESS,
 ]
 OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
+_IN_RUN_JSON = frozenset(
+    ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "read_only", "tmpfs", "ulimit")
+)
 
 
 def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
     spec = context.spec(name)
     build, init = _build_dir(context, name), context.settings.share_dir / "init"
 
-    def made_from() -> Any:
-        digest = _stamp(context, spec).digest
-        booted = [spec.entrypoint, spec.cmd, spec.env, spec.workdir, spec.user, spec.hostname, spec.tty]
-        limits = [spec.read_only, spec.tmpfs, spec.ulimit, _is_debug(context)]
-        return [digest, booted, limits, _reserved(context, name), identity(init)]
+    def made_from() -> dict[str, Any]:
+        return {
+            **{field: value for field, value in spec.to_json().items() if field in _IN_RUN_JSON},
+            "image": _stamp(context, spec).digest,
+            "init": identity(init),
+            "LOG_LEVEL": _is_debug(context),
+            "slot": _reserved(context, name),
+        }
 
     def action() -> None:
         from inferno import render, wire
@@ -94,6 +100,10 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
     spec = context.spec(name)
     build = _build_dir(context, name)
 
+    def made_from() -> dict[str, Any]:
+        slot, debug = _reserved(context, name), _is_debug(context)
+        return {"vcpus": spec.vcpus, "memory": spec.memory, "LOG_LEVEL": debug, "slot": slot}
+
     def action() -> None:
         from inferno import render, wire
 
@@ -107,7 +117,7 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
         context=context,
         vm=name,
         targets=[str(build / "kiln.json"), str(build / "firecracker.json")],
-        uptodate=[Unchanged(lambda: [spec.vcpus, spec.memory, _is_debug(context), _reserved(context, name)])],
+        uptodate=[Unchanged(made_from)],
     )
 
 
@@ -119,9 +129,10 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
     build, share = _build_dir(context, name), context.settings.share_dir
     built = [build / "initrd.cpio", *(build / config for config in version.CONFIGS)]
 
-    def made_from() -> Any:
+    def made_from() -> dict[str, Any]:
         artifacts = [share / artifact for artifact in version.ARTIFACTS]
-        return [spec.to_json(), _stamp(context, spec).digest, [identity(path) for path in artifacts + built]]
+        found = {path.name: identity(path) for path in artifacts + built}
+        return {**spec.to_json(), **found, "digest of the image": _stamp(context, spec).digest}
 
     def intact() -> bool:
         row = context.state.vm(name)

@@ -6,10 +6,10 @@ Exit statuses: 0 done, or nothing to do; 1 failed; 2 wrong usage, nothing change
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
+from inferno.cli import streams
 from inferno.cli.speak import report
 from inferno.errors import InfernoError, UsageError
 
@@ -44,8 +44,11 @@ READING = {
 def main(argv: list[str] | None = None) -> int:
     """The console script's entry point."""
     words = sys.argv[1:] if argv is None else argv
+    streams.fill()
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        streams.flush()
+        return status
     except InfernoError as error:
         report(error)
         return error.status
@@ -56,9 +59,8 @@ def main(argv: list[str] | None = None) -> int:
         return UsageError.status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # infernoctl list | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
+    except OSError as error:
+        return streams.lost(error)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -72,10 +74,7 @@ def _dispatch(words: list[str]) -> int:
         verb = "version"
     if verb in READING:
         module, function = READING[verb][0].split(".")
-        status = getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:])
-        if sys.stdout is not None:  # the caller closed it
-            sys.stdout.flush()
-        return int(status or 0)
+        return int(getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:]) or 0)
     if not verb:
         raise UsageError("an empty word is no verb", "infernoctl --help")
     from inferno.cli import act

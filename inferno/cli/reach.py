@@ -11,7 +11,7 @@ import getopt
 import os
 from collections.abc import Iterator
 
-from inferno import config, names, vm
+from inferno import config, host, names, vm
 from inferno.errors import UsageError
 from inferno.instance import Instance
 from inferno.reach import guest, session
@@ -32,19 +32,10 @@ _SHORT = "itu:w:e:h"
 @contextlib.contextmanager
 def opened(name: str) -> Iterator[Guest]:
     """The guest of the VM of that name. Raises UsageError for a name that no VM has, InfernoError unless it runs."""
-    _fill_standard_streams()
+    host.need_root()
     settings = config.load()
     with guest.opened(Instance.of(settings, vm.row(settings, names.check_name(name)))) as found:
         yield found
-
-
-def _fill_standard_streams() -> None:
-    """One that the caller closed would become the next thing that is opened: the stream to the guest, say."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number, so this one
 
 
 def run(words: list[str]) -> int:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import Any
 
 from doit.cmd_base import DodoTaskLoader
 from doit.cmd_clean import Clean as StockClean
 from doit.cmd_forget import Forget as StockForget
 from doit.cmd_help import Help as StockHelp
+from doit.cmd_ignore import Ignore as StockIgnore
 from doit.cmd_info import Info as StockInfo
 from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
+from doit.cmdparse import CmdParseError
 
 from inferno import files, host
+from inferno.cli import streams
 from inferno.cli.speak import report, say
 from inferno.errors import InfernoError, UsageError
 from tasks import VERBS
+from tasks.engine import info
 from tasks.engine.db import TaskDb
 from tasks.engine.loader import Loader
 
@@ -36,6 +39,7 @@ class _OnOurLoader:
     loader: Any
 
     def __init__(self, task_loader: Any, **known: Any) -> None:
+        streams.fill()  # before doit keeps what is standard output now
         if type(task_loader) is DodoTaskLoader and not os.path.exists("dodo.py"):
             task_loader = Loader()
         super().__init__(task_loader=task_loader, **known)  # type: ignore[call-arg]  # a doit command follows
@@ -45,26 +49,32 @@ class _OnOurLoader:
         backends["inferno"] = TaskDb
         return backends
 
-    def execute(self, params: Any, args: list[str]) -> int | None:
+    def parse_execute(self, words: list[str]) -> int | None:
         try:
-            status: int | None = super().execute(params, args)  # type: ignore[misc]
-            sys.stdout.flush()
+            status: int | None = super().parse_execute(words)  # type: ignore[misc]
+            streams.flush()
             return status
+        except CmdParseError as error:  # doit's text goes on with all options there are, as Python shows them
+            text = str(error).partition(" (parsing options")[0].strip()
+            name = getattr(self, "name", "doit")
+            return _refused(UsageError(f"{name}: {text.removeprefix('Error parsing Command: ')}", f"doit help {name}"))
         except InfernoError as error:
-            report(error)
-            return error.status
+            return _refused(error)
         except PermissionError as error:
-            report(host.denied(error))
-            return UsageError.status
-        except BrokenPipeError:  # doit list | head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return 128 + signal.SIGPIPE
+            return _refused(host.denied(error))
+        except OSError as error:
+            return streams.lost(error)
+
+
+def _refused(error: InfernoError) -> int:
+    report(error)
+    return error.status
 
 
 class List(_OnOurLoader, StockList): ...  # type: ignore[misc]
 
 
-class Info(_OnOurLoader, StockInfo): ...  # type: ignore[misc]
+class Ignore(_OnOurLoader, StockIgnore): ...  # type: ignore[misc]
 
 
 class Clean(_OnOurLoader, StockClean): ...  # type: ignore[misc]
@@ -73,7 +83,31 @@ class Clean(_OnOurLoader, StockClean): ...  # type: ignore[misc]
 class Forget(_OnOurLoader, StockForget): ...  # type: ignore[misc]
 
 
-class Help(_OnOurLoader, StockHelp): ...  # type: ignore[misc]
+class Info(_OnOurLoader, StockInfo):  # type: ignore[misc]
+    """What a task is, needs and makes, and why it would run: exit 1 when it would."""
+
+    def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
+        if not isinstance(self.loader, Loader):
+            return int(super()._execute(pos_args, hide_status) or 0)
+        if len(pos_args) != 1:
+            raise UsageError("info looks at one task at a time", f"doit info {pos_args[0]}")
+        tasks = {task.name: task for task in self.task_list}
+        text, is_current = info.describe(tasks[pos_args[0]], tasks, None if hide_status else self.dep_manager)
+        self.outstream.write(text)
+        return 0 if is_current else 1
+
+
+class Help(_OnOurLoader, StockHelp):  # type: ignore[misc]
+    """`doit help create` and `doit help create:web1` are `infernoctl create --help`."""
+
+    def execute(self, params: Any, args: list[str]) -> int | None:
+        verb = args[0].partition(":")[0] if args else ""
+        if verb not in VERBS or not isinstance(self.loader, Loader):
+            return int(super().execute(params, args) or 0)
+        from inferno.cli import act
+
+        print(act.usage([verb]))
+        return 0
 
 
 class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
@@ -83,12 +117,8 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int | None:
         if not isinstance(self.loader, Loader):
-            return super().execute(params, args)
-        try:
-            _need_root(args)
-        except UsageError as error:  # before the databases are opened, which would make them this user's
-            report(error)
-            return error.status
+            return int(super().execute(params, args) or 0)
+        _need_root(args)  # before the databases are opened, which would make them this user's
         signal.signal(signal.SIGTERM, _terminate)
         status: int | None = 1
         try:
@@ -119,9 +149,6 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
         try:
             for action in self.loader.context.at_end:
                 status = action() or status
-        except InfernoError as error:
-            report(error)
-            return error.status
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         return status

@@ -1,4 +1,4 @@
-"""Up to date by inputs: a value computed now, compared with the one saved at the last success."""
+"""Up to date by inputs: named values computed now, compared with those saved at the last success."""
 
 from __future__ import annotations
 
@@ -15,23 +15,36 @@ from inferno.errors import InfernoError
 class Unchanged:
     """An `uptodate` item of doit (see doit.tools.config_changed), which goes by the names of its arguments.
 
-    One per task. JSON values only.
+    One per task. `compute` names each input; values are JSON.
     """
 
-    def __init__(self, compute: Callable[[], Any]) -> None:
+    def __init__(self, compute: Callable[[], dict[str, Any]]) -> None:
         self._compute = compute
 
     def configure_task(self, task: Any) -> None:
-        task.value_savers.append(lambda: {"inputs": self._digest()})
+        task.value_savers.append(lambda: {"inputs": self._digests()})
 
     def __call__(self, task: Any, values: dict[str, Any]) -> bool:
         try:
-            return bool(values.get("inputs") == self._digest())
+            return bool(values.get("inputs") == self._digests())
         except (InfernoError, OSError):
             return False
 
-    def _digest(self) -> str:
-        return hashlib.sha256(json.dumps(self._compute(), sort_keys=True).encode()).hexdigest()
+    def changed(self, values: dict[str, Any]) -> list[str]:
+        """The names of the inputs that are not as in `values`, the saved ones; none when nothing was saved."""
+        before = values.get("inputs")
+        if not isinstance(before, dict):
+            return []
+        try:
+            now = self._digests()
+        except (InfernoError, OSError) as error:
+            return [str(error)]
+        return [name for name in now if before.get(name) != now[name]]
+
+    def _digests(self) -> dict[str, str]:
+        """Digests, since the values may be secrets: of the guest's environment, say."""
+        texts = {name: json.dumps(value, sort_keys=True) for name, value in self._compute().items()}
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 def identity(path: Path) -> list[int] | None:

@@ -15,7 +15,7 @@ from doit.cmd_base import TaskLoader2
 from doit.task import Task
 
 import tasks
-from inferno import names
+from inferno import cli, names
 from inferno.errors import UsageError
 from tasks.engine import options
 from tasks.engine.checker import Checker
@@ -56,7 +56,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             raise UsageError(f"doit takes {word!r} for a variable", f"write --env={word}, or use infernoctl")
         if not pos_args and cmd.name in _NEED_A_TASK:
             raise UsageError(f"{cmd.name}: name a task", "doit list")
-        pos_args[:] = self._read_words(list(pos_args))
+        pos_args[:] = self._read_words(list(pos_args), cmd.name)
         if any(given.get("quiet") for given in self.context.options.values()):
             self.context.quiet = self.context.progress.quiet = True
         wanted = list(pos_args)
@@ -69,14 +69,19 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             self.context.use_images()
         return made
 
-    def _read_words(self, words: list[str]) -> list[str]:
+    def _read_words(self, words: list[str], command_name: str) -> list[str]:
         selected: list[str] = []
         while words:
             word = words.pop(0)
             verb, subject = _split(word)
             if "*" in subject and _subject(word) == "vm":
-                selected += [f"{verb}:{n}" for n in self.context.state.names() if fnmatch.fnmatchcase(n, subject)]
+                found = [f"{verb}:{n}" for n in self.context.state.names() if fnmatch.fnmatchcase(n, subject)]
+                if not found:  # none selected would be all there are
+                    raise UsageError(f"{word}: there is no such VM", "infernoctl list")
+                selected += [name for name in found if name not in selected]
                 continue
+            if not subject and _subject(word) != "once" and command_name in _NEED_A_TASK:
+                raise UsageError(f"{verb} needs {_NOUN[_subject(word)]}", f"doit {verb}:{_HOLE[_subject(word)]}")
             if word in selected:
                 raise UsageError(f"{word} is asked for twice", "give all its options at once")
             selected.append(word)
@@ -93,6 +98,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
     def _closure(self, wanted: list[str]) -> list[Task]:
         """The tasks named, and all they depend on."""
         made: dict[str, Task] = {}
+        wanted = wanted[::-1]
         while wanted:
             name = wanted.pop()
             if name in made:
@@ -121,6 +127,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
 
 
 _HOLE = {"vm": "NAME", "ref": "IMAGE", "once": ""}
+_NOUN = {"vm": "the name of a VM", "ref": "an image"}
 
 
 def _subject(task: str) -> str:
@@ -131,6 +138,8 @@ def _split(task: str) -> tuple[str, str]:
     """`verb:subject` → its parts. Raises UsageError, with a guess, for what is no task."""
     verb, colon, subject = task.partition(":")
     row = tasks.VERBS.get(verb)
+    if row is None and verb in cli.READING:
+        raise UsageError(f"{verb} is no task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
     if row is None:
         near = difflib.get_close_matches(verb, tasks.VERBS, 1)
         hint = f"did you mean {near[0]}{colon}{subject}?" if near else "doit list"

@@ -121,6 +121,19 @@ def test_why_says_what_changed(host: Host, layout: str) -> None:
     assert "memory: 128 -> 200" in host.type("why", "web1").stdout
 
 
+def test_doit_info_names_the_inputs_that_changed(host: Host, layout: str) -> None:
+    made = host.type("create", "web2", "web1", "--image", layout).stdout.splitlines()
+    assert [json.loads(line)["name"] for line in made] == ["web2", "web1"], "in the order asked for"
+    assert "status: up-to-date" in host.type("info", "config:web1", program="doit").stdout
+    host.env["LOG_LEVEL"] = "debug"
+    said = host.type("info", "config:web1", program="doit", status=1).stdout
+    assert "status: run\n  changed: LOG_LEVEL\n" in said
+    (host.root / "vms/web1/build/kiln.json").unlink()
+    said = host.type("info", "config:web1", program="doit", status=1).stdout
+    assert "build/kiln.json is not there" in said
+    assert "it runs whenever" in host.type("info", "stop:web1", program="doit", status=1).stdout
+
+
 @pytest.mark.parametrize("victim", ["vms/kiln", "vms/web1", "images", "store", "tasks.db", "vms/web1/build"])
 def test_what_is_deleted_by_hand_is_repaired(host: Host, layout: str, victim: str) -> None:
     host.type("create", "web1", "--image", layout)

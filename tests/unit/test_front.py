@@ -147,3 +147,70 @@ def test_the_checkout_needs_no_dodo_file_and_has_none(checkout: Path, tmp_path: 
     assert not (checkout / "dodo.py").exists(), "doit's commands would step back for it"
     listed = type_in(tmp_path, "list", program="doit", cwd=checkout)
     assert (listed.returncode, "create " in listed.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("line", ["infernoctl list", "infernoctl --help", "doit list", "doit help create"])
+def test_standard_output_may_be_closed_or_full_or_broken(tmp_path: Path, line: str) -> None:
+    def typed(rest: str) -> CompletedProcess[str]:
+        env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
+        command = f"set -o pipefail; {BIN}/{line} {rest}"
+        return run(["bash", "-c", command], env=env, check=False, cwd=tmp_path, stderr=PIPE, text=True, timeout=60)
+
+    closed, full, broken, mute = typed(">&-"), typed("> /dev/full"), typed("| true"), typed("> /dev/null 2>&- <&-")
+    assert (closed.returncode, closed.stderr) == (0, "")
+    assert (full.returncode, full.stderr) == (1, "error: the output cannot be written: No space left on device\n")
+    assert broken.returncode in (0, 141)  # it may all have been in the pipe before anybody closed it
+    assert broken.stderr == ""
+    assert mute.returncode == 0
+
+
+def test_doit_refuses_what_would_select_nothing_or_everything(tmp_path: Path) -> None:
+    refused(type_in(tmp_path, "create", program="doit"), "doit create:NAME")
+    refused(type_in(tmp_path, "clean", "rootfs", program="doit"), "doit rootfs:IMAGE")
+    refused(type_in(tmp_path, "stop:web*", program="doit"), "no such VM")
+
+
+def test_doit_sends_those_who_only_look_to_infernoctl(tmp_path: Path) -> None:
+    refused(type_in(tmp_path, "status:web1", program="doit"), "hint: infernoctl status web1")
+    refused(type_in(tmp_path, "list:", program="doit"), "hint: infernoctl list")
+
+
+def test_options_of_doit_itself_are_refused_in_one_line(tmp_path: Path) -> None:
+    done = type_in(tmp_path, "list", "--bogus", program="doit")
+    refused(done, "list: option --bogus not recognized", "doit help list")
+    assert "CmdOption" not in done.stderr
+
+
+def test_both_fronts_give_the_same_help(tmp_path: Path) -> None:
+    ours = type_in(tmp_path, "create", "--help").stdout
+    assert "--image" in ours
+    for words in (["help", "create"], ["help", "create:web1"]):
+        assert type_in(tmp_path, *words, program="doit").stdout == ours
+
+
+def test_another_users_database_needs_sudo(tmp_path: Path) -> None:
+    """Root may read all; so this is run as somebody else."""
+    from inferno.state import State
+
+    (tmp_path / "root").mkdir()
+    State(tmp_path / "root/inferno.db").close()
+    found: list[BaseException] = []
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.chmod(tmp_path, 0o755)
+            if os.geteuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+            else:
+                os.chmod(tmp_path / "root/inferno.db", 0)
+            State(tmp_path / "root/inferno.db")
+        except BaseException as error:  # told to the parent
+            found.append(error)
+            os.write(writer, type(error).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100) == b"PermissionError"
+    os.close(reader)
