@@ -17,6 +17,7 @@ from inferno.disk import template
 from inferno.errors import InfernoError
 from inferno.image import base, store
 from inferno.image.config import ImageConfig
+from inferno.image.stamp import Stamp
 from inferno.slot import Slot
 from inferno.spec import Spec
 from inferno.version import make, why
@@ -192,7 +193,7 @@ def _inputs(context: Context, name: str, spec: Spec) -> make.Inputs:
     )
 
 
-def _stamp(context: Context, spec: Spec) -> store.Stamp:
+def _stamp(context: Context, spec: Spec) -> Stamp:
     stamp = store.stamp(spec.image, context.settings, spec.platform)
     if stamp is None:
         raise InfernoError(f"image {spec.image} is not here yet", f"doit 'image:{spec.image}'")

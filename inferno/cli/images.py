@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import json
+import time
 from typing import Any
 
 from inferno import config
@@ -164,7 +164,7 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
 def _when(seconds: float | None) -> str | None:
     if seconds is None:
         return None
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
 def _one(rest: list[str], verb: str) -> str:

@@ -6,7 +6,7 @@ import getopt
 import json
 from typing import Any
 
-from inferno import __version__, config, names, vm
+from inferno import __version__, config, names
 from inferno.errors import UsageError
 from inferno.paths import Paths
 
@@ -41,6 +41,8 @@ def list_vms(words: list[str]) -> int:
         raise UsageError(f"list takes no name: {rest[0]!r}", f"infernoctl status {rest[0]}")
     if given.get("format", "table") not in ("table", "json"):
         raise UsageError(f"--format {given['format']!r} is neither table nor json")
+    from inferno import vm
+
     found = vm.list_all(config.load())
     if "state" in given:
         found = [row for row in found if row["state"] == given["state"]]
@@ -62,6 +64,8 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
 
 def status(words: list[str]) -> int:
     given, rest = options("status", words, ["json", "format="])
+    from inferno import vm
+
     found = vm.status(config.load(), one_name("status", rest))
     if "json" in given or given.get("format") == "json":
         print(json.dumps(found))
@@ -77,9 +81,10 @@ def why(words: list[str]) -> int:
     _, rest = options("why", words, [])
     settings = config.load()
     name = one_name("why", rest)
-    row = vm.row(settings, name)
+    from inferno import vm
     from inferno.version import why
 
+    row = vm.row(settings, name)
     paths = Paths(settings.root)
     print(f"{name} is version {row.version}")
     for line in why.told(paths, str(row.version)):

@@ -1,50 +1,53 @@
-"""The images that are here: their references, sizes, and which VMs use them."""
+"""The images that are here: their references, sizes, and which VMs use them.
+
+What makes or fetches images is loaded only by what looks into one: it would take most of a `list`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inferno.config import Settings
 from inferno.errors import UsageError
-from inferno.image import base, registry, store
-from inferno.image.store import Stamp
+from inferno.image import stamp
+from inferno.image.stamp import Stamp
 from inferno.paths import Paths
 
 _MIN_PREFIX = 4
 
 
-@dataclass(slots=True)
 class Entry:
     """One image. Bytes are what it takes on the disk; `blobs` are compressed layers, which images share."""
 
-    digest: str
-    refs: list[str] = field(default_factory=list)
-    base_bytes: int | None = None
-    created_at: float | None = None
-    used_by: list[str] = field(default_factory=list)
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        self.refs: list[str] = []
+        self.base_bytes: int | None = None
+        self.created_at: float | None = None
+        self.used_by: list[str] = []
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
 
 def entries(settings: Settings) -> list[Entry]:
     """Every image that is here, the newest first."""
     paths = Paths(settings.root)
+    images = os.fspath(paths.images)
     found: dict[str, Entry] = {}
-    for name in _names(paths.images):
+    for name in _names(images):
         if len(name) == 64:
             entry = found[f"sha256:{name}"] = Entry(f"sha256:{name}")
             try:
-                info = os.stat(paths.images / name / "rootfs.erofs")
+                info = os.stat(f"{images}/{name}/rootfs.erofs")
             except OSError:
                 continue
             entry.base_bytes, entry.created_at = info.st_blocks * 512, info.st_mtime
-    for stamp in stamps(settings):
-        if stamp.digest in found:
-            found[stamp.digest].refs.append(stamp.ref)
+    for known in stamps(settings):
+        if known.digest in found:
+            found[known.digest].refs.append(known.ref)
     for digest, names in users(settings).items():
         if digest in found:
             found[digest].used_by = sorted(names)
@@ -53,9 +56,9 @@ def entries(settings: Settings) -> list[Entry]:
 
 def stamps(settings: Settings) -> list[Stamp]:
     """All references that were looked up."""
-    folder = Paths(settings.root).images / "refs"
-    found = (store.read_stamp(folder / name) for name in sorted(_names(folder)) if not name.startswith("."))
-    return [stamp for stamp in found if stamp]
+    folder = os.fspath(Paths(settings.root).images / "refs")
+    found = (stamp.read(f"{folder}/{name}") for name in sorted(_names(folder)) if not name.startswith("."))
+    return [known for known in found if known]
 
 
 def users(settings: Settings) -> dict[str, set[str]]:
@@ -89,6 +92,8 @@ def find(word: str, settings: Settings) -> Entry:
 
 def details(entry: Entry, settings: Settings) -> dict[str, Any]:
     """One image in full."""
+    from inferno.image import base, registry, store
+
     shown = entry.to_json()
     known = store.image(entry.digest, settings)
     if known is None:
@@ -111,6 +116,8 @@ def details(entry: Entry, settings: Settings) -> dict[str, Any]:
 
 def process(entry: Entry, settings: Settings) -> dict[str, Any]:
     """What the image runs: entrypoint, cmd, env, working_dir, user, stop_signal."""
+    from inferno.image import store
+
     config = store.config(entry.digest, settings)
     fields = ("entrypoint", "cmd", "env", "working_dir", "user", "stop_signal")
     return {name: getattr(config, name) for name in fields}
@@ -121,7 +128,7 @@ def _names_it(ref: str, word: str) -> bool:
     return ref == f"{word}:latest" or ref.endswith(f"/{word}")
 
 
-def _names(folder: os.PathLike[str]) -> list[str]:
+def _names(folder: str | os.PathLike[str]) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:

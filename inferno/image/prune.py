@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inferno import files
 from inferno.config import Settings
-from inferno.image import catalog, store
+from inferno.image import catalog, stamp, store
 from inferno.paths import Paths
 
 
@@ -58,8 +58,8 @@ def _forget(entry: catalog.Entry, settings: Settings) -> None:
     """The references go first: killed in between, an image without one is found again and removed."""
     folder = Paths(settings.root).images / "refs"
     for path in folder.glob("*.json"):
-        stamp = store.read_stamp(path)
-        if stamp is None or stamp.digest == entry.digest:
+        known = stamp.read(path)
+        if known is None or known.digest == entry.digest:
             path.unlink(missing_ok=True)
 
 

@@ -7,10 +7,8 @@ looked up last is the file's time.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from inferno import files
@@ -20,6 +18,7 @@ from inferno.image import config as configs
 from inferno.image import reference, source
 from inferno.image.config import ImageConfig
 from inferno.image.source import PUBLIC, Access, Ask, Image
+from inferno.image.stamp import Stamp, read
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
@@ -27,28 +26,9 @@ MISSING, ALWAYS, NEVER = "missing", "always", "never"
 POLICIES = (MISSING, ALWAYS, NEVER)
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What a reference meant when it was last looked up: the image's digest, where it was, and what was seen there."""
-
-    ref: str
-    digest: str
-    place: str
-    seen: str
-    platform: str | None = None
-
-
 def stamp(ref: str, settings: Settings, platform: str | None = None) -> Stamp | None:
     """What is known of a reference, or None."""
-    return read_stamp(_stamp_path(ref, settings, platform))
-
-
-def read_stamp(path: Path) -> Stamp | None:
-    """The stamp in a file of images/refs, or None."""
-    try:
-        return Stamp(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
+    return read(_stamp_path(ref, settings, platform))
 
 
 def image(digest: str, settings: Settings) -> tuple[bytes, bytes] | None:
@@ -108,7 +88,7 @@ def ensure(
     files.write(folder / "config.json", found.config)
     made = Stamp(ref, found.digest, found.place, found.seen, access.platform)
     path = _stamp_path(ref, settings, access.platform)
-    if not files.write_json(path, asdict(made)):
+    if not files.write_json(path, made._asdict()):
         os.utime(path)
     return made
 
