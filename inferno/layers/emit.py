@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from inferno.layers.entry import BLOCK_DEVICE, CHAR, DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry
+from inferno.layers.entry import BLOCK_DEVICE, CHAR, DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry, shown
 from inferno.layers.tree import Tree
 
 BLOCK = 512
@@ -20,6 +20,7 @@ _SPLICE_BYTES = 1 << 30
 _MAX_OCTAL_ID = 0o7777777
 _MAX_OCTAL_SIZE = 0o77777777777
 _SECOND_NS = 1_000_000_000
+_MAX_RECORDS_BYTES = 1 << 15  # mkfs.erofs 1.7 and 1.8 have no more room for a header, and then say "Input/output error"
 
 
 class _Stream:
@@ -128,8 +129,15 @@ def header(path: bytes, entry: Entry, linked_to: bytes | None = None) -> bytes:
     block = _block(kind, name, link, size, entry, max(0, min(seconds, _MAX_OCTAL_SIZE)))
     if not records:
         return block
-    lead = _block(b"x", b"pax", b"", len(records), None, 0)
-    return lead + records + bytes(-len(records) % BLOCK) + block
+    return _pax(path, records) + block
+
+
+def _pax(path: bytes, records: bytes) -> bytes:
+    """A header with what does not fit into the next."""
+    size = len(records)
+    if size > _MAX_RECORDS_BYTES:
+        raise BadImageError(f"{shown(path)}: {size} bytes of xattrs and names; {_MAX_RECORDS_BYTES} are allowed")
+    return _block(b"x", b"pax", b"", size, None, 0) + records + bytes(-size % BLOCK)
 
 
 def _block(kind: bytes, name: bytes, link: bytes, size: int, entry: Entry | None, mtime: int) -> bytes:

@@ -33,6 +33,8 @@ _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
 # Go's archive/tar, which Docker reads layers with, takes no more either (maxSpecialFileSize).
 _MAX_SPECIAL_BYTES = 1 << 20
 _MAX_PATH_BYTES = 4096
+_MAX_XATTR_NAME_BYTES = 255  # XATTR_NAME_MAX, include/uapi/linux/limits.h
+_MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1  # include/linux/kdev_t.h
 _XATTR = b"SCHILY.xattr."
 # These would steer the overlay that the guest lays over the base, not the file they are on.
 _OVERLAYS = (b"trusted.overlay.", b"user.overlay.")
@@ -175,6 +177,8 @@ def _apply(entry: Entry, special: dict[bytes, bytes], data: int) -> int:
             entry.name = value
         elif key.startswith(_XATTR):
             name = key[len(_XATTR) :]
+            if len(name) > _MAX_XATTR_NAME_BYTES:
+                raise BadImageError(f"{shown(entry.name)}: an xattr with a name of {len(name)} bytes")
             if not name.startswith(_OVERLAYS):
                 entry.xattrs = [*(entry.xattrs or ()), (name, value)]
     return data
@@ -191,7 +195,8 @@ def _check(entry: Entry) -> None:
     for text in (entry.name, entry.link):
         if b"\0" in text or len(text) > _MAX_PATH_BYTES:
             raise BadImageError(f"{shown(text)}: a path with a NUL byte, or of more than {_MAX_PATH_BYTES} bytes")
-    if max(entry.uid, entry.gid) >= 1 << 32 or max(entry.device) >= 1 << 20:
+    major, minor = entry.device
+    if max(entry.uid, entry.gid) >= 1 << 32 or major > _MAX_MAJOR or minor > _MAX_MINOR:
         raise BadImageError(f"{shown(entry.name)}: an owner or a device number that Linux does not have")
 
 

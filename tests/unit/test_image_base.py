@@ -179,6 +179,29 @@ def test_what_leads_upwards_is_refused(layer: list[images.Member], tmp_path: Pat
         make(images.build(tmp_path / "l", [layer], Cmd=["/x"]), settings)
 
 
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [(images.file("a", pax={"SCHILY.xattr.user.x": "v" * 40_000}), "a: 40027 bytes of xattrs"),
+     (images.file("a", pax={f"SCHILY.xattr.user.x{n}": "v" for n in range(2000)}), "bytes of xattrs"),
+     (images.file("a", pax={"SCHILY.xattr.user." + "n" * 300: "v"}), "a name of 305 bytes"),
+     (images.Member("a", tarfile.CHRTYPE, device=(4096, 1)), "device number")],
+    ids=["large", "many", "long", "device"],
+)  # fmt: skip
+def test_what_no_file_system_holds_is_refused(
+    member: images.Member, says: str, tmp_path: Path, settings: Settings
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        make(images.build(tmp_path / "l", [[member]], Cmd=["/x"]), settings)
+
+
+def test_as_many_xattrs_as_there_is_room_for(tmp_path: Path, settings: Settings) -> None:
+    room = (1 << 15) - len("32768 SCHILY.xattr.user.x=\n")
+    make(
+        images.build(tmp_path / "l", [[images.file("a", pax={"SCHILY.xattr.user.x": "v" * room})]], Cmd=["/x"]),
+        settings,
+    )
+
+
 def test_too_many_entries_are_refused(tmp_path: Path) -> None:
     settings = load(tmp_path, INFERNO_IMAGE_MAX_ENTRIES="100")
     layer = [images.file(f"f{n}") for n in range(101)]
