@@ -48,8 +48,16 @@ def clear(vm: Instance, version: VersionDir, *, ran: bool) -> None:
 
 
 def network_removals(vm: Instance) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Two removals that may go at once: each waits some ten milliseconds for the kernel's readers (RCU)."""
-    return lambda: nft.remove(vm.slot, vm.paths.lock("net")), lambda: tap.remove(vm.slot)
+    """Two removals that may go at once: each waits some ten milliseconds for the kernel's readers (RCU).
+
+    The VM does not run: what is in use all the same belongs to a VM of another INFERNO_ROOT on this host, and stays.
+    """
+
+    def rules() -> None:
+        if not tap.in_use(vm.slot):
+            nft.remove(vm.slot)
+
+    return rules, lambda: tap.remove(vm.slot)
 
 
 def together(first: Callable[[], None], *others: Callable[[], None]) -> None:

@@ -88,13 +88,16 @@ def network(start: Start) -> None:
     start.reconcile()
     vm = start.vm
     if not start.running():
+        tap.check_free(vm.slot)
         start.undo.callback(together, *network_removals(vm))
     tap.ensure(vm.slot, vm.name, vm.uid, vm.gid)
-    nft.ensure(vm.slot, vm.paths.lock("net"))
+    nft.ensure(vm.slot)
 
 
 def network_done(start: Start) -> bool:
     vm = start.vm
+    if not start.running() and tap.in_use(vm.slot):  # by a VM of another INFERNO_ROOT: `network` says so
+        return False
     return tap.matches(vm.slot, vm.name, vm.uid, vm.gid) and nft.matches(vm.slot)
 
 

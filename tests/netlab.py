@@ -16,7 +16,6 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 
 from inferno.net import nft, tap
@@ -80,8 +79,7 @@ def open_tap(name: str) -> int:
 class Lab:
     """Use in a `with`: `host`, `outside`, and `guests` (slots 0, 1 …), all with something listening on PORT."""
 
-    def __init__(self, lock: Path, guests: int = 2) -> None:
-        self.lock = lock
+    def __init__(self, guests: int = 2) -> None:
         self.slots = [Slot(number) for number in range(guests)]
         self._stack = contextlib.ExitStack()
 
@@ -108,7 +106,7 @@ class Lab:
     def fence(self) -> None:
         with self.host.inside():
             for slot in self.slots:
-                nft.ensure(slot, self.lock)
+                nft.ensure(slot)
 
     def _namespace(self) -> Namespace:
         namespace = Namespace()

@@ -2,20 +2,21 @@
 
 The text of the rules is templates/nft.ruleset.nft, loaded by `nft -f -` once; elements come and go by netlink, which
 takes under a millisecond where a start of nft takes 10 to 100. The table goes with its last element, so that a host
-without running VMs holds nothing of ours; a lock keeps that apart from a VM that starts at the same moment.
+without running VMs holds nothing of ours; a lock keeps that apart from a VM that starts at the same moment. It is the
+network namespace's, as the table is: VMs of another INFERNO_ROOT are in the same one.
 What the elements should be follows from the TAPs there are, so also a table that somebody flushed comes back whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
+import os
 import socket
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from inferno import files
 from inferno.config import CHECKOUT
 from inferno.net import docker_user, tap
 from inferno.net.netlink import (
@@ -51,12 +52,12 @@ def matches(slot: Slot) -> bool:
         return _loaded(kernel) and _has_elements(kernel, slot) and docker_user.matches(kernel)
 
 
-def ensure(slot: Slot, lock: Path) -> bool:
+def ensure(slot: Slot) -> bool:
     """Load the rules when they are missing or older, add the VM's elements; return whether anything changed.
 
-    `lock` is the file that keeps this apart from `remove` (paths.lock("net")). Raises InfernoError when nft fails.
+    Raises InfernoError when nft fails.
     """
-    with files.lock(lock, f"network rules of {slot.tap}"), Socket(NETFILTER) as kernel:
+    with _alone(), Socket(NETFILTER) as kernel:
         made = docker_user.ensure(kernel)
         if _loaded(kernel) and _has_elements(kernel, slot):
             return made
@@ -70,9 +71,9 @@ def ensure(slot: Slot, lock: Path) -> bool:
         return True
 
 
-def remove(slot: Slot, lock: Path) -> None:
+def remove(slot: Slot) -> None:
     """Remove the VM's elements, and all rules with the last one. Nothing there is fine."""
-    with files.lock(lock, f"network rules of {slot.tap}"), Socket(NETFILTER) as kernel:
+    with _alone(), Socket(NETFILTER) as kernel:
         try:
             others = _taps(kernel) - {slot.tap}
         except FileNotFoundError:  # no table, or one that lacks the set
@@ -84,6 +85,17 @@ def remove(slot: Slot, lock: Path) -> None:
         changes = [_element(kind, name, key) for name, key in _keys(slot) for kind in (_NEWSETELEM, _DELSETELEM)]
         with contextlib.suppress(FileNotFoundError):
             kernel.transaction(changes)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time in this network namespace. The kernel drops the lock with its holder, however that ends."""
+    namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(namespace, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(namespace)
 
 
 def _remove_all(kernel: Socket) -> None:

@@ -76,13 +76,31 @@ def ensure(slot: Slot, name: str, uid: int, gid: int) -> bool:
     return made
 
 
+def in_use(slot: Slot) -> bool:
+    """Whether a program has the TAP open: a running VM's Firecracker. It lets go before its cgroup counts as empty."""
+    with Socket(netlink.ROUTE) as kernel:
+        link = _find(kernel, slot.tap)
+    return link is not None and link.tun is not None and link.carrier
+
+
+def check_free(slot: Slot) -> None:
+    """Raise InfernoError when the TAP is in use."""
+    if in_use(slot):
+        raise _busy(slot)
+
+
 def remove(slot: Slot) -> None:
-    """Remove the TAP, its addresses and routes; none there is fine. Raises InfernoError when it is no TAP."""
+    """Remove the TAP, its addresses and routes; none there is fine, and one in use stays.
+
+    Raises InfernoError when it is no TAP.
+    """
     with Socket(netlink.ROUTE) as kernel:
         link = _find(kernel, slot.tap)
         if link is None:
             return
         _check_ours(link)
+        if link.carrier:
+            return
         _delete(kernel, link)
 
 
@@ -122,12 +140,17 @@ def _make_device(kernel: Socket, slot: Slot, uid: int, gid: int) -> None:
         fcntl.ioctl(tun, _TUNSETPERSIST, 1)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            raise InfernoError(
-                f"{slot.tap} is in use by another program", "does another INFERNO_ROOT on this host use the slot?"
-            ) from None
+            raise _busy(slot) from None
         raise InfernoError(f"{slot.tap}: {error.strerror}", "making a TAP needs root and the tun driver") from None
     finally:
         os.close(tun)
+
+
+def _busy(slot: Slot) -> InfernoError:
+    return InfernoError(
+        f"{slot.tap} is in use by another program",
+        "a VM of another INFERNO_ROOT on this host? Stop that, or use one root",
+    )
 
 
 def _configure(kernel: Socket, slot: Slot, name: str) -> None:

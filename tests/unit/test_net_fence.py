@@ -7,7 +7,6 @@ import select
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,14 +23,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("open") / "net") as made:
+def open_lab() -> Iterator[Lab]:
+    with Lab() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("fenced") / "net") as made:
+def lab() -> Iterator[Lab]:
+    with Lab() as made:
         made.fence()
         yield made
 
@@ -143,11 +142,11 @@ def test_the_tap_has_no_ipv6_address(lab: Lab) -> None:
     assert not json.loads(shown.stdout or "[]")
 
 
-def test_guests_pass_beside_docker_whose_forward_policy_is_drop(tmp_path: Path) -> None:
+def test_guests_pass_beside_docker_whose_forward_policy_is_drop() -> None:
     if shutil.which("iptables-nft-restore", path="/usr/sbin:/sbin:/usr/bin") is None:
         pytest.skip("iptables is not installed")
     docker = "*filter\n:FORWARD DROP\n:DOCKER-USER -\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\nCOMMIT\n"
-    with Lab(tmp_path / "net") as lab:
+    with Lab() as lab:
         lab.fence()
         assert reaches(lab.guests[0], OUTSIDE)
         with lab.host.inside():
@@ -160,9 +159,9 @@ def test_guests_pass_beside_docker_whose_forward_policy_is_drop(tmp_path: Path) 
         assert not reaches(lab.guests[0], lab.slots[1].guest)
         with lab.host.inside():
             assert nft.matches(lab.slots[0])
-            assert not nft.ensure(lab.slots[0], lab.lock)
+            assert not nft.ensure(lab.slots[0])
             for slot in lab.slots:
-                nft.remove(slot, lab.lock)
+                nft.remove(slot)
             after = subprocess.run(["iptables-nft", "-S"], capture_output=True, check=True).stdout
         assert after == before
 
@@ -173,24 +172,24 @@ def ruleset() -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in kinds}
 
 
-def test_the_rules_are_as_many_for_fifty_vms_as_for_one_and_go_with_the_last(tmp_path: Path) -> None:
-    host, lock, slots = Namespace(), tmp_path / "net", [Slot(7 * number) for number in range(50)]
+def test_the_rules_are_as_many_for_fifty_vms_as_for_one_and_go_with_the_last() -> None:
+    host, slots = Namespace(), [Slot(7 * number) for number in range(50)]
     try:
         with host.inside():
-            assert nft.ensure(slots[0], lock)
+            assert nft.ensure(slots[0])
             one = ruleset()
-            assert all(nft.ensure(slot, lock) for slot in slots[1:])
+            assert all(nft.ensure(slot) for slot in slots[1:])
             assert ruleset() == one
             assert all(nft.matches(slot) for slot in slots)
-            assert not nft.ensure(slots[3], lock)
+            assert not nft.ensure(slots[3])
             for slot in slots[:-1]:
-                nft.remove(slot, lock)
-                nft.remove(slot, lock)
+                nft.remove(slot)
+                nft.remove(slot)
                 assert not nft.matches(slot)
             assert nft.matches(slots[-1])
-            nft.remove(slots[-1], lock)
+            nft.remove(slots[-1])
             assert ruleset() == {}
-            nft.remove(slots[-1], lock)
+            nft.remove(slots[-1])
     finally:
         host.close()
 
@@ -201,7 +200,7 @@ def test_a_flushed_or_older_table_comes_back_with_all_running_vms(lab: Lab) -> N
         nftables(lab.host, change)
         with lab.host.inside():
             assert not nft.matches(lab.slots[0])
-            assert nft.ensure(lab.slots[0], lab.lock)
+            assert nft.ensure(lab.slots[0])
             assert all(nft.matches(slot) for slot in lab.slots)
             chains = subprocess.run(["nft", "list", "chains", "inet"], capture_output=True, check=True).stdout
         assert b"old" not in chains

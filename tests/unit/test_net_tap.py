@@ -102,8 +102,12 @@ def test_a_tap_in_use_is_not_taken_from_its_user() -> None:
     try:
         with pytest.raises(InfernoError, match="inf70 is in use"):
             ensure()
+        tap.remove(SLOT)
+        assert tap.taps() == [SLOT]
     finally:
         os.close(user)
+    tap.remove(SLOT)
+    assert tap.taps() == []
 
 
 def test_an_interface_that_is_no_tap_is_left_alone() -> None:
