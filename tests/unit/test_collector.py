@@ -211,7 +211,7 @@ def test_it_ends_with_its_root_and_makes_none_anew(tmp_path: Path) -> None:
     host = LogHost(tmp_path / "root")
     host.vm("web")
     pid = host.pid()
-    shutil.rmtree(host.paths.root)
+    subprocess.run(["rm", "-rf", host.paths.root], check=True)  # the collector may be faster with its socket
     ended(pid)
     assert not host.paths.root.exists()
 
