@@ -17,7 +17,8 @@ from typing import Any
 from inferno.errors import InfernoError, UsageError
 
 # The latter when it cannot make its index of the log as large as it must be.
-_SQLITE_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+# The last is what writing to a database means that was opened for reading, since there was no room for more.
+_SQLITE_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_READONLY")
 
 
 class BusyError(InfernoError):
@@ -201,8 +202,9 @@ def lock(path: Path, what: str, *, wait: bool = True, shared: bool = False, keep
     descriptor = _acquire(path, what, wait, shared)
     try:
         if not shared:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"pid {os.getpid()}: {what}".encode(), 0)
+            with contextlib.suppress(OSError):  # a full disk: who frees it needs the lock, not the word
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"pid {os.getpid()}: {what}".encode(), 0)
         yield
     finally:
         if not shared and not keep:

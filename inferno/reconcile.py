@@ -37,8 +37,13 @@ def reconcile(vm: Instance, *, network: bool = True) -> bool:
 
 def clear(vm: Instance, version: VersionDir, *, ran: bool) -> None:
     """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran."""
+    scratch.empty(version)  # first: on a full disk the rest needs the room
     if ran and version.jail.is_dir():
-        exit_status.record(vm.paths, vm.name, version)
+        try:
+            exit_status.record(vm.paths, vm.name, version)
+        except OSError as error:
+            if not files.is_full(error):  # it is full again: better to lose this than to keep all else
+                raise
     cgroup.remove(version.ulid)
     jail.remove(version)
     scratch.remove(version)

@@ -47,6 +47,8 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
     """Open the SQLite file, made complete under another name first: `pragma journal_mode=wal` on a new file
     ignores the busy timeout, so two first users would fail with "database is locked".
 
+    On a full disk it can only be read: SQLite needs room for its index of the log. What frees the disk reads it.
+
     Raises InfernoError when the file was made by a newer Inferno, or cannot be read; PermissionError when another
     user may.
     """
@@ -55,8 +57,7 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
     if not os.access(path, os.R_OK | os.W_OK):  # SQLite says the same of this and of a damaged file
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     try:
-        db = sqlite3.connect(path, timeout=30, isolation_level=None)
-        found = db.execute("pragma user_version").fetchone()[0]
+        db, found = _connect(path)
         db.execute("pragma foreign_keys = on")
         db.execute("pragma synchronous = normal")
     except sqlite3.Error as error:
@@ -70,6 +71,21 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
             "update Inferno, or point INFERNO_ROOT elsewhere",
         )
     return db
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
+    """A connection, and the version that the file says it has."""
+    try:
+        db = sqlite3.connect(path, timeout=30, isolation_level=None)
+        return db, db.execute("pragma user_version").fetchone()[0]
+    except sqlite3.Error as error:
+        log = path.with_name(f"{path.name}-wal")
+        if not files.is_full(error) or (log.exists() and log.stat().st_size):  # else all there is to know is in there
+            raise
+    from urllib.parse import quote
+
+    db = sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True, isolation_level=None)
+    return db, db.execute("pragma user_version").fetchone()[0]
 
 
 def _make_database(path: Path, schema: str) -> None:
@@ -88,7 +104,11 @@ class State:
     """The `vms` table. Each method is one transaction."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_database(path, _SCHEMA, SCHEMA_VERSION)
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._db = open_database(self._path, _SCHEMA, SCHEMA_VERSION)
         self._db.execute("pragma synchronous = full")  # a VM that create has reported is there after a power cut
 
     def close(self) -> None:
@@ -134,6 +154,17 @@ class State:
         )
 
     def remove(self, name: str) -> None:
+        """Forget the VM. Where the disk was full, what was deleted before this has made room."""
+        try:
+            self._delete(name)
+        except sqlite3.OperationalError as error:
+            if not files.is_full(error):
+                raise
+            self.close()
+            self._open()
+            self._delete(name)
+
+    def _delete(self, name: str) -> None:
         self._db.execute("delete from vms where name = ?", (name,))
 
     def reservations(self) -> list[str]:

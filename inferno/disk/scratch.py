@@ -6,6 +6,7 @@ removed by what is there, not by the settings: those may have changed while the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -54,6 +55,13 @@ def make(settings: Settings, need: Need) -> None:
 def is_made(settings: Settings, need: Need) -> bool:
     """Whether it is there, as `make` would make it. Whether it was used is not to be seen."""
     return _STORAGES[settings.storage].is_made(settings, need)
+
+
+def empty(version: VersionDir) -> None:
+    """Give a file's blocks back, whatever links there are to it. Nothing runs that could use it."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISREG(version.scratch.stat(follow_symlinks=False).st_mode):
+            os.truncate(version.scratch, 0)
 
 
 def remove(version: VersionDir) -> None:

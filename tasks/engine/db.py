@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inferno import files
 from inferno.state import open_database
 
 _SCHEMA_VERSION = 1
@@ -61,11 +64,10 @@ class TaskDb:
             self._flush(task)
 
     def _flush(self, task: str) -> None:
-        self._query(
-            "insert or replace into task_state values (?, ?, null)",
-            task,
-            self.codec.encode(self._cache[task]),
-        )
+        """Note what is known of the task; on a full disk not: then it is done again."""
+        row = task, self.codec.encode(self._cache[task])
+        with _unless_full():
+            self._query("insert or replace into task_state values (?, ?, null)", *row)
         self._dirty.discard(task)
 
     def started(self, task: str) -> None:
@@ -86,6 +88,15 @@ class TaskDb:
         for task in list(self._dirty):
             self._flush(task)
         self._db.close()
+
+
+@contextlib.contextmanager
+def _unless_full() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if not files.is_full(error):
+            raise
 
 
 def forget_vm(path: Path, name: str) -> None:

@@ -39,7 +39,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
     ) -> None:
         checks = [False] if always else [_guard(item) for item in uptodate]
         super().__init__(name, [action] if action else None, uptodate=checks, verbosity=2, **known)
-        self.action, self.context, self.vm, self.shared = action, context, vm, shared
+        self.action, self.context, self.vm, self.shared, self.always = action, context, vm, shared, always
         self.failure: InfernoError | None = None
         self.held = contextlib.ExitStack()
 
@@ -58,7 +58,8 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
             if self.shared and self._waited_for_another(manager):
                 self.values = manager.get_values(self.name)
             else:
-                manager.backend.started(self.name)
+                if not self.always:  # nobody asks whether such a task was done, and `stop` has to work on a full disk
+                    manager.backend.started(self.name)
                 self.values.update((self.action() if self.action else None) or {})
             done = True
             return None

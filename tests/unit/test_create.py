@@ -284,6 +284,33 @@ def test_a_disk_that_fills_up_leaves_the_old_version_current(layout: str, tmp_pa
         assert host.version() != before
 
 
+def test_what_frees_a_full_disk_needs_no_room_on_it(layout: str, tmp_path: Path) -> None:
+    with disk(tmp_path / "small", 65_536) as folder:
+        host = Host(folder / "root", tmp_path)
+        host.type("create", "web1", "web2", "--image", layout)
+        host.type("stop", "web1", "web2")  # so that there is a note of it, which the next one would change
+        ended = host.version()  # web1 ran to its end: its jail, its scratch
+        (ended / "root").mkdir()
+        (ended / "scratch.img").write_bytes(bytes(1 << 20))
+        os.link(ended / "scratch.img", ended / "root/scratch.img")
+        (host.root / "vms/web1/started").symlink_to(f"../kiln/{ended.name}")
+        listed = host.type("list", "--json").stdout
+        with contextlib.suppress(OSError), (folder / "fill").open("wb", buffering=0) as fill:
+            while fill.write(bytes(4096)):
+                pass
+        assert os.statvfs(folder).f_bavail == 0
+        assert host.type("list", "--json").stdout == listed
+        host.type("images", "prune")
+        host.type("stop", "web1")
+        assert not (ended / "root").exists()
+        assert json.loads((host.root / "vms/web1/exit_status.json").read_text())["vm_error"]
+        with contextlib.suppress(OSError), (folder / "fill").open("ab", buffering=0) as fill:
+            while fill.write(bytes(4096)):
+                pass
+        host.type("destroy", "web1", "--yes")
+        assert [each["name"] for each in json.loads(host.type("list", "--json").stdout)] == ["web2"]
+
+
 def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:
     """Loaded as root, since nobody else may look into root's home; the command itself is somebody else's."""
     become = "import os, sys, inferno.cli.act, tasks.create, tasks.engine.main; os.setgid(65534); os.setuid(65534); "
