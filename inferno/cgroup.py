@@ -114,7 +114,7 @@ def create(ulid: str, limits: Limits, root: Path | None = None) -> bool:
 def populated(ulid: str, root: Path | None = None) -> bool:
     """Whether anything runs in the leaf: this is what "the VM is running" means. One file is read."""
     try:
-        descriptor = os.open(_leaf(ulid, root) / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _events(ulid, root)
     except FileNotFoundError:
         return False
     try:
@@ -129,7 +129,7 @@ def watched(ulid: str, root: Path | None = None) -> Iterator[tuple[int, Callable
 
     Raises FileNotFoundError when the leaf is gone.
     """
-    descriptor = os.open(_leaf(ulid, root) / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = _events(ulid, root)
     try:
         yield descriptor, lambda: not _populated(descriptor)
     finally:
@@ -176,7 +176,7 @@ def add(ulid: str, pid: int, root: Path | None = None) -> None:
 def wait_empty(ulid: str, deadline: float, root: Path | None = None) -> bool:
     """Wait until nothing runs in the leaf, or time.monotonic() passes `deadline`; return whether it is empty."""
     try:
-        descriptor = os.open(_leaf(ulid, root) / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _events(ulid, root)
     except FileNotFoundError:
         return True
     try:
@@ -216,10 +216,7 @@ def remove(ulid: str, root: Path | None = None) -> None:
 
 def memory_events(ulid: str, root: Path | None = None) -> dict[str, int]:
     """The leaf's memory.events (low, high, max, oom, oom_kill …: counts since it was made); {} when it is gone."""
-    try:
-        lines = (_leaf(ulid, root) / "memory.events").read_text().splitlines()
-    except FileNotFoundError:
-        return {}
+    lines = read(ulid, "memory.events", root).splitlines()
     return {name: int(count) for name, count in (line.split() for line in lines)}
 
 
@@ -229,6 +226,17 @@ def read(ulid: str, name: str, root: Path | None = None) -> str:
         return (_leaf(ulid, root) / name).read_text()
     except OSError:  # ENOENT, or ENODEV when it goes while it is read
         return ""
+
+
+def _events(ulid: str, root: Path | None) -> int:
+    """cgroup.events, open. Raises FileNotFoundError when the leaf is gone, or goes while it is looked for."""
+    path = _leaf(ulid, root) / "cgroup.events"
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
+        raise
 
 
 def _leaf(ulid: str, root: Path | None) -> Path:

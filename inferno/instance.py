@@ -49,8 +49,8 @@ class Instance(NamedTuple):
         """Every version of this VM that may run, or have left something behind, the likeliest first."""
         recorded = self.paths.version(self.recorded) if self.recorded else None
         found = [self.started(), self._linked(self.paths.current(self.name)), recorded]
-        if not self.paths.vm(self.name).is_dir():  # deleted by hand, with the links in it
-            found += version.owned(self.paths, self.name)
+        # The rest: the links may have been deleted by hand while an older version ran, and made anew by a create.
+        found += version.owned(self.paths, self.name)
         return list(dict.fromkeys(each for each in found if each))
 
     def running(self) -> VersionDir | None:

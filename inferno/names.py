@@ -6,8 +6,8 @@ import re
 
 from inferno.errors import UsageError
 
-# `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>).
-RESERVED = frozenset({"kiln"})
+# `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>), the other a link to it (inferno/jail.py).
+RESERVED = frozenset({"kiln", "firecracker-kiln"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 

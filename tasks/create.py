@@ -18,6 +18,8 @@ from inferno.errors import InfernoError
 from inferno.image import base, store
 from inferno.image.config import ImageConfig
 from inferno.image.stamp import Stamp
+from inferno.instance import Instance
+from inferno.reconcile import reconcile
 from inferno.slot import Slot
 from inferno.spec import Spec
 from inferno.version import make, why
@@ -146,6 +148,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
             context.undo(name).callback(make.take_back, context.paths, name, ulid, before)
         context.state.save(name, spec.to_json(), ulid)
         files.write_json(context.paths.vm(name) / "spec.json", spec.to_json())
+        _keep_end(context, name)
         sweep(context.paths, name, cgroup.populated)
         context.keep(name)
         if made and not context.quiet:
@@ -160,6 +163,14 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
         task_dep=["kiln", "vmm", "kernel", f"rootfs:{spec.image}", f"initrd:{name}", f"config:{name}"],
         uptodate=[Unchanged(made_from), intact],
     )
+
+
+def _keep_end(context: Context, name: str) -> None:
+    """The version that ended by itself may be swept: what it says of its end is not to go with it."""
+    row = context.state.vm(name)
+    vm = Instance.of(context.settings, row) if row else None
+    if vm and vm.started():
+        reconcile(vm, network=False)
 
 
 def describe(context: Context, name: str) -> dict[str, Any]:

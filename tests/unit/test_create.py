@@ -145,6 +145,24 @@ def test_what_is_deleted_by_hand_is_repaired(host: Host, layout: str, victim: st
     assert host.ran("create:web1") == set()
 
 
+def test_a_new_version_keeps_how_the_one_before_ended(host: Host, layout: str) -> None:
+    host.type("create", "web1", "--image", layout)
+    ended = host.version()
+    jail = ended / "root"
+    (jail / "a").mkdir(parents=True)
+    for _ in range(3000):  # the jail was the VM's own: deeper than Python recurses
+        (jail / "b").mkdir()
+        (jail / "a").rename(jail / "b/a")
+        (jail / "b").rename(jail / "a")
+    status = json.loads((CHECKOUT / "tests/contract/exit_status.json").read_text())
+    (jail / "exit_status.json").write_text(json.dumps({**status, "exit_code": 7, "signal": None}))
+    (host.root / "vms/web1/started").symlink_to(f"../kiln/{ended.name}")
+    host.type("create", "web1", "--memory", "200")
+    assert not ended.exists()
+    shown = json.loads(host.type("status", "web1", "--json").stdout)
+    assert (shown["state"], shown["exit_code"]) == ("stopped", 7)
+
+
 def test_a_failed_create_of_a_new_vm_leaves_nothing(host: Host, layout: str, tmp_path: Path) -> None:
     host.type("create", "web1", "--image", f"oci:{tmp_path}/nowhere", status=2)
     assert json.loads(host.type("list", "--json").stdout) == []

@@ -9,7 +9,7 @@ def test_good_names_pass(name: str) -> None:
     assert check_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["kiln", "..", "a/b", "-x", "Web", "a" * 64, "", "a\n", "é"])
+@pytest.mark.parametrize("name", ["kiln", "firecracker-kiln", "..", "a/b", "-x", "Web", "a" * 64, "", "a\n", "é"])
 def test_bad_names_are_refused_with_a_hint(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_name(name)
