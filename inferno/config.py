@@ -138,6 +138,24 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
     )
 
 
+class Explained(NamedTuple):
+    """One setting as it is written, and where it comes from: `environment`, the settings file's path, or `default`."""
+
+    name: str
+    value: str
+    source: str
+
+
+def explain(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[Explained]:
+    """All settings in force. Raises UsageError as `load` does."""
+    here, file = os.environ if environ is None else environ, _read_env_file(env_file)
+
+    def source(name: str) -> str:
+        return "environment" if name in here else str(env_file) if name in file else "default"
+
+    return [Explained(name, value, source(name)) for name, value in load(here, env_file).environ().items()]
+
+
 def _default_share_dir() -> Path:
     return CHECKOUT / "artifacts" if (CHECKOUT / "pyproject.toml").exists() else Path("/usr/share/inferno")
 

@@ -57,7 +57,7 @@ def merge(saved: dict[str, Any] | None, asked: dict[str, Any], name: str) -> Spe
         near = difflib.get_close_matches(word, FIELDS, 1)
         raise UsageError(f"{name}: unknown field {word!r}", f"did you mean {near[0]!r}?" if near else None)
     if not values.get("image"):
-        raise UsageError(f"there is no VM {name!r} yet, so it needs an image", f"create:{name} --image REF")
+        raise UsageError(f"there is no VM {name!r} yet, so it needs an image", f"infernoctl create {name} --image REF")
     spec = Spec(**values)
     _check(spec)
     return spec
@@ -77,6 +77,8 @@ def _check(spec: Spec) -> None:
         raise UsageError(f"--hostname {spec.hostname!r} is no host name", "letters, digits, '-' and '.', at most 64")
     if spec.workdir is not None and not spec.workdir.startswith("/"):
         raise UsageError(f"--workdir {spec.workdir!r} is not an absolute path")
+    if spec.user is not None and spec.user.count(":") > 1:
+        raise UsageError(f"--user {spec.user!r} is not USER[:GROUP]")
     for text in (*(spec.cmd or ()), *(spec.entrypoint or ()), spec.workdir or "", spec.user or ""):
         if "\0" in text:
             raise UsageError("an argument holds a NUL byte")

@@ -103,6 +103,16 @@ def io_max(word: str) -> str:
     return " ".join(found)
 
 
+def mebibytes(text: str) -> int:
+    """512 and 512m are MiB, 2g is 2048 of them. Raises UsageError."""
+    if _is_number(text):
+        return int(text)
+    number, rest = divmod(_size(text, text, option="--memory"), 1 << 20)
+    if rest:
+        raise UsageError(f"--memory {text!r} is no whole number of MiB", "for example 512m")
+    return number
+
+
 def _lines(name: str) -> list[str]:
     """A file as Docker's --env-file takes it: a variable a line, # in front is a remark; nothing is unquoted."""
     try:
@@ -119,7 +129,7 @@ def _lines(name: str) -> list[str]:
 def _limit(text: str, word: str) -> int | None:
     if text in ("-1", "unlimited"):
         return None
-    if not text.isdigit() or int(text) >= 1 << 64:
+    if not _is_number(text) or int(text) >= 1 << 64:
         raise UsageError(f"--ulimit {word!r}: {text!r} is no number", "NAME=SOFT[:HARD]")
     return int(text)
 
@@ -127,12 +137,17 @@ def _limit(text: str, word: str) -> int | None:
 def _size(text: str, word: str, option: str = "--tmpfs") -> int:
     unit = text.lstrip("0123456789").lower()
     digits = text[: len(text) - len(unit)]
-    if not digits or unit not in _UNITS or not 0 < int(digits) * _UNITS[unit] < 1 << 62:
+    if not _is_number(digits) or unit not in _UNITS or not 0 < int(digits) * _UNITS[unit] < 1 << 62:
         raise UsageError(f"{option} {word!r}: {text!r} is no size", "for example 64m")
     return int(digits) * _UNITS[unit]
 
 
 def _count(text: str, word: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 1 << 62:
+    if not _is_number(text) or not 0 < int(text) < 1 << 62:
         raise UsageError(f"--io-max {word!r}: {text!r} is no number")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    """Of so few digits that int takes it, and of the digits that everybody means."""
+    return text.isascii() and text.isdigit() and len(text) <= 20

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup, cpio, files, host, version
+from inferno import cgroup, cpio, files, host, version, words
 from inferno import store as trusted
 from inferno.disk import template
 from inferno.errors import InfernoError
@@ -37,13 +37,19 @@ _CREATE = [
         metavar="REF",
     ),
     row("vcpus", "virtual CPUs (1)", int, "N"),
-    row("memory", "guest memory in MiB (128)", int, "MIB"),
+    row("memory", "guest memory in MiB (128); or 512m, 2g", words.mebibytes, "MIB", short="m"),
     row("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
-    row("env", "after the image's own; NAME alone takes the value it has here; may be repeated", list, "NAME[=VALUE]"),
+    row(
+        "env",
+        "after the image's own; NAME alone takes the value it has here; may be repeated",
+        list,
+        "NAME[=VALUE]",
+        short="e",
+    ),
     row("env_file", "a file of such lines; may be repeated", list, "FILE", long="env-file"),
-    row("workdir", "where the process starts, an absolute path", metavar="DIR"),
-    row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER"),
-    {**row("tty", "a terminal for the process: start -i, attach -i", bool), "short": "t"},
+    row("workdir", "where the process starts, an absolute path", metavar="DIR", short="w"),
+    row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER", short="u"),
+    row("tty", "a terminal for the process: start -i, attach -i", bool, short="t"),
     row("no_tty", "none: takes --tty back", bool, long="no-tty"),
     row("hostname", "the guest's host name (the VM's name)", metavar="NAME"),
     row("read_only", "the guest cannot write to its root file system", bool, long="read-only"),
@@ -151,7 +157,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
         _keep_end(context, name)
         sweep(context.paths, name, cgroup.populated)
         context.keep(name)
-        if made and not context.quiet:
+        if made:
             context.say(f"   version {ulid}: {'; '.join(why.told(context.paths, ulid))}")
 
     context.after(f"create:{name}", lambda: print(json.dumps(describe(context, name))))

@@ -21,7 +21,6 @@ ACCESS: list[dict[str, Any]] = [
     row("platform", "OS/ARCH[/VARIANT], when the image is made for several (this host's)", metavar="PLATFORM"),
     row("creds", "the registry's user; the password is asked for, or INFERNO_REGISTRY_PASSWORD", metavar="USER[:PASS]"),
     row("authfile", "a file as `docker login` writes it (~/.docker/config.json)", metavar="FILE"),
-    row("quiet", "say nothing but errors and the result", bool),
 ]
 OPTIONS: dict[str, list[dict[str, Any]]] = {"image": ACCESS, "rootfs": ACCESS}
 
@@ -41,6 +40,7 @@ def image(context: Context, ref: str) -> Iterable[InfernoTask]:
         how = context.images.get(ref, WantedImage())
         store.ensure(ref, context.settings, how.access, how.pull, context.progress)
 
+    context.after(f"image:{ref}", lambda: _tell(context, ref))
     yield InfernoTask(f"image:{ref}", action, context=context, shared=_lock("image", ref), uptodate=[up_to_date])
 
 
@@ -56,6 +56,7 @@ def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:
         how = context.images.get(ref, WantedImage())
         base.ensure(ref, context.settings, how.access, context.progress)
 
+    context.after(f"rootfs:{ref}", lambda: _tell(context, ref))
     yield InfernoTask(
         f"rootfs:{ref}",
         action,
@@ -64,6 +65,13 @@ def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:
         task_dep=[f"image:{ref}"],
         uptodate=[up_to_date],
     )
+
+
+def _tell(context: Context, ref: str) -> None:
+    """The result, for a pipeline: which image that is."""
+    stamp = store.stamp(ref, context.settings, context.images.get(ref, WantedImage()).access.platform)
+    if stamp is not None:
+        print(stamp.digest)
 
 
 def wanted(asked: dict[str, Any], platform: str | None) -> WantedImage:

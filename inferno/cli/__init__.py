@@ -13,32 +13,29 @@ from inferno.cli import streams
 from inferno.cli.speak import report
 from inferno.errors import InfernoError, UsageError
 
-# verb -> (module.function below inferno.cli, one line for --help)
+# verb -> (module.function below inferno.cli, what it is asked with, one line for --help)
 READING = {
-    "list": ("read.list_vms", "VMs, and whether they run  [--json | --format table|json] [--state STATE]"),
-    "ls": ("read.list_vms", "the same as list"),
-    "status": ("read.status", "one VM in full  NAME [--json]"),
-    "logs": (
-        "logs.verb",
-        "what VMs said  tail|show [--vm NAME] [-n N] [-f] [--source S] [--level L] [--since T] [--until T]"
-        " [--grep RE] [--json], status|restart|clear",
-    ),
-    "images": ("images.images", "images that are here  list|show|process|exposed|pull|prune|check"),
-    "exec": ("reach.run", "a command in a VM that runs  NAME [-it] [-u USER] [-w DIR] [-e K=V] [--] CMD…"),
-    "shell": ("reach.shell", "the best shell that the VM has  NAME [-u USER] [-w DIR] [-e K=V]"),
-    "cp": ("cp.run", "files between a VM that runs and this host  NAME:PATH PATH|- | PATH|- NAME:PATH [-a] [-L]"),
-    "ssh-config": ("ssh.show", "entries for ~/.ssh/config, for images with an sshd  [NAME…] [--user USER]"),
-    "attach": ("follow.attach", "the output of a VM's process from now on, or with -i its terminal  NAME [-i]"),
-    "wait": ("follow.wait", "until a VM ends, and as its process  NAME"),
-    "stats": ("measure.stats", "what VMs use of this host  [NAME…] [--json]"),
-    "top": ("measure.top", "what a VM uses, and what runs in it  NAME [--json]"),
-    "ping": ("measure.ping", "whether a guest answers over vsock, and how fast  NAME [-c N] [--timeout S] [--json]"),
-    "vsock-ping": ("measure.ping", "the same as ping"),
-    "doctor": ("doctor.verb", "whether this host is fit for production, and what mends it  [--json]"),
-    "why": ("read.why", "what made the current version of a VM, and what would make the next  NAME"),
-    "env": ("read.env", "the settings in force, and where they come from"),
-    "version": ("read.version", "the version of Inferno"),
+    "list": ("read.list_vms", "", "VMs, and whether they run"),
+    "ls": ("read.list_vms", "", "the same as list"),
+    "status": ("read.status", "NAME", "one VM in full"),
+    "logs": ("logs.verb", "[NAME]", "what VMs said; -f follows"),
+    "images": ("images.images", "VERB", "images that are here: list, show, process, exposed, pull, prune, check"),
+    "stats": ("measure.stats", "[NAME…]", "what VMs use of this host"),
+    "top": ("measure.top", "NAME", "what a VM uses, and what runs in it"),
+    "ping": ("measure.ping", "NAME", "whether a guest answers over vsock, and how fast"),
+    "vsock-ping": ("measure.ping", "NAME", "the same as ping"),
+    "wait": ("follow.wait", "NAME", "until a VM ends, and as its process"),
+    "why": ("read.why", "NAME", "what made the current version of a VM, and what would make the next"),
+    "doctor": ("doctor.verb", "", "whether this host is fit for production, and what mends it"),
+    "env": ("read.env", "", "the settings in force, and where they come from"),
+    "version": ("read.version", "", "the version of Inferno"),
+    "exec": ("reach.run", "NAME CMD…", "a command in a VM that runs"),
+    "shell": ("reach.shell", "NAME", "the best shell that the VM has"),
+    "cp": ("cp.run", "FROM TO", "files between a VM that runs (NAME:PATH) and this host"),
+    "attach": ("follow.attach", "NAME", "the output of a VM's process from now on, or with -i its terminal"),
+    "ssh-config": ("ssh.show", "[NAME…]", "entries for ~/.ssh/config, for images with an sshd"),
 }
+_HELP = ("-h", "--help")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     verb = words[0] if words else "--help"
-    if verb in ("-h", "--help", "help"):
+    if verb in (*_HELP, "help"):
         from inferno.cli import act
 
         print(act.usage(words[1:]))
@@ -73,6 +70,8 @@ def _dispatch(words: list[str]) -> int:
     if verb == "--version":
         verb = "version"
     if verb in READING:
+        if _asks_for_help(verb, words[1:]):
+            return _dispatch(["help", verb])
         module, function = READING[verb][0].split(".")
         return int(getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:]) or 0)
     if not verb:
@@ -80,3 +79,13 @@ def _dispatch(words: list[str]) -> int:
     from inferno.cli import act
 
     return act.act(verb, words[1:])
+
+
+def _asks_for_help(verb: str, words: list[str]) -> bool:
+    """Not in what is meant for a guest: the words of exec's command. Nor for `images pull`, which is a task."""
+    if verb == "exec":
+        words = words[:2]
+    if verb == "images" and words[:1] == ["pull"]:
+        return False
+    own = words[: words.index("--")] if "--" in words else words
+    return any(word in _HELP for word in own)

@@ -11,27 +11,16 @@ from inferno.cli.read import options, table
 from inferno.cli.speak import say
 from inferno.errors import UsageError
 from inferno.image import catalog
-
-USAGE = """\
-usage: infernoctl images VERB
-
-  list     [--json]             the images that are here, the newest first
-  show     IMAGE [--json]       one in full
-  process  IMAGE [--json]       what it runs: entrypoint, command, environment, user
-  exposed  IMAGE [--json]       the ports it says it listens on
-  pull     REF… [--pull always|missing] [--platform P] [--creds USER] [--authfile FILE] [--quiet]
-                                fetch and make its base, without a VM
-  prune    [--dry-run] [--json] remove what no VM uses
-  check    IMAGE… | --all       read it whole, compare with the digests on record; what is damaged is made again
-
-IMAGE is a reference as it was given to create, or a digest, or the beginning of one."""
+from inferno.visible import visible
 
 
 def images(words: list[str]) -> int:
     """Hand over to the verb."""
-    verb = words[0] if words else "--help"
-    if verb in ("-h", "--help", "help"):
-        print(USAGE)
+    verb = words[0] if words else "help"
+    if verb == "help":
+        from inferno.cli import pages
+
+        print(pages.PAGES["images"])
         return 0
     if verb == "ls":
         verb = "list"
@@ -90,7 +79,11 @@ def _exposed(words: list[str]) -> int:
     given, rest = options("images exposed", words, ["json"])
     settings = config.load()
     ports = store.config(catalog.find(_one(rest, "exposed"), settings).digest, settings).exposed_ports
-    print(json.dumps(ports) if "json" in given else "\n".join(ports))
+    if "json" in given:
+        print(json.dumps(ports))
+    else:
+        for port in ports:
+            print(visible(port))
     return 0
 
 
@@ -99,7 +92,7 @@ def _pull(words: list[str]) -> int:
 
     if not any(word.startswith("--pull") for word in words):
         words = ["--pull=always", *words]
-    return act.act("rootfs", words)
+    return act.act("rootfs", words, "images pull")
 
 
 def _prune(words: list[str]) -> int:
@@ -142,11 +135,12 @@ def _check(words: list[str]) -> int:
 
 def size(count: int) -> str:
     """Bytes for a person."""
+    share = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
+        if share < 1024 or unit == "GiB":
             break
-        count //= 1024
-    return f"{count} {unit}"
+        share /= 1024
+    return f"{share:.1f} {unit}" if share < 10 and unit != "B" else f"{share:.0f} {unit}"
 
 
 def _print(found: dict[str, Any], *, as_json: bool) -> None:
@@ -155,10 +149,8 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(map(len, found))
     for key, value in found.items():
-        text = (
-            json.dumps(value, ensure_ascii=True) if isinstance(value, list | dict) else "-" if value is None else value
-        )
-        print(f"{key:<{width}}  {text}")
+        text = json.dumps(value) if isinstance(value, list | dict) else "-" if value in (None, "") else str(value)
+        print(f"{key:<{width}}  {visible(text)}")
 
 
 def _when(seconds: float | None) -> str | None:
@@ -175,4 +167,5 @@ def _one(rest: list[str], verb: str) -> str:
 
 def _none(rest: list[str], verb: str) -> None:
     if rest:
-        raise UsageError(f"images {verb} takes no image: {rest[0]!r}", "infernoctl images --help")
+        hint = f"infernoctl images show {rest[0]}" if verb == "list" else "infernoctl images --help"
+        raise UsageError(f"images {verb} takes no image: {rest[0]!r}", hint)

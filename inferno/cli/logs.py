@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import itertools
 import json
 import sys
@@ -22,45 +23,60 @@ _SELECT = ["vm=", "source=", "level=", "since=", "until=", "grep=", "json"]
 
 
 def verb(words: list[str]) -> int:
-    """The verb. Raises UsageError."""
-    action, rest = (words[0], words[1:]) if words and not words[0].startswith("-") else ("tail", words)
-    if action not in _ACTIONS:
-        import difflib
-
-        near = difflib.get_close_matches(action, _ACTIONS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_ACTIONS)}"
-        raise UsageError(f"logs: there is no {action!r}", hint)
+    """`logs [tail|show] [NAME]`, and what is about the collector. Raises UsageError."""
+    action, rest = (words[0], words[1:]) if words and words[0] in _ACTIONS else ("tail", words)
     run, long, short = _ACTIONS[action]
-    given, extra = options("logs", rest, long, short)
-    if extra:
-        raise UsageError(f"logs {action}: what is {extra[0]!r}?", f"infernoctl logs {action} --vm {extra[0]}")
+    given, names_given = options("logs", rest, long, short)
+    if "vm=" in long and "vm" not in given and names_given:
+        given["vm"], *names_given = names_given
+    if names_given:
+        raise UsageError(f"logs {action}: what is {names_given[0]!r}?", "infernoctl logs --help")
     try:
         settings = config.load()
+        if action == "tail" and words[:1] == [given.get("vm")]:
+            _check_action(settings, words[0])
         collector.revive(settings)
         return run(settings, given)
     except PermissionError:
         raise UsageError("the logs of VMs are root's", "use sudo") from None
 
 
+def _check_action(settings: Settings, word: str) -> None:
+    """A first word that no VM has may be a misspelt action."""
+    near = difflib.get_close_matches(word, _ACTIONS, 1)
+    try:
+        _name(settings, {"vm": word})
+    except UsageError:
+        if near:
+            raise UsageError(f"logs: {word!r} is no VM, and nothing to do", f"did you mean {near[0]}?") from None
+        raise
+
+
 def _tail(settings: Settings, given: dict[str, str]) -> int:
     """The last lines, and those that follow."""
-    log, wanted = logs.of(Paths(settings.root), _name(settings, given)), query(given)
-    count = _count(given.get("n", given.get("lines")))
-    collector.sync(settings)
-    until = read.end(log)
-    found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
-    _show(reversed(list(itertools.islice(found, count))), "json" in given)
-    return _follow(settings, given, wanted, until) if _follows(given) else 0
+    count = _count(given)
+    return _last(settings, given, _LINES if count is None else count)
 
 
-def _all(settings: Settings, given: dict[str, str]) -> int:
-    """All lines, and those that follow."""
-    log, wanted = logs.of(Paths(settings.root), _name(settings, given)), query(given)
+def _show(settings: Settings, given: dict[str, str]) -> int:
+    """All lines, or so many of the last, and those that follow."""
+    log, wanted, count = logs.of(Paths(settings.root), _name(settings, given)), query(given), _count(given)
+    if count is not None:
+        return _last(settings, given, count)
     if _follows(given):
         return _follow(settings, given, wanted, 0)
     collector.sync(settings)
-    _show(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), "json" in given)
+    _print_all(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), "json" in given)
     return 0
+
+
+def _last(settings: Settings, given: dict[str, str], count: int) -> int:
+    log, wanted = logs.of(Paths(settings.root), _name(settings, given)), query(given)
+    collector.sync(settings)
+    until = read.end(log)
+    found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
+    _print_all(reversed(list(itertools.islice(found, count))), "json" in given)
+    return _follow(settings, given, wanted, until) if _follows(given) else 0
 
 
 def _status(settings: Settings, given: dict[str, str]) -> int:
@@ -100,7 +116,7 @@ def _clear(settings: Settings, given: dict[str, str]) -> int:
 
 _ACTIONS: dict[str, tuple[Callable[[Settings, dict[str, str]], int], list[str], str]] = {
     "tail": (_tail, [*_SELECT, "lines=", "follow"], "n:f"),
-    "show": (_all, [*_SELECT, "follow"], "f"),
+    "show": (_show, [*_SELECT, "lines=", "follow"], "n:f"),
     "status": (_status, ["json"], ""),
     "restart": (_restart, [], ""),
     "clear": (_clear, ["vm="], ""),
@@ -117,9 +133,10 @@ def _name(settings: Settings, given: dict[str, str]) -> str | None:
     return name
 
 
-def _count(text: str | None) -> int:
+def _count(given: dict[str, str]) -> int | None:
+    text = given.get("n", given.get("lines"))
     if text is None:
-        return _LINES
+        return None
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise UsageError(f"-n {text!r} is no number of lines")
     return int(text)
@@ -144,7 +161,7 @@ def _wanted(records: Iterable[Record], wanted: Query) -> Iterator[Record]:
     return filter(None if wanted.everything() else wanted.wants, records)
 
 
-def _show(records: Iterable[Record], as_json: bool) -> None:
+def _print_all(records: Iterable[Record], as_json: bool) -> None:
     for record in records:
         _print(record, as_json)
 

@@ -24,8 +24,8 @@ def ping(words: list[str]) -> int:
     """Round trips of GET /v1/ping, each with a connection of its own, one after the other."""
     given, rest = options("ping", words, ["json", "count=", "timeout="], "c:")
     name = one_name("ping", rest)
-    count = math.ceil(_number(given.get("c", given.get("count", "1")), "pings", _MAX_PINGS))
-    timeout_s = _number(given.get("timeout", str(_ANSWER_S)), "seconds", _MAX_TIMEOUT_S)
+    count = math.ceil(_number("count", given.get("c", given.get("count", "1")), _MAX_PINGS))
+    timeout_s = _number("timeout", given.get("timeout", str(_ANSWER_S)), _MAX_TIMEOUT_S)
     with opened(name) as found:
         took_ms = [guest.ping(found, timeout_s) * 1000 for _ in range(count)]
     if "json" in given:
@@ -113,11 +113,11 @@ def _size(count: int | None) -> str:
     return f"{count / (1 << 20):.1f}M"
 
 
-def _number(text: str, what: str, most: int) -> float:
+def _number(option: str, text: str, most: int) -> float:
     try:
         number = float(text)
     except ValueError:
         number = 0
     if not 0 < number <= most:
-        raise UsageError(f"{text!r} is not a number of {what} up to {most}")
+        raise UsageError(f"ping: --{option} {text!r} is no number from above 0 to {most}", "infernoctl ping --help")
     return number

@@ -24,9 +24,8 @@ _LONG = {
     "user=": "-u",
     "workdir=": "-w",
     "env=": "-e",
-    "help": "-h",
 }
-_SHORT = "itu:w:e:h"
+_SHORT = "itu:w:e:"
 
 
 @contextlib.contextmanager
@@ -75,18 +74,11 @@ def _options(verb: str, words: list[str], *, mixed: bool = False) -> tuple[list[
     try:
         found, rest = (getopt.gnu_getopt if mixed else getopt.getopt)(words, _SHORT, list(_LONG))
     except getopt.GetoptError as error:
-        import difflib
+        from inferno.cli import guess
 
-        near = difflib.get_close_matches(error.opt, [word.rstrip("=") for word in _LONG], 1)
-        raise UsageError(f"{verb}: {error.msg}", f"did you mean --{near[0]}?" if near else None) from None
+        raise guess.option(verb, error, _LONG) from None
     short = {f"--{long.rstrip('=')}": flag for long, flag in _LONG.items()}
-    given = [(short.get(flag, flag), value) for flag, value in found]
-    if any(flag == "-h" for flag, _ in given):
-        from inferno.cli import act
-
-        print(act.usage([verb]))
-        raise SystemExit(0)
-    return given, rest
+    return [(short.get(flag, flag), value) for flag, value in found], rest
 
 
 def _command(given: list[tuple[str, str]], args: list[str]) -> Command:

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import getopt
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from inferno import __version__, config, names
 from inferno.errors import UsageError
 from inferno.paths import Paths
+from inferno.visible import visible
 
 
 def options(verb: str, words: list[str], long: list[str], short: str = "") -> tuple[dict[str, str], list[str]]:
     """Options and other words, in any order. Raises UsageError with a guess for an unknown option."""
     try:
-        found, rest = getopt.gnu_getopt(words, short, [*long, "help"])
+        found, rest = getopt.gnu_getopt(words, short, long)
     except getopt.GetoptError as error:
-        import difflib
+        from inferno.cli import guess
 
-        near = difflib.get_close_matches(error.opt, [word.rstrip("=") for word in long], 1)
-        raise UsageError(f"{verb}: {error.msg}", f"did you mean --{near[0]}?" if near else None) from None
-    given = {flag.lstrip("-"): value for flag, value in found}
-    if "help" in given:
-        from inferno.cli import act
+        raise guess.option(verb, error, long) from None
+    return {flag.lstrip("-"): value for flag, value in found}, rest
 
-        print(act.usage([verb]))
-        raise SystemExit(0)
-    return given, rest
+
+def no_more(verb: str, rest: list[str]) -> None:
+    """Raises UsageError for words that mean nothing to the verb."""
+    if rest:
+        raise UsageError(f"{verb}: what is {rest[0]!r}?", f"infernoctl {verb} --help")
+
+
+def one_of(option: str, word: str, known: Sequence[str]) -> str:
+    """Raises UsageError unless the option's word is one of those known."""
+    if word not in known:
+        raise UsageError(f"--{option} {word!r} is none of {', '.join(known)}")
+    return word
 
 
 def one_name(verb: str, rest: list[str]) -> str:
@@ -39,14 +47,15 @@ def list_vms(words: list[str]) -> int:
     given, rest = options("list", words, ["json", "format=", "state="])
     if rest:
         raise UsageError(f"list takes no name: {rest[0]!r}", f"infernoctl status {rest[0]}")
-    if given.get("format", "table") not in ("table", "json"):
-        raise UsageError(f"--format {given['format']!r} is neither table nor json")
+    as_json = one_of("format", given.get("format", "table"), ("table", "json")) == "json" or "json" in given
     from inferno import vm
 
+    if "state" in given:
+        one_of("state", given["state"], vm.STATES)
     found = vm.list_all(config.load())
     if "state" in given:
         found = [row for row in found if row["state"] == given["state"]]
-    if "json" in given or given.get("format") == "json":
+    if as_json:
         print(json.dumps(found))
         return 0
     table(found, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
@@ -56,7 +65,7 @@ def list_vms(words: list[str]) -> int:
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     """Rows of the named columns, aligned, with a head."""
     cells = [[column.upper() for column in columns]]
-    cells += [["-" if row.get(c) is None else str(row[c]) for c in columns] for row in rows]
+    cells += [["-" if row.get(c) is None else visible(str(row[c])) for c in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -64,48 +73,54 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
 
 def status(words: list[str]) -> int:
     given, rest = options("status", words, ["json", "format="])
+    as_json = one_of("format", given.get("format", "human"), ("human", "json")) == "json" or "json" in given
     from inferno import vm
 
     found = vm.status(config.load(), one_name("status", rest))
-    if "json" in given or given.get("format") == "json":
+    if as_json:
         print(json.dumps(found))
     else:
         width = max(map(len, found))
         for key, value in found.items():
-            print(f"{key:<{width}}  {'-' if value is None else value}")
+            print(f"{key:<{width}}  {'-' if value is None else visible(str(value))}")
     return 0
 
 
 def why(words: list[str]) -> int:
     """What made the current version, and what is different now."""
-    _, rest = options("why", words, [])
+    given, rest = options("why", words, ["json"])
     settings = config.load()
     name = one_name("why", rest)
     from inferno import vm
-    from inferno.version import why
+    from inferno.version import why as reasons
 
     row = vm.row(settings, name)
-    paths = Paths(settings.root)
+    because, changed = reasons.told(Paths(settings.root), str(row.version)), reasons.pending(settings, name)
+    if "json" in given:
+        print(json.dumps({"name": name, "version": row.version, "built_because": because, "out_of_date": changed}))
+        return 0
     print(f"{name} is version {row.version}")
-    for line in why.told(paths, str(row.version)):
+    for line in because:
         print(f"  built because  {line}")
-    for line in why.pending(settings, name):
+    for line in changed:
         print(f"  out of date    {line}")
     return 0
 
 
 def env(words: list[str]) -> int:
-    given, _ = options("env", words, ["json"])
-    settings = config.load()
-    values = {field: getattr(settings, field) for field in settings._fields}
+    """`env print` is the predecessor's."""
+    given, rest = options("env", words, ["json"])
+    no_more("env", [] if rest == ["print"] else rest)
+    found = config.explain()
     if "json" in given:
-        print(json.dumps({k: v if isinstance(v, int | None) else str(v) for k, v in values.items()}))
+        print(json.dumps({each.name: {"value": each.value, "source": each.source} for each in found}))
     else:
-        for key, value in values.items():
-            print(f"{key} = {'' if value is None else value}")
+        table([{**each._asdict(), "value": each.value or None} for each in found], ("name", "value", "source"))
     return 0
 
 
 def version(words: list[str]) -> int:
-    print(f"infernoctl {__version__}")
+    given, rest = options("version", words, ["json"])
+    no_more("version", rest)
+    print(json.dumps({"version": __version__}) if "json" in given else f"infernoctl {__version__}")
     return 0

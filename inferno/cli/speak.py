@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from inferno.errors import InfernoError
+from inferno.visible import visible
 
 
 def say(text: str) -> None:
     """One line for a person. A closed standard error is no reason to fail."""
     try:
-        print(text, file=sys.__stderr__, flush=True)
+        print("\n".join(map(visible, text.split("\n"))), file=sys.__stderr__, flush=True)
     except (BrokenPipeError, ValueError):
         return
 

@@ -130,6 +130,8 @@ def status(paths: Paths) -> dict[str, object] | None:
         answer = _ask(paths, STATUS)
         found: dict[str, object] | None = json.loads(answer) if answer else None
         return found
+    except PermissionError:  # not "it is broken": root's
+        raise
     except (OSError, ValueError):
         raise InfernoError("the log collector does not answer", "infernoctl logs restart") from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 from inferno.config import Settings
@@ -19,7 +20,7 @@ _MIN_PREFIX = 4
 
 
 class Entry:
-    """One image. Bytes are what it takes on the disk; `blobs` are compressed layers, which images share."""
+    """One image. Bytes are what it takes on the disk; `created_at` is in seconds."""
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
@@ -29,7 +30,8 @@ class Entry:
         self.used_by: list[str] = []
 
     def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
+        """For programs: times as RFC 3339."""
+        return {**vars(self), "created_at": None if self.created_at is None else _time(self.created_at)}
 
 
 def entries(settings: Settings) -> list[Entry]:
@@ -46,7 +48,7 @@ def entries(settings: Settings) -> list[Entry]:
                 continue
             entry.base_bytes, entry.created_at = info.st_blocks * 512, info.st_mtime
     for known in stamps(settings):
-        if known.digest in found:
+        if known.digest in found and known.ref not in found[known.digest].refs:  # once per platform asked for
             found[known.digest].refs.append(known.ref)
     for digest, names in users(settings).items():
         if digest in found:
@@ -126,6 +128,11 @@ def process(entry: Entry, settings: Settings) -> dict[str, Any]:
 def _names_it(ref: str, word: str) -> bool:
     """Whether a reference is `word` with the tag left out: nginx for nginx:latest."""
     return ref == f"{word}:latest" or ref.endswith(f"/{word}")
+
+
+def _time(seconds: float) -> str:
+    """As `status` has it, without loading datetime."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds * 1000) % 1000:03}Z"
 
 
 def _names(folder: str | os.PathLike[str]) -> list[str]:

@@ -105,6 +105,8 @@ def _configured() -> bool:
 
 @contextlib.contextmanager
 def _client() -> Iterator[DockerClient]:
+    if not _configured():
+        raise UsageError("there is no Docker Engine here", f"is dockerd running? {_SOCKET}, or DOCKER_HOST")
     import docker
 
     try:

@@ -7,6 +7,8 @@ import binascii
 import json
 from dataclasses import dataclass
 
+from inferno.visible import visible
+
 SOURCES = ("stdout", "stderr", "init", "kernel", "kiln", "firecracker", "collector")
 LEVELS = ("debug", "info", "warn", "error")
 # What is left of a line whose writer was killed in it, or of a file edited by hand.
@@ -61,14 +63,3 @@ def parse(line: bytes) -> Record:
         return Record(*words, data, found.get("partial") is True, found.get("dropped"), line)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError, binascii.Error):
         return Record("", "warn", _UNREADABLE, "", "", line, False, None, line)
-
-
-def visible(text: str) -> str:
-    """The text with everything that a terminal might act upon written out: \\x1b, \\r, \\u202e. Tabs may stay."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\t" else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode()

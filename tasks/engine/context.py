@@ -71,10 +71,12 @@ class Context:
         asked = {k: v for k, v in given.items() if k in spec.FIELDS and v is not None}
         if given.get("env") or given.get("env_file"):
             asked["env"] = words.environment(given.get("env", ()), given.get("env_file", ()))
-        if given.get("no_tty"):
-            asked["tty"] = False
-        if given.get("writable"):
-            asked["read_only"] = False
+        for option, opposite in (("tty", "no_tty"), ("read_only", "writable")):
+            if given.get(opposite):
+                if given.get(option):
+                    long, no = (word.replace("_", "-") for word in (option, opposite))
+                    raise UsageError(f"--{long} and --{no} exclude each other")
+                asked[option] = False
         if "entrypoint" in asked:  # as Docker's: one program, or "" for none; its arguments are the command
             asked["entrypoint"] = [asked["entrypoint"]] if asked["entrypoint"] else []
         return spec.merge(row.spec if row else None, asked, name)
@@ -96,9 +98,10 @@ class Context:
             self.at_end.append(action)
 
     def say(self, text: str) -> None:
-        """One line for a person."""
+        """One line for a person, unless that was not wanted."""
         self.progress.close()
-        speak.say(text)
+        if not self.quiet:
+            speak.say(text)
 
     def lock(self, name: str, what: str) -> None:
         """Take the VM's lock until `release`. Says who holds it while it waits."""

@@ -5,25 +5,36 @@ A table row is what doit's CmdOption takes: name, long, short, type, default, he
 
 from __future__ import annotations
 
-import difflib
 import getopt
+from collections.abc import Callable
 from typing import Any
 
+from inferno.cli import guess
 from inferno.errors import UsageError
 
 Table = list[dict[str, Any]]
 
 
 def row(
-    name: str, text: str, kind: type = str, metavar: str | None = None, *, long: str | None = None
+    name: str,
+    text: str,
+    kind: Callable[[str], Any] = str,
+    metavar: str | None = None,
+    *,
+    long: str | None = None,
+    short: str = "",
 ) -> dict[str, Any]:
     """A row of a table; an option of kind list may be repeated, one that is not given is None.
 
     `long` is what is typed, where that differs from the name.
     """
     default: Any = [] if kind is list else False if kind is bool else None
-    made = {"name": name, "long": long or name, "type": kind, "default": default, "help": text}
+    made = {"name": name, "long": long or name, "short": short, "type": kind, "default": default, "help": text}
     return {**made, "metavar": metavar} if metavar else made
+
+
+# What every verb takes.
+QUIET = row("quiet", "say nothing but errors and the result", bool, short="q")
 
 
 def parse(task: str, table: Table, words: list[str], *, mixed: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -37,8 +48,7 @@ def parse(task: str, table: Table, words: list[str], *, mixed: bool = False) -> 
     try:
         found, rest = (getopt.gnu_getopt if mixed else getopt.getopt)(words, short, long)
     except getopt.GetoptError as error:
-        near = difflib.get_close_matches(error.opt, [row["long"] for row in table], 1)
-        raise UsageError(f"{task}: {error.msg}", f"did you mean --{near[0]}?" if near else None) from None
+        raise guess.option(task, error, [row["long"] for row in table]) from None
     given: dict[str, Any] = {}
     for flag, text in found:
         row = next(r for r in table if flag in (f"--{r['long']}", f"-{r.get('short')}"))
@@ -65,5 +75,6 @@ def describe(table: Table) -> str:
     for row in table:
         value = "" if row.get("type") is bool else f" {row.get('metavar', row['long'].upper())}"
         flag = f"-{row['short']}, " if row.get("short") else ""
-        lines.append(f"  {flag + '--' + row['long'] + value:<26} {row.get('help', '')}")
+        left = f"{flag}--{row['long']}{value}"
+        lines += [f"  {left:<26} {row.get('help', '')}"] if len(left) <= 26 else [f"  {left}", f"{'':<29}{row['help']}"]
     return "\n".join(lines)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from inferno.visible import visible
+
 _REDRAW_S = 0.1
 
 
@@ -21,6 +23,7 @@ class Show:
         now = time.monotonic()
         if self.quiet:
             return
+        what = visible(what)
         if self._terminal:
             if now - self._drawn >= _REDRAW_S or (total is not None and done == total):
                 share = f" {done >> 20} of {total >> 20} MiB" if done is not None and total else ""

@@ -24,8 +24,10 @@ class Verb:
     @property
     def options(self) -> list[dict[str, Any]]:
         """The verb's options, as doit's CmdOption takes them."""
+        from tasks.engine.options import QUIET
+
         table: dict[str, list[dict[str, Any]]] = getattr(importlib.import_module(self.module), "OPTIONS", {})
-        return table.get(self.name, [])
+        return [*table.get(self.name, []), QUIET]
 
     def tasks(self, context: Context, subject: str) -> Iterable[InfernoTask]:
         """The tasks of `verb:subject` (usually one). They name what they depend on; the loader fetches that."""

@@ -1,0 +1,14 @@
+"""Text that anybody may have written, as one may show it on a terminal."""
+
+from __future__ import annotations
+
+
+def visible(text: str) -> str:
+    """The text with everything that a terminal might act upon written out: \\x1b, \\r, \\u202e. Tabs may stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode()
