@@ -24,12 +24,23 @@ def adopt(ulid: str) -> bool:
     """
     names = {f"{PREFIX}{pid}" for pid in cgroup.pids(ulid)}
     for pid in _kernel_threads():
-        if _name(pid) in names:
+        if name_of(pid) in names:
             with contextlib.suppress(OSError):
                 cgroup.add(ulid, pid)
                 return True
             return False
     return False
+
+
+def name_of(pid: int) -> str:
+    """What a thread of the kernel's is called; empty for a user's process, which may call itself anything."""
+    try:
+        if os.getsid(pid) != 0:
+            return ""
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().rstrip("\n")
+    except OSError:  # it has ended
+        return ""
 
 
 def _kernel_threads() -> Iterator[int]:
@@ -40,12 +51,3 @@ def _kernel_threads() -> Iterator[int]:
     except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN: a look at everything
         found = sorted(filter(str.isdigit, os.listdir("/proc")), key=int)
     return map(int, reversed(found))
-
-
-def _name(pid: int) -> str:
-    """Empty when it has ended."""
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read().rstrip("\n")
-    except OSError:
-        return ""

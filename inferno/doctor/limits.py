@@ -81,7 +81,7 @@ def timer(world: World) -> None:
         return  # the other way the guide names: then the threads have little to do
     leaves = {f"{pit.PREFIX}{pid}": vm for vm in world.observed() for pid in cgroup.processes(vm.ulid)}
     for folder in world.file("proc").iterdir():
-        vm = leaves.get(world.read(f"proc/{folder.name}/comm") or "") if folder.name.isdigit() else None
+        vm = leaves.get(pit.name_of(int(folder.name))) if folder.name.isdigit() else None
         if vm is None:
             continue
         leaf = cgroup.parent(vm.ulid)
