@@ -28,6 +28,19 @@ skopeo copy --quiet oci:/extra/busybox oci-archive:/srv/box.oci.tar
 curl --silent --retry 50 --retry-connrefused --retry-delay 0 http://{REGISTRY}/v2/ > /dev/null
 skopeo copy --quiet --dest-tls-verify=false oci:/extra/busybox docker://{REGISTRY}/box:v1
 """
+# The pipeline to copy, as the docs have it, beside a Dockerfile with all that the legacy builder runs by itself.
+PIPELINE = """
+mkdir -p /srv/app && cd /srv/app
+cp /inferno/docs/pipeline/dodo.py .
+echo one > page.html
+cat > Dockerfile <<- END
+	FROM local/box:v1
+	COPY page.html /www/index.html
+	RUN echo built by $(id -un) >> /www/index.html && chmod 640 /www/index.html && chown web /www/index.html
+	USER web
+	CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]
+END
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,6 +100,36 @@ def test_an_image_that_is_not_there_is_one_line(host: Host, ref: str) -> None:
     done = host.sh(f"infernoctl create nobody --image {ref}", status=2)
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
     assert "nobody" not in host.states()
+
+
+def test_the_pipeline_of_the_docs_makes_only_what_follows(host: Host) -> None:
+    """docker build, create, boot test, artifact: all of it, nothing of it, and what a changed source asks for."""
+    host.sh(PIPELINE)
+    everything = [".  image", ".  vm", ".  test", ".  artifact"]
+    assert _tasks(host.sh("cd /srv/app && exec doit", timeout=240).stdout) == everything
+    first = json.loads(host.sh("cat /srv/app/app.version.json").stdout)
+    status = host.status("app")
+    assert (status["state"], status["current_version"]) == ("stopped", first["ulid"])
+    again = host.sh("cd /srv/app && exec doit")
+    assert _tasks(again.stdout) == ["-- image", ".  vm", "-- test", "-- artifact"]
+    assert _tasks(again.stderr, ".") == [], "nothing of the VM's was made"
+
+    changed = host.sh("cd /srv/app && echo two > page.html && exec doit", timeout=240)
+    assert _tasks(changed.stdout) == everything
+    ref = "docker-daemon:app:dev"
+    made = [task for task in _tasks(changed.stderr, ".") if not task.startswith(("network", "disk", "jail", "launch"))]
+    assert made == [f"image:{ref}", f"rootfs:{ref}", "initrd:app", "create:app", "stop:app"]
+    second = json.loads(host.sh("cat /srv/app/app.version.json").stdout)
+    differs = [name for name, digest in second["inputs"].items() if first["inputs"].get(name) != digest]
+    assert "image" in differs
+    assert not {"kiln", "kernel", "vmm"} & set(differs)
+    assert _tasks(host.sh(f"exec doit create:app --image {ref}").stdout, ".") == []
+
+
+def _tasks(said: str, mark: str = "") -> list[str]:
+    """What doit said of each task: those with a mark alone, or all, mark and name."""
+    lines = [line.split(maxsplit=1) for line in said.splitlines() if line.startswith((".  ", "-- "))]
+    return [name if mark else f"{sign:2} {name}" for sign, name in lines if sign == mark or not mark]
 
 
 def test_a_vm_runs_beside_docker(host: Host) -> None:
