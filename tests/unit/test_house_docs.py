@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inferno import config
 from inferno.artifact import kernel
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,22 @@ def test_the_readme_names_every_make_command_and_every_page() -> None:
     missing = [target for target in make_targets() - {"help"} if f"make {target}" not in readme]
     missing += [page.name for page in (CHECKOUT / "docs").glob("*.md") if f"docs/{page.name}" not in readme]
     assert missing == []
+
+
+def test_the_page_of_settings_has_all_of_them_and_their_defaults(tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs/settings.md").read_text()
+    rows = [[cell.split(", ") for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("| `")]
+    told = {
+        name.strip("|` "): default.strip("`")
+        for names, defaults, _ in ((row[0], row[1], row[2:]) for row in rows)
+        for name, default in zip(names, defaults * len(names), strict=False)
+    }
+    found = {each.name: each.value for each in config.explain({}, tmp_path / "absent")}
+    assert set(told) == set(found)
+    paths = ("INFERNO_ROOT", "INFERNO_SHARE_DIR", "DB_PATH")
+    assert {n: told[n].replace("–", "") for n in told if n not in paths} == {
+        n: found[n] for n in found if n not in paths
+    }
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
