@@ -42,6 +42,13 @@ class Tmpfs:
     executable: bool = False
 
 
+def check_text(words: Iterable[str]) -> None:
+    """Raise UsageError for a word of the command line that is no UTF-8: JSON, and so a guest, cannot have it."""
+    for word in words:
+        if not word.isprintable() and any("\ud800" <= char <= "\udfff" for char in word):
+            raise UsageError(f"{word!a} is not UTF-8")
+
+
 def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str, str] | None = None) -> list[str]:
     """NAME=value words: those of the files, then those given; NAME alone takes the value that it has here.
 
@@ -55,6 +62,7 @@ def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str
             known = "" if equals else ", and there is no such variable here"
             raise UsageError(f"--env {word!r} is not NAME=value{known}")
         found.append(word if equals else f"{name}={here[name]}")
+    check_text(found)
     return found
 
 

@@ -8,6 +8,7 @@ from inferno import cli
 from inferno.cli import guess, pages
 from inferno.errors import UsageError
 from inferno.names import check_name
+from inferno.words import check_text
 from tasks import VERBS
 from tasks.engine import options
 from tasks.engine.verb import Verb
@@ -21,6 +22,7 @@ def act(verb: str, words: list[str], called: str | None = None) -> int:
     row = VERBS.get(verb)
     if row is None:
         raise guess.verb(verb, words, VERBS, cli.READING)
+    check_text(words)
     command = None
     if verb == "create" and "--" in words:
         words, command = words[: words.index("--")], words[words.index("--") + 1 :]

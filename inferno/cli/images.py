@@ -129,7 +129,7 @@ def _check(words: list[str]) -> int:
         print(json.dumps(problems))
     else:
         for digest, lines in problems.items():
-            print("\n".join(f"{digest}  {line}" for line in lines or ["ok"]))
+            print("\n".join(visible(f"{digest}  {line}") for line in lines or ["ok"]))
     return 1 if any(problems.values()) else 0
 
 

@@ -7,6 +7,8 @@ import sys
 from inferno.errors import InfernoError
 from inferno.visible import visible
 
+_LONGEST_CHARS = 4000
+
 
 def say(text: str) -> None:
     """One line for a person. A closed standard error is no reason to fail."""
@@ -16,10 +18,15 @@ def say(text: str) -> None:
         return
 
 
+def _line(text: str) -> str:
+    """Not more than a line, and not an endless one: what is quoted in it was said by somebody else."""
+    return visible(text if len(text) <= _LONGEST_CHARS else f"{text[:_LONGEST_CHARS]}…")
+
+
 def report(error: InfernoError, where: str | None = None) -> None:
     """An expected failure: what details there are, one line, and the hint."""
     for line in getattr(error, "details", ()):
-        say(f"  | {line}")
-    say(f"error: {where}: {error.text}" if where else f"error: {error.text}")
+        say(_line(f"  | {line}"))
+    say(_line(f"error: {where}: {error.text}" if where else f"error: {error.text}"))
     if error.hint:
-        say(f"hint: {error.hint}")
+        say(_line(f"hint: {error.hint}"))

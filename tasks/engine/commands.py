@@ -118,6 +118,7 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int | None:
         if not isinstance(self.loader, Loader):
             return int(super().execute(params, args) or 0)
+        os.umask(os.umask(0o022) | 0o022)  # what root makes here is written by nobody else, whatever its umask
         _need_root(args)  # before the databases are opened, which would make them this user's
         signal.signal(signal.SIGTERM, _terminate)
         status: int | None = 1

@@ -17,6 +17,7 @@ from doit.task import Task
 import tasks
 from inferno import cli, names
 from inferno.errors import UsageError
+from inferno.words import check_text
 from tasks.engine import options
 from tasks.engine.checker import Checker
 from tasks.engine.context import Context
@@ -71,6 +72,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
 
     def _read_words(self, words: list[str], command_name: str) -> list[str]:
         selected: list[str] = []
+        check_text(words)
         while words:
             word = words.pop(0)
             verb, subject = _split(word)
