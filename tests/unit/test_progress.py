@@ -1,0 +1,52 @@
+"""Progress as a terminal gets it, and as a pipe does: a child draws on each."""
+
+import os
+import pty
+import sys
+from subprocess import PIPE, Popen, run
+
+DRAW = """
+from tasks.engine.progress import Show
+show = Show()
+show.quiet = {quiet}
+show("fetch \\x1b[31mred", 5 << 20, 10 << 20)
+show._drawn = 0
+show("unpack " + "x" * 300, 7 << 20)
+show.close()
+"""
+
+
+def drawn(terminal: bool, quiet: bool = False, **env: str) -> str:
+    words = [sys.executable, "-c", DRAW.format(quiet=quiet)]
+    env = {**os.environ, "TERM": "xterm", **env}
+    if not terminal:
+        return run(words, env=env, check=True, stderr=PIPE, text=True, timeout=60).stderr
+    ours, theirs = pty.openpty()
+    with Popen(words, env=env, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while data := os.read(ours, 4096):
+                said += data
+        except OSError:  # the other end is closed
+            pass
+        assert process.wait(60) == 0
+    os.close(ours)
+    return said.decode()
+
+
+def test_a_terminal_gets_one_line_that_moves() -> None:
+    said = drawn(terminal=True)
+    assert said.startswith("\r\x1b[K   fetch \\x1b[31mred 5 of 10 MiB\r\x1b[K   unpack xxx")
+    assert said.endswith("\r\x1b[K"), "cleared at the end"
+    assert max(map(len, said.replace("\x1b[K", "").split("\r"))) == 79, "of 80 columns"
+
+
+def test_others_get_a_line_per_stage() -> None:
+    plain = f"   fetch \\x1b[31mred\n   unpack {'x' * 300}\n"
+    assert drawn(terminal=False) == plain
+    assert drawn(terminal=True, TERM="dumb") == plain.replace("\n", "\r\n")
+
+
+def test_quiet_is_silent() -> None:
+    assert drawn(terminal=True, quiet=True) == drawn(terminal=False, quiet=True) == ""
