@@ -6,9 +6,10 @@ last, so that a killed destroy can be asked for again, and its slot is nobody el
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 
-from inferno import files, store, version
+from inferno import cgroup, files, store, version
 from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.instance import Instance
@@ -37,6 +38,23 @@ def destroy(settings: Settings, state: State, name: str, *, keep_logs: bool = Fa
             files.remove_tree(log)
     state.remove(name)
     store.collect(paths)
+
+
+def forget_unfinished(settings: Settings, state: State) -> None:
+    """Take away what first creates left that were killed: slots that nobody has, builds that nobody would list.
+
+    One that goes on holds its VM's lock, and is left alone; so is what runs, whatever the database has lost.
+    """
+    paths = Paths(settings.root)
+    for name in state.reservations():
+        with contextlib.suppress(files.BusyError), files.lock(paths.vm_lock(name), "sweep", wait=False):
+            row, found = state.vm(name), version.owned(paths, name)
+            if row is None or row.version is not None or any(cgroup.populated(each.ulid) for each in found):
+                continue
+            for each in found:
+                remove(paths, name, each)
+            files.remove_tree(paths.vm(name))
+            state.remove(name)
 
 
 def check(settings: Settings, state: State, name: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from inferno import cgroup, cpio, files, host, version, words
+from inferno import destroy as destroying
 from inferno import store as trusted
 from inferno.disk import template
 from inferno.errors import InfernoError
@@ -157,6 +158,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
         _keep_end(context, name)
         sweep(context.paths, name, cgroup.populated)
         context.keep(name)
+        destroying.forget_unfinished(context.settings, context.state)
         if made:
             context.say(f"   version {ulid}: {'; '.join(why.told(context.paths, ulid))}")
 

@@ -197,6 +197,22 @@ def test_killed_at_any_moment_the_next_run_converges(host: Host, layout: str) ->
     assert host.ran("create:web1") == set()
 
 
+def test_a_first_create_that_was_killed_leaves_no_slot_and_no_build(host: Host, layout: str) -> None:
+    process = host.popen("create", "web1", "--image", layout)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "rootfs" in line:
+            break
+    process.kill()
+    process.communicate()
+    assert (host.root / "vms/web1/build").exists()
+    made = json.loads(host.type("create", "web2", "--image", layout).stdout)
+    assert not (host.root / "vms/web1").exists()
+    assert made["network"]["guest_ip"] == "172.16.0.6", "it was there when the slot was taken"
+    made = json.loads(host.type("create", "web3", "--image", layout).stdout)
+    assert made["network"]["guest_ip"] == "172.16.0.2"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_undoes_what_it_made(host: Host, layout: str, number: int) -> None:
     process = host.popen("create", "web1", "--image", layout)
