@@ -10,13 +10,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from inferno import files
 from inferno.errors import UsageError
-from inferno.image import config, layout, manifest, reference
+from inferno.image import config, layout, manifest, reference, work
 from inferno.image.manifest import Descriptor
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
@@ -158,12 +158,10 @@ def _open(ask: Ask, held: contextlib.ExitStack) -> Archive:
     size = os.fstat(descriptor).st_size
     blob = decompress.Blob(descriptor, 0, size, None, None)
     if not decompress.is_plain(blob):
-        ask.progress(f"decompress {ref.name}")
-        descriptor = held.enter_context(files.nameless(Paths(settings.root).images))
-        try:
-            size = decompress.decompress(blob, descriptor, settings.image_max_mib << 20, lambda count: None)
-        except BadImageError as error:
-            raise UsageError(f"{ref.name}: {error}") from None
+        packed, descriptor = descriptor, held.enter_context(files.nameless(Paths(settings.root).images))
+        job = {"do": "plain", "packed": asdict(blob), "out": descriptor}
+        work.work(job, [packed], [descriptor], settings, ask.progress, needed=size)
+        size = os.fstat(descriptor).st_size
     return index(ref, descriptor, size)
 
 

@@ -9,29 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import inferno
 from inferno import files, run
 from inferno.config import Settings
-from inferno.errors import InfernoError, MissingToolError, UsageError
-from inferno.image import reference, source, store
-from inferno.image.guard import guarded
+from inferno.errors import InfernoError, MissingToolError
+from inferno.image import reference, source, store, work
 from inferno.image.source import PUBLIC, Access, Ask
 from inferno.layers.decompress import Blob
 from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
 MINIMUM = (1, 7)  # of erofs-utils: the first with --tar
-_MAX_LINE_BYTES = 1 << 16
-# How often an image lies on the disk at most while its base is made: its layers, then mkfs's copy, each with what
-# archives and blocks add. Measured with 16,000 files of 25 KiB: 2.1.
-_ROOM = 3
 _COMPRESSION = "lz4"  # half the disk, no slower to make or to boot: docs/images.md
 
 
@@ -86,89 +77,22 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
     mkfs = _open(held, mkfs_erofs(settings))
     os.fchown(out, settings.worker_uid, settings.worker_uid)  # mkfs opens it once more, as that user
     job = {
+        "do": "base",
         "layers": [(asdict(layer), spool) for layer, spool in zip(layers, spools, strict=True)],
         "out": out,
         "mkfs": mkfs,
         "uuid": _uuid(made.parent.name),
         "compression": _COMPRESSION,
-        "uid": settings.worker_uid,
         "max_entries": settings.image_max_entries,
-        "max_bytes": settings.image_max_mib << 20,
-        "cpu_s": settings.image_timeout_s,
     }
-    _work(job, [mkfs, *{layer.descriptor for layer in layers}], [out, *spools], settings, progress)
+    needed = sum(layer.size for layer in layers)
+    work.work(job, [mkfs, *{layer.descriptor for layer in layers}], [out, *spools], settings, progress, needed=needed)
     os.fchown(out, 0, 0)
     os.fchmod(out, 0o444)
     info = os.fstat(out)
     noted = {"sha256": files.sha256(Path(f"/proc/self/fd/{out}")), "size": info.st_size, "mtime_ns": info.st_mtime_ns}
     files.write_json(made.with_name("base.json"), noted)
     files.give_name(out, made)
-
-
-def _work(job: dict[str, Any], reads: list[int], writes: list[int], settings: Settings, progress: Progress) -> None:
-    """Run the worker on a job to its end; the open files are those it `reads` and those it `writes`.
-
-    Raises what it says went wrong.
-    """
-    answer: dict[str, Any] = {}
-    needed = sum(layer["size"] for layer, _ in job["layers"])
-    room = _ROOM * (settings.image_max_mib << 20)
-    with (
-        _worker([*reads, *writes]) as worker,
-        guarded(worker, writes, settings.image_timeout_s, room) as guard,
-    ):
-        assert worker.stdin
-        assert worker.stdout
-        with contextlib.suppress(BrokenPipeError):
-            worker.stdin.write(json.dumps(job).encode())
-            worker.stdin.close()
-        while line := worker.stdout.readline(_MAX_LINE_BYTES):
-            answer = _read(line)
-            if "progress" in answer:
-                total = answer.get("total")
-                needed = total if isinstance(total, int) else needed
-                progress(str(answer["progress"]), answer.get("done"), total)
-        status = worker.wait()
-    if "done" in answer and status == 0:
-        return
-    if answer.get("full"):
-        raise files.disk_full(Paths(settings.root).images, needed)
-    if "error" in answer:
-        raise UsageError(f"the image cannot be used: {answer['error']}")
-    reason = guard.reason
-    if reason is None:
-        used_up = status == 128 + signal.SIGXCPU
-        reason = "it took too long (INFERNO_IMAGE_TIMEOUT)" if used_up else f"the worker ended with {status}"
-    raise UsageError(f"the image cannot be used: {reason}")
-
-
-@contextlib.contextmanager
-def _worker(descriptors: list[int]) -> Iterator[run.Popen[bytes]]:
-    """The worker, which ends with the `with`."""
-    package = str(Path(inferno.__file__).resolve().parent.parent)
-    worker = run.spawn(
-        [sys.executable, "-P", "-s", "-m", "inferno.layers"],
-        stdin=run.PIPE,
-        stdout=run.PIPE,
-        env={"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},
-        pass_fds=descriptors,
-        cwd="/",
-        die_with_parent=True,
-    )
-    with worker:
-        try:
-            yield worker
-        finally:
-            worker.kill()
-
-
-def _read(line: bytes) -> dict[str, Any]:
-    """What the worker says is data: it may be anything, if the image got hold of it."""
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def mkfs_erofs(settings: Settings) -> Path:

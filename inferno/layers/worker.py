@@ -1,7 +1,8 @@
-"""What the program `python -m inferno.layers` does: it turns layers into a base, by a job in JSON on standard input.
+"""What the program `python -m inferno.layers` does: it turns layers into a base, or decompresses an image's archive.
 
-Started as root by `inferno.image.base` with every file open that it needs; it gives up root before it reads the first
-byte of the image. Answers with one JSON object a line on standard output: progress, and last `done` or `error`.
+The job comes in JSON on standard input. Started as root by `inferno.image.work` with every file open that it needs; it
+gives up root before it reads the first byte of the image. Answers with one JSON object a line on standard output:
+progress, and last `done` or `error`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MAX_SAID_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Base:
     """`layers` from the lowest up, each with an empty file to decompress it into; `out` becomes the file system.
 
     `mkfs` is mkfs.erofs, open, since its folder may be closed to the user this becomes. `uuid` is the file system's.
@@ -52,11 +53,31 @@ class Job:
     max_bytes: int
     cpu_s: int
 
-    @classmethod
-    def read(cls, text: str) -> Job:
-        values = json.loads(text)
-        layers = [(Blob(**layer), spool) for layer, spool in values.pop("layers")]
-        return cls(layers=layers, **values)
+    def work(self, speaker: Speaker) -> int:
+        return build(self, speaker)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """The file `packed` is decompressed into the empty one `out`."""
+
+    packed: Blob
+    out: int
+    uid: int
+    max_bytes: int
+    cpu_s: int
+
+    def work(self, speaker: Speaker) -> int:
+        return decompress.decompress(self.packed, self.out, self.max_bytes, speaker.more("decompress the archive"))
+
+
+def read(text: str) -> Base | Plain:
+    """The job in JSON; `do` says which."""
+    values = json.loads(text)
+    if values.pop("do") == "plain":
+        return Plain(packed=Blob(**values.pop("packed")), **values)
+    layers = [(Blob(**layer), spool) for layer, spool in values.pop("layers")]
+    return Base(layers=layers, **values)
 
 
 class Speaker:
@@ -90,10 +111,10 @@ def say(message: dict[str, Any]) -> None:
 
 def main() -> int:
     """The whole program. Every expected failure is said as an `error`."""
-    job = Job.read(sys.stdin.read())
+    job = read(sys.stdin.read())
     try:
         confine.confine(job.uid, job.cpu_s)
-        say({"done": build(job, Speaker())})
+        say({"done": job.work(Speaker())})
     except (BadImageError, InfernoError) as error:
         say({"error": str(error)[:_MAX_SAID_BYTES], "full": False})
     except MemoryError:
@@ -106,8 +127,8 @@ def main() -> int:
     return 1
 
 
-def build(job: Job, speaker: Speaker) -> dict[str, int]:
-    """Decompress, settle, and write the file system; return what there is to know of it."""
+def build(job: Base, speaker: Speaker) -> int:
+    """Decompress, settle, and write the file system; return the bytes of its files."""
     tree = Tree(job.max_entries, job.max_bytes)
     files = []
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
@@ -122,7 +143,7 @@ def build(job: Job, speaker: Speaker) -> dict[str, int]:
             raise
     total = total_bytes(tree)
     _make(job, tree, files, speaker.total("make the base", total))
-    return {"bytes": total}
+    return total
 
 
 def _cancel(ready: list[Future[tuple[int, int, int]]]) -> None:
@@ -138,7 +159,7 @@ def _archive(blob: Blob, spool: int, max_bytes: int, speaker: Speaker) -> tuple[
     return spool, 0, decompress.decompress(blob, spool, max_bytes, speaker.more("decompress the layers"))
 
 
-def _make(job: Job, tree: Tree, layers: list[int], progress: Callable[[int], None]) -> None:
+def _make(job: Base, tree: Tree, layers: list[int], progress: Callable[[int], None]) -> None:
     """Run mkfs.erofs on the stream. Its complaint goes before that of a pipe that it closed."""
     reader, writer = os.pipe()
     _enlarge(writer)

@@ -67,6 +67,7 @@ def test_a_layout(tmp_path: Path, settings: Settings) -> None:
     assert read(f"oci:{folder}:latest", settings)[0].digest == image.digest
 
 
+@pytest.mark.root
 def test_an_archive_of_a_layout_holds_the_same_image(tmp_path: Path, settings: Settings) -> None:
     folder = images.build(tmp_path / "l", [LAYER], Cmd=["/a"])
     plain = oci_archive(folder, tmp_path / "a.tar")
@@ -187,6 +188,20 @@ def test_a_bad_layout_is_refused(harm: Callable[[Path], None], says: str, tmp_pa
 def test_what_is_no_image_is_refused(text: str, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(UsageError):
         store.ensure(text.format(tmp_path), settings)
+
+
+@pytest.mark.root
+def test_a_compressed_archive_is_held_to_the_limits(tmp_path: Path) -> None:
+    """And read without rights: the worker that does it says so when there are no more."""
+    settings = config.load({"INFERNO_ROOT": str(tmp_path / "root"), "INFERNO_IMAGE_MAX_MB": "20"}, tmp_path / "none")
+    bomb = tmp_path / "bomb.tar.gz"
+    bomb.write_bytes(gzip.compress(bytes(40 << 20)))
+    with pytest.raises(UsageError, match="INFERNO_IMAGE_MAX_MB"):
+        store.ensure(f"oci-archive:{bomb}", settings)
+    bomb.write_bytes(bomb.read_bytes()[:100])
+    with pytest.raises(UsageError, match="damaged"):
+        store.ensure(f"docker-archive:{bomb}", settings)
+    assert not [path for path in settings.root.rglob("*") if path.is_file()]
 
 
 def test_a_stamp_changes_only_with_the_image(tmp_path: Path, settings: Settings) -> None:
