@@ -151,7 +151,9 @@ def explain(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE)
     here, file = os.environ if environ is None else environ, _read_env_file(env_file)
 
     def source(name: str) -> str:
-        return "environment" if name in here else str(env_file) if name in file else "default"
+        if not {**file, **here}.get(name):
+            return "default"
+        return "environment" if name in here else str(env_file)
 
     return [Explained(name, value, source(name)) for name, value in load(here, env_file).environ().items()]
 

@@ -53,7 +53,13 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
     user may.
     """
     if not path.exists():
-        _make_database(path, schema)
+        try:
+            _make_database(path, schema)
+        except OSError as error:
+            if isinstance(error, PermissionError) or files.is_full(error):
+                raise
+            hint = "INFERNO_ROOT, or DB_PATH, says where: infernoctl env"
+            raise UsageError(f"{path} cannot be made: {error.strerror}", hint) from None
     if not os.access(path, os.R_OK | os.W_OK):  # SQLite says the same of this and of a damaged file
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     try:

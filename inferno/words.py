@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from inferno.errors import UsageError
 
@@ -124,7 +123,8 @@ def mebibytes(text: str) -> int:
 def _lines(name: str) -> list[str]:
     """A file as Docker's --env-file takes it: a variable a line, # in front is a remark; nothing is unquoted."""
     try:
-        data = Path(name).read_bytes()[: _MAX_ENV_FILE_BYTES + 1]
+        with open(name, "rb") as file:  # of any kind: a pipe, as of a shell's <(…), or one without an end
+            data = file.read(_MAX_ENV_FILE_BYTES + 1)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--env-file {name}: {getattr(error, 'strerror', None) or 'it is no text'}") from None

@@ -133,4 +133,10 @@ def _explained(ref: Reference) -> Iterator[None]:
 
 
 def _last(error: Exception) -> str:
+    """The system's own word, where there is one: the libraries wrap it four times, with all of their names."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and isinstance(cause.errno, int) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

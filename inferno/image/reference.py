@@ -84,7 +84,12 @@ def _file(text: str, transport: str, rest: str) -> Reference:
     path, tag = rest[:end], rest[end + 1 :]
     if not path:
         raise UsageError(f"image {text!r} names no file", f"{transport}:PATH")
-    return Reference(text, transport, os.path.abspath(path), tag or None)
+    try:
+        return Reference(text, transport, os.path.abspath(path), tag or None)
+    except FileNotFoundError:
+        raise UsageError(
+            f"image {text!r}: the folder this runs in is gone", "cd to another, or give a whole path"
+        ) from None
 
 
 def _named(text: str, transport: str, rest: str) -> Reference:

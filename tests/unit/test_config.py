@@ -46,6 +46,15 @@ def test_the_file_is_data_and_never_run(tmp_path: Path) -> None:
         config.load({}, env_file(tmp_path, "touch pwned\n"))
 
 
+@pytest.mark.root
+def test_each_setting_says_where_it_comes_from(tmp_path: Path) -> None:
+    file = env_file(tmp_path, "VG_NAME=pool\nINFERNO_LOG_MAX_FILES=7\nROOTFS_SIZE_MB=64\n")
+    found = {each.name: each[1:] for each in config.explain({"ROOTFS_SIZE_MB": "128", "VG_NAME": ""}, file)}
+    assert found["INFERNO_LOG_MAX_FILES"] == ("7", str(file))
+    assert found["ROOTFS_SIZE_MB"] == ("128", "environment")
+    assert found["LOG_LEVEL"] == ("info", "default")
+
+
 @pytest.mark.parametrize("text", ["x", "-1", "99999999999"])
 def test_numbers_out_of_range_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="ROOTFS_SIZE_MB"):

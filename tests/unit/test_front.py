@@ -214,3 +214,20 @@ def test_another_users_database_needs_sudo(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     assert os.read(reader, 100) == b"PermissionError"
     os.close(reader)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("root", ["/dev/null/x", "/proc/inferno"])
+def test_a_root_that_cannot_be_is_one_line(tmp_path: Path, root: str) -> None:
+    env = {**os.environ, "INFERNO_ROOT": root}
+    words = [BIN / "infernoctl", "create", "web1", "--image", "oci:x"]
+    done = run(words, env=env, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    refused(done, "cannot be made", "INFERNO_ROOT")
+
+
+@pytest.mark.root
+def test_an_engine_that_does_not_answer_is_said_in_its_own_word(tmp_path: Path) -> None:
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root"), "DOCKER_HOST": "tcp://127.0.0.1:1"}
+    words = [BIN / "infernoctl", "image", "docker-daemon:x"]
+    done = run(words, env=env, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    refused(done, "the Docker Engine cannot be used: connection refused")

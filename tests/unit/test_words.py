@@ -65,3 +65,15 @@ def test_io_limits() -> None:
     for word in ("", "bps=1", "rbps=", "rbps=x", "riops=10m", "riops=0"):
         with pytest.raises(UsageError, match="--io-max"):
             words.io_max(word)
+
+
+def test_an_env_file_may_be_without_an_end() -> None:
+    with pytest.raises(UsageError, match="/dev/zero has more than 1048576 bytes"):
+        words.environment([], ["/dev/zero"], {})
+
+
+def test_memory_is_in_mib_or_as_docker_writes_it() -> None:
+    assert [words.mebibytes(text) for text in ("512", "512m", "2g", "2048k")] == [512, 512, 2048, 2]
+    for text in ("", "m", "1k", "-1", "1.5g", "²", "9" * 5000, "1t"):
+        with pytest.raises(UsageError, match="--memory"):
+            words.mebibytes(text)
