@@ -55,12 +55,14 @@ EXEC = """
 import json, os, sys
 from inferno.cli.speak import report
 from inferno.errors import InfernoError
-from inferno.reach import session
+from inferno.reach import command, session
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
 how = json.loads(sys.argv[2])
 guest = Guest("web1", "-", os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY))
 try:
+    if how.pop("leave", False):
+        sys.exit(command.leave(guest.root, Command(tuple(how.pop("args")), detach=True, **how)))
     if "attach" in how:
         sys.exit(session.attach(guest, replay=how["attach"]))
     if how.pop("shell", False):

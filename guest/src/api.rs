@@ -103,6 +103,8 @@ pub struct Exec {
     /// A terminal for it.
     #[serde(deserialize_with = "required")]
     pub tty: Option<Size>,
+    /// Whether it is left to itself: then there is no stream, but an answer with its PID.
+    pub detach: bool,
 }
 
 /// The body of `POST /v1/attach`.
@@ -177,8 +179,12 @@ fn signal(body: &[u8], status: &Status) -> Result<Reaction, Answer> {
 }
 
 fn exec(request: &Request<'_>, status: &Status) -> Result<Exec, Answer> {
-    becomes_stream(request)?;
     let exec: Exec = read(request.body)?;
+    if !exec.detach {
+        becomes_stream(request)?;
+    } else if exec.stdin || exec.tty.is_some() {
+        return Err(Answer::refuse(400, "what is left to itself has neither input nor terminal"));
+    }
     if exec.args.first().is_none_or(String::is_empty) {
         return Err(Answer::refuse(400, "args names no program"));
     }
@@ -290,8 +296,15 @@ mod tests {
             assert_eq!(post(&other, &RUNNING), 400, "{name}");
         }
         assert_eq!(post(&golden, &EXITED), 409);
-        let plain = Request { method: "POST", path: "/v1/exec", upgrade: None, body: b"{}" };
+        let mut left = golden.clone();
+        left["detach"] = true.into();
+        assert_eq!(post(&left, &RUNNING), 400, "nobody is at its terminal");
+        let body = golden.to_string();
+        let plain = Request { method: "POST", path: "/v1/exec", upgrade: None, body: body.as_bytes() };
         assert!(matches!(react(&plain, &RUNNING), Reaction::Answer(Answer { status: 426, .. })));
+        let body = self::golden("exec_detached").to_string();
+        let plain = Request { body: body.as_bytes(), ..plain };
+        assert!(matches!(react(&plain, &RUNNING), Reaction::Exec(Exec { detach: true, .. })));
     }
 
     #[test]

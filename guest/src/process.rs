@@ -81,7 +81,7 @@ impl Launcher {
 
     /// Starts the image's process.
     pub fn start(&mut self) -> Result<Started, Failure> {
-        let user = user::look_up(&self.image.user)?;
+        let user = self.user()?;
         let cwd = Path::new("/").join(&self.image.cwd);
         let mut asked = self.image.env.clone();
         let mut view = View::Machine;
@@ -125,12 +125,32 @@ impl Launcher {
         let mut env = [self.image.env.as_slice(), &asked.env].concat();
         let streams = match asked.tty {
             Some(size) => with_terminal(size, &mut env),
+            None if asked.detach => Streams::Nothing,
             None if asked.stdin => Streams::Pipes,
             None => Streams::Output,
         };
         let env = env::complete(&env, &self.hostname, &user.home);
         let view = self.view().doing("join the process")?;
         self.spawn(Wish { args: &asked.args, env, cwd, user: &user, streams, view, group: Group::Exec })
+    }
+
+    /// Who the image's process is.
+    pub fn user(&self) -> Result<User, Failure> {
+        user::look_up(&self.image.user)
+    }
+
+    /// Starts a program of the image's, as root, before there is any other.
+    pub fn help(&self, program: &Path, args: &[&str]) -> Result<Started, Failure> {
+        let root = User { uid: 0, gid: 0, groups: Vec::new(), home: String::new() };
+        let plain = self.plain(&root, Streams::Output, View::Machine, Group::Exec)?;
+        let path = text(program.as_os_str().as_bytes())?;
+        let args =
+            std::iter::once(program.as_os_str().as_bytes()).chain(args.iter().map(|arg| arg.as_bytes()));
+        let args = args.map(text).collect::<Result<_, _>>()?;
+        let env = texts(&env::complete(&[], &self.hostname, "/root"))?;
+        sys::spawn(Exec { path, args, env, ..plain }).map_err(|(step, error)| {
+            Failure::new(format!("execute {}: {step:?}: {}", program.display(), reason(&error)))
+        })
     }
 
     /// Starts init anew, as root, to copy files.
@@ -188,7 +208,9 @@ impl Launcher {
             .doing("join the cgroup")?;
         let (uid, gid, groups, limits) = (user.uid, user.gid, user.groups.clone(), self.limits.clone());
         let (path, args, env, cwd) = (CString::default(), Vec::new(), Vec::new(), c"/".into());
-        Ok(Exec { path, args, env, cwd, uid, gid, groups, limits, cgroup, streams, view })
+        // As the OCI runtime spec has it for the container's own process.
+        let is_console = matches!(group, Group::App) && matches!(streams, Streams::Terminal { .. });
+        Ok(Exec { path, args, env, cwd, uid, gid, groups, limits, cgroup, streams, is_console, view })
     }
 }
 

@@ -41,6 +41,10 @@ pub fn respond(
         }),
         Reaction::Stat(at) => Err(stat::answer(&at.path, at.follow)),
         Reaction::Attach(_) if !now.has_terminal => Err(Answer::refuse(422, "the process has no terminal")),
+        Reaction::Exec(asked) if asked.detach => Err(match launcher.exec(&asked) {
+            Ok(started) => Answer::ok(serde_json::json!({ "pid": started.pid }).to_string()),
+            Err(failure) => not_started(failure),
+        }),
         Reaction::Exec(_) | Reaction::Attach(_) | Reaction::Copy(_) if !now.has_room => {
             Err(Answer::refuse(429, "too many streams at once"))
         }

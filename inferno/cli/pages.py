@@ -55,6 +55,7 @@ a command in a VM that runs; its streams, signals and exit status are ours
 options:
   -i, --interactive          standard input goes to the command
   -t, --tty                  a terminal of its own
+  -d, --detach               return once it was executed; its output is thrown away
   -u, --user USER[:GROUP]    who it runs as; else as the image's process
   -w, --workdir DIR          where it starts
   -e, --env NAME[=VALUE]     added to the environment of the image's process; may be repeated
@@ -92,7 +93,7 @@ usage: infernoctl ssh-config [NAME...] [options]
 entries for ~/.ssh/config, of all VMs or those named; their images need an sshd, and their network nothing
 
 options:
-  --user USER                who to log in as (root)
+  --user USER                who to log in as (that of the image's process; root)
 
 infernoctl ssh-config web1 >> ~/.ssh/config; ssh web1""",
     "attach": """\

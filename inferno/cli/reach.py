@@ -7,6 +7,7 @@ not run or its guest does not answer.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import getopt
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from inferno import config, host, names, vm
 from inferno.errors import UsageError
 from inferno.instance import Instance
-from inferno.reach import guest, session
+from inferno.reach import command, guest, session
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
 
@@ -24,8 +25,9 @@ _LONG = {
     "user=": "-u",
     "workdir=": "-w",
     "env=": "-e",
+    "detach": "-d",
 }
-_SHORT = "itu:w:e:"
+_SHORT = "itdu:w:e:"
 
 
 @contextlib.contextmanager
@@ -38,7 +40,7 @@ def opened(name: str) -> Iterator[Guest]:
 
 
 def run(words: list[str]) -> int:
-    """`exec NAME [-it] [-u USER] [-w DIR] [-e K=V] [--] CMD…`: options before the name or after it."""
+    """`exec NAME [-it|-d] [-u USER] [-w DIR] [-e K=V] [--] CMD…`: options before the name or after it."""
     given, rest = _options("exec", words)
     if not rest:
         raise UsageError("exec needs the name of a VM, and a command", "infernoctl exec NAME -- CMD")
@@ -52,7 +54,12 @@ def run(words: list[str]) -> int:
     asked = _command(given, args)
     if stdin and tty and not os.isatty(0):
         raise UsageError("-t with -i wants a terminal on standard input", "leave -t out: infernoctl exec -i …")
+    if "-d" in flags and (stdin or tty):
+        raise UsageError("-d leaves the command to itself: nobody is there for -i or -t")
     with opened(name) as found:
+        if "-d" in flags:
+            command.leave(found.root, dataclasses.replace(asked, detach=True))
+            return 0
         return session.run(found, asked, stdin=stdin, tty=tty)
 
 
@@ -61,6 +68,8 @@ def shell(words: list[str]) -> int:
     given, rest = _options("shell", words, mixed=True)
     if len(rest) != 1:
         raise UsageError("shell needs the name of one VM", "a command and its words: infernoctl exec NAME -- CMD")
+    if any(flag == "-d" for flag, _ in given):
+        raise UsageError("shell: -d leaves nobody to talk to", "infernoctl exec -d")
     asked = _command(given, ["sh"])
     with opened(rest[0]) as found:
         return session.shell(found, asked, tty=os.isatty(0))

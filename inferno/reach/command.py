@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +25,10 @@ _CODES = range(1, 256)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `cwd` and `user` are those of the image's process when None; `size` gives it a terminal."""
+    """What to run. `cwd` and `user` are those of the image's process when None; `size` gives it a terminal.
+
+    With `detach` it is left to itself: it has no streams, and ends when it likes, or with the VM.
+    """
 
     args: tuple[str, ...]
     env: tuple[str, ...] = ()
@@ -31,11 +36,20 @@ class Command:
     user: str | None = None
     stdin: bool = False
     size: Size | None = None
+    detach: bool = False
 
     def body(self) -> dict[str, Any]:
         """The body of POST /v1/exec. Raises UsageError for what cannot be said in it."""
         tty = {"rows": self.size.rows, "cols": self.size.cols} if self.size else None
-        body = {"args": self.args, "env": self.env, "cwd": self.cwd, "user": self.user, "stdin": self.stdin, "tty": tty}
+        body = {
+            "args": self.args,
+            "env": self.env,
+            "cwd": self.cwd,
+            "user": self.user,
+            "stdin": self.stdin,
+            "tty": tty,
+            "detach": self.detach,
+        }
         for word in (*self.args, *self.env, self.cwd or "", self.user or ""):
             if not _is_text(word):
                 raise UsageError(f"{word!r} is not UTF-8", "hand bytes over on standard input: -i")
@@ -62,10 +76,23 @@ def start(root: int, command: Command) -> tuple[socket.socket, bytes]:
     return stream(root, "POST", "/v1/exec", command.body())
 
 
+def leave(root: int, command: Command) -> None:
+    """Start it and leave it to itself. Raises as `start`."""
+    with _told():
+        vsock.request(root, "POST", "/v1/exec", command.body(), timeout_s=_START_S)
+
+
 def stream(root: int, method: str, path: str, body: dict[str, Any]) -> tuple[socket.socket, bytes]:
     """Ask for anything that init answers with a stream. Raises as `start`."""
-    try:
+    with _told():
         return vsock.upgrade(root, method, path, body, frame.PROTOCOL, timeout_s=_START_S)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What init's refusals mean."""
+    try:
+        yield
     except vsock.RefusedError as no:
         if no.http_status == _NO_PROCESS:
             raise InfernoError("the image's process does not run: the VM is just beginning, or ending") from None

@@ -45,6 +45,7 @@ def test_the_host_asks_in_the_golden_words() -> None:
     )
     assert json.loads(json.dumps(asked.body())) == golden["exec"]
     assert json.loads(json.dumps(Command(("date",)).body())) == golden["exec_with_defaults"]
+    assert json.loads(json.dumps(Command(("/usr/sbin/cron",), detach=True).body())) == golden["exec_detached"]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,19 @@ def test_output_comes_apart_and_binary_and_the_code_is_the_commands(guest: Guest
     assert guest.exec("sh", "-c", "kill -SEGV $$").returncode == 128 + signal.SIGSEGV
 
 
+def test_a_command_left_to_itself_goes_on_and_says_nothing(guest: GuestLab, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    script = f"echo lost; read x < {tmp_path}/go; echo $x > {tmp_path}/went"
+    done = guest.exec("sh", "-c", script, leave=True)
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
+    (tmp_path / "go").write_text("on\n")
+    assert (
+        guest.exec("sh", "-c", f"until [ -s {tmp_path}/went ]; do sleep 0.01; done; cat {tmp_path}/went").stdout
+        == b"on\n"
+    )
+    assert guest.exec("no-such-program", leave=True).returncode == 127
+
+
 def test_what_is_asked_is_what_the_command_gets(guest: GuestLab) -> None:
     done = guest.exec("sh", "-c", "echo $IMAGE $MORE $PWD; id -u", env=["MORE=x y"], cwd="/usr", user="1234")
     assert done.stdout == b"yes x y /usr\n1234\n"

@@ -68,6 +68,8 @@ pub struct Exec {
     pub cgroup: Option<File>,
     /// Where its standard streams lead.
     pub streams: Streams,
+    /// Whether its terminal becomes the machine's console: /dev/console.
+    pub is_console: bool,
     /// What it sees of the machine.
     pub view: View,
 }
@@ -97,6 +99,8 @@ pub struct Limit {
 /// A process's standard streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
+    /// No input, and output that is thrown away.
+    Nothing,
     /// No input; output through pipes.
     Output,
     /// Pipes.
@@ -164,6 +168,7 @@ pub fn spawn(exec: Exec) -> Result<Started, (Step, io::Error)> {
     let mut command = Command::new("/");
     let mut terminal = None;
     match exec.streams {
+        Streams::Nothing => command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()),
         Streams::Output => command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         Streams::Pipes => command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         Streams::Terminal { rows, cols } => {
@@ -203,19 +208,15 @@ fn become_process(exec: &Exec) -> io::Error {
         if !exec.cgroup.as_ref().is_none_or(joins) {
             return failed(Step::Cgroup);
         }
+        if exec.is_console {
+            // A machine that has none needs none.
+            let (terminal, console) = (c"/proc/self/fd/0".as_ptr(), c"/dev/console".as_ptr());
+            libc::mount(terminal, console, std::ptr::null(), libc::MS_BIND, std::ptr::null());
+        }
         if !take_view(exec) {
             return failed(Step::View);
         }
-        let is_set = |limit: &Limit| {
-            let both = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
-            libc::setrlimit(limit.resource, &raw const both) == 0
-        };
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) < 0
-            || libc::setsid() < 0
-            || !exec.limits.iter().all(is_set)
-        {
+        if !lead_session(exec) {
             return failed(Step::Session);
         }
         if matches!(exec.streams, Streams::Terminal { .. }) && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
@@ -225,19 +226,51 @@ fn become_process(exec: &Exec) -> io::Error {
         if libc::chdir(exec.cwd.as_ptr()) < 0 {
             return failed(Step::Cwd);
         }
-        // The pipes become the user's, so that it may open /dev/stdout, as in Docker. Their group may stay.
-        if (exec.streams != Streams::Output && libc::fchown(0, exec.uid, u32::MAX) < 0)
-            || libc::fchown(1, exec.uid, u32::MAX) < 0
-            || libc::fchown(2, exec.uid, u32::MAX) < 0
-            || libc::setgroups(exec.groups.len(), exec.groups.as_ptr()) < 0
-            || libc::setgid(exec.gid) < 0
-            || libc::setuid(exec.uid) < 0
-        {
+        if !become_user(exec) {
             return failed(Step::User);
         }
         libc::execve(exec.path.as_ptr(), pointers(&exec.args).as_ptr(), pointers(&exec.env).as_ptr());
     }
     failed(Step::Exec)
+}
+
+/// In the child: a session of its own, no signal blocked, its limits.
+///
+/// # Safety
+/// Changes the process it is called in; nobody else may share it.
+unsafe fn lead_session(exec: &Exec) -> bool {
+    // SAFETY: the set is initialised by sigemptyset before it is read; setrlimit reads a value that outlives the call.
+    unsafe {
+        let is_set = |limit: &Limit| {
+            let both = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
+            libc::setrlimit(limit.resource, &raw const both) == 0
+        };
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) == 0
+            && libc::setsid() >= 0
+            && exec.limits.iter().all(is_set)
+    }
+}
+
+/// In the child, as root, for the last time. The pipes become the user's, so that it may open /dev/stdout, as in
+/// Docker; their group may stay. What is no pipe is /dev/null, which is everybody's.
+///
+/// # Safety
+/// Changes the process it is called in; nobody else may share it.
+unsafe fn become_user(exec: &Exec) -> bool {
+    let own: &[c_int] = match exec.streams {
+        Streams::Nothing => &[],
+        Streams::Output => &[1, 2],
+        Streams::Pipes | Streams::Terminal { .. } => &[0, 1, 2],
+    };
+    // SAFETY: the pointer and length are those of one live vector; the other calls take integers.
+    unsafe {
+        own.iter().all(|fd| libc::fchown(*fd, exec.uid, u32::MAX) == 0)
+            && libc::setgroups(exec.groups.len(), exec.groups.as_ptr()) == 0
+            && libc::setgid(exec.gid) == 0
+            && libc::setuid(exec.uid) == 0
+    }
 }
 
 /// In the child, as root.

@@ -260,6 +260,31 @@ fn a_hundred_at_once() {
 }
 
 #[test]
+fn what_is_left_to_itself_outlives_its_caller_and_says_nothing() {
+    let Some(machine) = Machine::start(FOREVER) else { return };
+    let shared = machine.exec(&["sh", "-c", "chmod 777 $FOLDER; stat -c %u /dev/null"], &json!({})).finish();
+    let script = "echo lost; echo lost >&2; fds=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo $fds > $FOLDER/fds; \
+                  ps -o pid= -o sid= -p $$ > $FOLDER/up; until [ -e $FOLDER/go ]; do sleep 0.01; done; \
+                  echo > $FOLDER/went; exec sleep 999";
+    let ask = |program: &[&str]| {
+        let body = json!({"args": program, "env": [], "cwd": null, "user": "1234", "stdin": false, "tty": null, "detach": true});
+        machine.ask("POST", "/v1/exec", &body)
+    };
+    let (status, answer) = ask(&["sh", "-c", script]);
+    assert_eq!((status, answer.as_object().unwrap().len()), (200, 1), "{answer}");
+    std::fs::write(machine.folder.join("go"), "").unwrap();
+    let waits =
+        "until [ -e $FOLDER/went ]; do sleep 0.01; done; cat $FOLDER/up $FOLDER/fds; stat -c %u /dev/null";
+    let heard = machine.exec(&["sh", "-c", waits], &json!({})).finish();
+    let (pid, owner) = (answer["pid"].to_string(), shared.text().trim());
+    let words: Vec<&str> = heard.text().split_whitespace().collect();
+    assert_eq!(words, [&pid, &pid, "/dev/null", "/dev/null", "/dev/null", owner]);
+    let (status, refusal) = ask(&["no-such-program"]);
+    assert_eq!((status, &refusal["exit_code"]), (422, &json!(127)));
+    machine.kill();
+}
+
+#[test]
 fn there_is_a_limit_and_then_a_word() {
     let Some(machine) = Machine::start(FOREVER) else { return };
     let streams: Vec<_> = (0..128).map(|_| machine.exec(&["sleep", "1000"], &json!({}))).collect();

@@ -118,8 +118,7 @@ impl Machine {
     }
 
     pub fn try_exec(&self, args: &[&str], with: &Value) -> Result<Stream, (u16, Value)> {
-        let mut body =
-            json!({"args": args, "env": [], "cwd": null, "user": null, "stdin": false, "tty": null});
+        let mut body = json!({"args": args, "env": [], "cwd": null, "user": null, "stdin": false, "tty": null, "detach": false});
         body.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
         self.upgrade("POST", "/v1/exec", &body)
     }

@@ -1,0 +1,143 @@
+"""What a process finds in its guest, and how its end is told: by itself, by the kernel, at a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.typed import Host
+
+BEGUN = "echo begun; exec sleep 1000"
+SCRIPTS = {
+    "box": BEGUN,
+    # A limit of its own: in a nested guest under emulation the first touch of each page takes milliseconds.
+    "full": "echo 8M > /sys/fs/cgroup/app/memory.max; tail /dev/zero; exit $?",
+    "torn": "kill -SEGV $$",
+    "panics": "echo c > /proc/sysrq-trigger",
+}
+# Who may do what with each character device, and its numbers: the OCI runtime spec's list, and what Docker adds.
+DEVICES = {
+    "/dev/null": "666 1:3",
+    "/dev/zero": "666 1:5",
+    "/dev/full": "666 1:7",
+    "/dev/random": "666 1:8",
+    "/dev/urandom": "666 1:9",
+    "/dev/tty": "666 5:0",
+    "/dev/fuse": "666 a:e5",
+    "/dev/net/tun": "666 a:c8",
+    "/dev/pts/ptmx": "666 5:2",
+}
+MOUNTS = {"/proc": "proc", "/dev": "devtmpfs", "/dev/pts": "devpts", "/dev/shm": "tmpfs", "/dev/mqueue": "mqueue"}
+MOUNTS |= {"/sys": "sysfs", "/sys/fs/cgroup": "cgroup2", "/run": "tmpfs", "/": "overlay"}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vms(host: Host) -> Iterator[None]:
+    host.create_all(SCRIPTS)
+    host.create("box", options=f"--user web --ssh-key {shlex.quote(KEY)}")
+    talks = "tty; printf 'name? '; read x; echo hello $x; echo there > /dev/console; exit 5"
+    host.create("talks", talks, options="--tty")
+    yield
+
+
+@pytest.fixture(scope="module")
+def ended(host: Host) -> dict[str, str]:
+    """What `start` of each said that ends by itself, at once with `box`, which goes on."""
+    names = " ".join(name for name in SCRIPTS if name != "box")
+    done = host.sh(
+        f"for n in {names}; do (infernoctl start $n > /tmp/$n 2>&1; echo status $? >> /tmp/$n) & done;"
+        f" infernoctl start box --detach; wait; for n in {names}; do echo == $n; cat /tmp/$n; done",
+        timeout=180,
+    )
+    parts = re.split(r"^== (\w+)$", done.stdout, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_no_memory_left_is_told_with_the_kernels_line(host: Host, ended: dict[str, str]) -> None:
+    shown = host.status("full")
+    assert (shown["exit_code"], shown["oom_killed"], shown["vm_error"]) == (137, True, None)
+    assert re.search(r"ut of memory: Killed process \d+ \(tail\)", shown["error"])
+    assert ended["full"].endswith("status 137\n")
+    assert "Killed process" in ended["full"]
+
+
+def test_a_fault_is_told_as_a_shell_does(host: Host, ended: dict[str, str]) -> None:
+    shown = host.status("torn")
+    assert (shown["exit_code"], shown["signal"], shown["oom_killed"]) == (139, 11, False)
+    assert ended["torn"].endswith("status 139\n")
+
+
+def test_a_kernel_panic_is_no_clean_end(host: Host, ended: dict[str, str]) -> None:
+    shown = host.status("panics")
+    assert shown["vm_error"].startswith("kernel panic: not syncing: sysrq triggered crash"), shown
+    assert (shown["exit_code"], shown["oom_killed"]) == (125, False)
+    assert ended["panics"].endswith("status 125\n")
+    assert "kernel panic: not syncing" in ended["panics"]
+    assert "Kernel panic - not syncing" in host.type("logs tail --vm panics --source kernel -n 50").stdout
+
+
+def test_devices_mounts_and_interfaces_are_those_of_a_container(host: Host, ended: dict[str, str]) -> None:
+    script = (
+        f"stat -c '%n %F %a %t:%T' {' '.join(DEVICES)} | sed 's/character special file //'; echo --;"
+        " awk '{print $2, $3}' /proc/mounts; echo --;"
+        " readlink /dev/ptmx /dev/fd /dev/stdin /dev/stdout /dev/stderr; stat -c %a /dev/shm /dev/mqueue /tmp; echo --;"
+        " ls /sys/class/net"
+    )
+    devices, mounts, names, interfaces = host.type(f"exec box -- sh -c {shlex.quote(script)}").stdout.split("--\n")
+    assert dict(line.split(" ", 1) for line in devices.splitlines()) == DEVICES
+    found = dict(line.split() for line in mounts.splitlines())
+    assert {path: found.get(path) for path in MOUNTS} == MOUNTS
+    assert names.split() == ["pts/ptmx", *(f"/proc/self/fd{n}" for n in ("", "/0", "/1", "/2")), "1777", "1777", "1777"]
+    assert interfaces.split() == ["eth0", "lo"]
+
+
+def test_groups_can_be_divided_and_orphans_are_taken_in(host: Host, ended: dict[str, str]) -> None:
+    script = (
+        "cd /sys/fs/cgroup && mkdir mine && sleep 1000 & cd /sys/fs/cgroup; until [ -d mine ]; do sleep 0.1; done;"
+        " echo $! > mine/cgroup.procs && cat mine/pids.current && kill $!; wait; rmdir mine && cat cgroup.controllers;"
+        " sh -c '(sleep 0.1; exit 3) & exec true'; sleep 0.5; grep -l 'State:.Z' /proc/[0-9]*/status | wc -l"
+    )
+    said = host.type(f"exec -u 0 box -- sh -c {shlex.quote(script)}").stdout.splitlines()
+    assert (said[0], said[-1]) == ("1", "0")
+    assert {"cpu", "io", "memory", "pids"} <= set(said[1].split())
+
+
+def test_each_machine_has_an_id_of_its_own_which_it_keeps(host: Host, ended: dict[str, str]) -> None:
+    ours = host.sh("cat /etc/machine-id").stdout.strip()
+    seen = host.type("exec box -- cat /etc/machine-id").stdout.strip()
+    assert re.fullmatch("[0-9a-f]{32}", seen)
+    assert seen != ours
+    record = json.loads(host.sh("cat $INFERNO_ROOT/vms/talks/build/run.json").stdout)
+    assert record["machine_id"] != seen
+
+
+def test_who_holds_the_key_is_let_in(host: Host, ended: dict[str, str]) -> None:
+    script = (
+        "cat .ssh/authorized_keys; stat -c '%n %U %a' . .ssh .ssh/authorized_keys; ls /root/.ssh /etc/ssh 2> /dev/null"
+    )
+    said = host.type(f"exec -w /home/web box -- sh -c {shlex.quote(script)}", status=1).stdout.splitlines()
+    assert said == [KEY, ". root 755", ".ssh web 700", ".ssh/authorized_keys web 600"]
+    assert "    User web\n" in host.type("ssh-config box").stdout
+
+
+def test_a_command_left_to_itself_goes_on(host: Host, ended: dict[str, str]) -> None:
+    host.type("exec -d box -- sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; echo > /tmp/went; sleep 1000'")
+    host.type("exec box -- sh -c 'touch /tmp/go; until [ -e /tmp/went ]; do sleep 0.1; done'")
+    host.type("exec -d box -- no-such-program", status=127)
+    host.type("exec -d -i box -- true", status=2)
+
+
+def test_a_terminal_of_the_images_process_is_ours(host: Host) -> None:
+    done = host.at_a_terminal("start", "-i", "talks")
+    assert done.returncode == 5, done
+    assert "/dev/pts/0\r\nname? me\r\nhello me\r\nthere\r\n" in done.stdout
+    assert host.messages("talks")[:2] == ["/dev/pts/0", "name? me"]
+    refused = host.type("attach -i talks", status=1)
+    assert "does not run" in refused.stderr
+    assert "wants a terminal" in host.type("start -i talks", status=2).stderr
+    assert "has no terminal" in host.at_a_terminal("start", "-i", "torn").stdout
