@@ -61,6 +61,7 @@ class Settings(NamedTuple):
     insecure_registries: tuple[str, ...] = ()
     log_max_size_mb: int = DEFAULT_LOG_MAX_SIZE_MB
     log_max_files: int = DEFAULT_LOG_MAX_FILES
+    ssh_keys: tuple[str, ...] = ()  # public keys, or files of them, for VMs that are given none
 
     @property
     def worker_uid(self) -> int:
@@ -98,6 +99,7 @@ _VARIABLES = {
     "insecure_registries": "INFERNO_INSECURE_REGISTRIES",
     "log_max_size_mb": "INFERNO_LOG_MAX_SIZE_MB",
     "log_max_files": "INFERNO_LOG_MAX_FILES",
+    "ssh_keys": "INFERNO_SSH_KEYS",
 }
 
 
@@ -135,6 +137,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
         insecure_registries=tuple(_words(values, "INFERNO_INSECURE_REGISTRIES")),
         log_max_size_mb=_integer(values, "INFERNO_LOG_MAX_SIZE_MB", 1, 1 << 19) or DEFAULT_LOG_MAX_SIZE_MB,
         log_max_files=_integer(values, "INFERNO_LOG_MAX_FILES", 2, 1000) or DEFAULT_LOG_MAX_FILES,
+        ssh_keys=tuple(_words(values, "INFERNO_SSH_KEYS")),
     )
 
 

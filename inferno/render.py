@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from pathlib import Path
 
 from inferno import wire, words
@@ -40,12 +41,13 @@ def process(spec: Spec, image: ImageConfig) -> wire.Process:
     )
 
 
-def run(name: str, spec: Spec, image: ImageConfig, slot: Slot, *, debug: bool = False) -> wire.Run:
-    """run.json of VM `name`; `debug` has init log its own steps."""
+def run(name: str, spec: Spec, image: ImageConfig, slot: Slot, *, ssh_keys: list[str], debug: bool = False) -> wire.Run:
+    """run.json of VM `name`; `ssh_keys` are lines for authorized_keys; `debug` has init log its own steps."""
     hostname = spec.hostname or name
     return wire.Run(
         id=name,
         hostname=hostname,
+        machine_id=_machine_id(name),
         process=process(spec, image),
         ips=[
             wire.Ip(
@@ -58,6 +60,7 @@ def run(name: str, spec: Spec, image: ImageConfig, slot: Slot, *, debug: bool = 
         root=wire.OverlayRoot(),
         etc_resolv=_resolv(),
         etc_hosts=[wire.Host(address=str(slot.guest), names=list(dict.fromkeys([hostname, name])))],
+        ssh_keys=ssh_keys,
         files=[],
         log=wire.Log(debug=debug),
         read_only=spec.read_only,
@@ -85,6 +88,12 @@ def firecracker(spec: Spec, slot: Slot) -> wire.Firecracker:
         machine_config=wire.Machine(vcpu_count=spec.vcpus, mem_size_mib=spec.memory),
         network_interfaces=[wire.NetworkInterface(host_dev_name=slot.tap, guest_mac=slot.mac)],
     )
+
+
+def _machine_id(name: str, host: Path = Path("/etc/machine-id")) -> str:
+    """The VM's machine-id(5): the same at every start, another for each name and host; tells nothing of the host's."""
+    secret = host.read_bytes().strip() if host.exists() else b""
+    return hmac.new(secret, f"inferno:{name}".encode(), "sha256").hexdigest()[:32]
 
 
 def _resolv(path: Path = Path("/etc/resolv.conf")) -> wire.Resolv:

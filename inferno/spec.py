@@ -17,6 +17,7 @@ class Spec:
     """Memory is in MiB. None means: what the image says. `env` holds NAME=value words that come after the image's.
 
     `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`words`); `cpu_weight` is cgroup v2's, 1 to 10000.
+    `ssh_key` holds public keys; without any, those of the settings are taken.
     """
 
     image: str
@@ -30,6 +31,7 @@ class Spec:
     platform: str | None = None
     hostname: str | None = None
     tty: bool = False
+    ssh_key: list[str] = dataclasses.field(default_factory=list)
     read_only: bool = False
     tmpfs: list[str] = dataclasses.field(default_factory=list)
     ulimit: list[str] = dataclasses.field(default_factory=list)

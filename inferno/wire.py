@@ -120,6 +120,7 @@ class Run(Wire):
 
     id: str
     hostname: str
+    machine_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     process: Process
     ips: list[Ip]
     root: Annotated[OverlayRoot | DeviceRoot, Field(discriminator="kind")]
@@ -127,6 +128,7 @@ class Run(Wire):
     tmpfs: list[Tmpfs] = []
     etc_resolv: Resolv
     etc_hosts: list[Host]
+    ssh_keys: list[str] = []
     files: list[File]
     log: Log
     vsock_stdout_port: Port = STDOUT_PORT

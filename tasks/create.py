@@ -9,9 +9,9 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inferno import cgroup, cpio, files, host, version, words
+from inferno import cgroup, cpio, files, host, ssh_key, version, words
 from inferno import destroy as destroying
 from inferno import store as trusted
 from inferno.disk import template
@@ -30,6 +30,9 @@ from tasks.engine.inputs import Unchanged, identity
 from tasks.engine.options import row
 from tasks.engine.task import InfernoTask
 from tasks.image import ACCESS, wanted
+
+if TYPE_CHECKING:
+    from inferno import wire
 
 _CREATE = [
     row(
@@ -52,6 +55,13 @@ _CREATE = [
     row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER", short="u"),
     row("tty", "a terminal for the process: start -i, attach -i", bool, short="t"),
     row("no_tty", "none: takes --tty back", bool, long="no-tty"),
+    row(
+        "ssh_key",
+        "a public key, or a file of them, that lets people in; may be repeated",
+        list,
+        "FILE|KEY",
+        long="ssh-key",
+    ),
     row("hostname", "the guest's host name (the VM's name)", metavar="NAME"),
     row("read_only", "the guest cannot write to its root file system", bool, long="read-only"),
     row("writable", "it can: takes --read-only back", bool),
@@ -65,11 +75,16 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
 _IN_RUN_JSON = frozenset(
     ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "read_only", "tmpfs", "ulimit")
 )
+# By these a VM's files are made as they are: another Inferno may make others.
+_MAKERS = [Path(version.__file__).with_name(name) for name in ("render.py", "wire.py")]
 
 
 def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
     spec = context.spec(name)
     build, init = _build_dir(context, name), context.settings.share_dir / "init"
+
+    def keys() -> list[str]:
+        return spec.ssh_key or ssh_key.lines(context.settings.ssh_keys)
 
     def made_from() -> dict[str, Any]:
         return {
@@ -78,13 +93,15 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
             "init": identity(init),
             "LOG_LEVEL": _is_debug(context),
             "slot": _reserved(context, name),
+            "ssh_key": keys(),
+            "Inferno": _makers(),
         }
 
     def action() -> None:
-        from inferno import render, wire
+        from inferno import wire
 
         context.reserve(name)
-        text = wire.dump(render.run(name, spec, _image(context, spec), _slot(context, name), debug=_is_debug(context)))
+        text = wire.dump(_run(context, name, spec, keys()))
         files.write(build / "run.json", text, 0o444)
         own = build / "run.cpio"
         with own.open("wb") as out:
@@ -112,7 +129,7 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def made_from() -> dict[str, Any]:
         slot, debug = _reserved(context, name), _is_debug(context)
-        return {"vcpus": spec.vcpus, "memory": spec.memory, "LOG_LEVEL": debug, "slot": slot}
+        return {"vcpus": spec.vcpus, "memory": spec.memory, "LOG_LEVEL": debug, "slot": slot, "Inferno": _makers()}
 
     def action() -> None:
         from inferno import render, wire
@@ -223,6 +240,13 @@ def _image(context: Context, spec: Spec) -> ImageConfig:
     return store.config(_stamp(context, spec).digest, context.settings)
 
 
+def _run(context: Context, name: str, spec: Spec, keys: list[str]) -> wire.Run:
+    from inferno import render
+
+    image, slot = _image(context, spec), _slot(context, name)
+    return render.run(name, spec, image, slot, ssh_keys=keys, debug=_is_debug(context))
+
+
 def _slot(context: Context, name: str) -> Slot:
     return Slot(context.reserve(name))
 
@@ -230,6 +254,10 @@ def _slot(context: Context, name: str) -> Slot:
 def _reserved(context: Context, name: str) -> int | None:
     row = context.state.vm(name)
     return row.slot if row else None
+
+
+def _makers() -> list[Any]:
+    return [identity(path) for path in _MAKERS]
 
 
 def _is_debug(context: Context) -> bool:

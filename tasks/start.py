@@ -124,7 +124,9 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         begun = shared(context, name)
         if not begun.launched:
             context.say(f"{name} runs already, at {begun.vm.slot.guest}")
-            return 0
+            from inferno.cli.follow import at_terminal
+
+            return at_terminal(begun.vm) if is_interactive else 0
         ends = "; Ctrl-P Ctrl-Q leaves it running" if is_interactive else "; Ctrl-C stops it" if follows else ""
         context.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
         if not follows:

@@ -136,6 +136,7 @@ def busybox_layer(*more: Member) -> list[Member]:
         *(symlink(f"bin/{applet}", "busybox") for applet in APPLETS),
         file("etc/passwd", passwd),
         file("etc/group", group),
+        file("etc/machine-id", b"uninitialized\n"),
         *more,
     ]
 

@@ -1,6 +1,9 @@
 //! The order of things, from the kernel's hands to the image's process and back.
 #![forbid(unsafe_code)]
 
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use crate::end::{self, HOST_CID};
@@ -10,8 +13,10 @@ use crate::outbox::Outbox;
 use crate::process::Launcher;
 use crate::record::{self, ExitReport};
 use crate::run::Run;
+use crate::ssh;
 use crate::supervisor::Supervisor;
-use crate::{cgroup, etc, files, mounts, net, root, sys};
+use crate::sys::{self, PollFd, Started};
+use crate::{cgroup, etc, files, mounts, net, root};
 
 /// The whole life of the guest.
 pub fn run() -> ! {
@@ -41,14 +46,15 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     }
     // The kernel starts init without fds 0 to 2 when there is no console.
     sys::null_stdio().doing("open /dev/null")?;
-    let signals = sys::take_signals().doing("take the signals")?;
+    let mut signals = sys::take_signals().doing("take the signals")?;
     let run = Run::load()?;
     end::report_to(run.vsock_exit_port);
     let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
     *outbox = Outbox::new(Some(log));
     outbox.push(&record::hello(end::key().doing("make a key")?));
-    let mut step = |text: &str| {
-        if run.log.debug {
+    let is_told = run.log.debug;
+    let step = |outbox: &mut Outbox, text: &str| {
+        if is_told {
             outbox.say(&format!(
                 "{text} ({} ms, machine up {} s)",
                 born.elapsed().as_millis(),
@@ -57,14 +63,14 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
             outbox.flush();
         }
     };
-    step("connected");
+    step(outbox, "connected");
     root::enter(&run.root)?;
     mounts::populate()?;
-    step(&root::describe(&run.root));
+    step(outbox, &root::describe(&run.root));
     etc::write_all(&run)?;
     net::set_up(&run.ips)?;
     net::relax()?;
-    step("network is up");
+    step(outbox, "network is up");
     let listener = Listener::vsock(run.vsock_api_port).doing("listen for the host")?;
     let groups = cgroup::make()?;
     let name = run.process.args.first().cloned().unwrap_or_default();
@@ -73,15 +79,52 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     for tmpfs in &run.tmpfs {
         mounts::make_tmpfs(tmpfs)?;
     }
+    if !run.ssh_keys.is_empty() {
+        ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
+        ssh::make_folder()?;
+        make_host_keys(&launcher, &mut signals, outbox);
+        step(outbox, "ssh keys are there");
+    }
     if run.read_only {
         mounts::make_read_only()?;
     }
     let started = launcher.start()?;
-    step(&format!("executed {name}"));
+    step(outbox, &format!("executed {name}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));
     let supervisor =
         Supervisor::new(started, launcher, signals, connected, listener, born).doing("watch the process")?;
     let (report, last) = supervisor.run().doing("watch the process")?;
     *outbox = last;
     Ok(report)
+}
+
+/// Makes the guest's own ssh keys where they are needed. One that cannot is told of: the process may do without.
+fn make_host_keys(launcher: &Launcher, signals: &mut File, outbox: &mut Outbox) {
+    let Some(maker) = ssh::maker() else { return };
+    let made = launcher.help(&maker, &["-A"]).and_then(|started| finish(&started, signals));
+    if let Err(failure) = made {
+        outbox.say(&format!("ssh host keys were not made: {failure}"));
+    }
+}
+
+/// Waits for the only child there is. What it writes stays in its pipes, which are closed then.
+fn finish(child: &Started, signals: &mut File) -> Result<(), Failure> {
+    let until = Instant::now() + ssh::PATIENCE;
+    loop {
+        match sys::reap().doing("wait")? {
+            Some((pid, status)) if pid == child.pid && status.success() => return Ok(()),
+            Some((pid, status)) if pid == child.pid => return Err(Failure::new(status.to_string())),
+            Some(_) => continue,
+            None => {}
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let _ = sys::kill(child.pid, sys::SIGKILL);
+            return Err(Failure::new(format!("not within {} s", ssh::PATIENCE.as_secs())));
+        }
+        let mut fds = [PollFd { fd: signals.as_raw_fd(), events: sys::POLLIN, revents: 0 }];
+        sys::poll(&mut fds, Some(left)).doing("wait")?;
+        // That there was a signal is all that matters; one that is not the child's comes from nobody yet.
+        let _ = signals.read(&mut [0; 4096]);
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,18 @@ use crate::failure::{Doing, Failure};
 use crate::mounts::make_directory;
 use crate::run::{Host, Resolv, Run};
 use crate::sys;
+use crate::user;
+
+const MACHINE_ID: &str = "/etc/machine-id";
 
 /// Writes all of it.
 pub fn write_all(run: &Run) -> Result<(), Failure> {
     sys::set_hostname(&run.hostname).doing("set the host name")?;
     write(Path::new("/etc/hostname"), 0o644, &format!("{}\n", run.hostname))?;
     write(Path::new("/etc/hosts"), 0o644, &hosts(&run.etc_hosts))?;
+    if wants_machine_id(Path::new("/")) {
+        write(Path::new(MACHINE_ID), 0o444, &format!("{}\n", run.machine_id))?;
+    }
     if let Some(text) = resolv(&run.etc_resolv) {
         write(Path::new("/etc/resolv.conf"), 0o644, &text)?;
     }
@@ -26,6 +32,18 @@ pub fn write_all(run: &Run) -> Result<(), Failure> {
         write(Path::new(&file.path), file.mode, &file.content)?;
     }
     Ok(())
+}
+
+/// Whether the image leaves its machine-id(5) to whoever starts it: a file that says so, or none beside a systemd.
+fn wants_machine_id(root: &Path) -> bool {
+    let file = root.join("etc/machine-id");
+    match user::read(&file) {
+        Ok(text) => matches!(text.trim_ascii(), b"" | b"uninitialized"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            ["usr/lib/systemd/systemd", "lib/systemd/systemd"].iter().any(|path| root.join(path).exists())
+        }
+        Err(_) => false,
+    }
 }
 
 /// hosts(5): what Docker writes, then what was asked for.
@@ -93,6 +111,26 @@ mod tests {
         let text = "search example.org\nnameserver 9.9.9.9\nnameserver 1.1.1.1\noptions ndots:1\n";
         assert_eq!(resolv(&asked).as_deref(), Some(text));
         assert_eq!(resolv(&Resolv { nameservers: vec![], search: vec![], options: vec![] }), None);
+    }
+
+    #[test]
+    fn a_machine_id_is_given_only_where_it_is_missing() {
+        let root = std::env::temp_dir().join(format!("inferno-machine-id-{}", std::process::id()));
+        fs::create_dir_all(root.join("etc")).unwrap();
+        assert!(!wants_machine_id(&root), "nobody asks for one");
+        fs::create_dir_all(root.join("usr/lib/systemd")).unwrap();
+        fs::write(root.join("usr/lib/systemd/systemd"), "").unwrap();
+        assert!(wants_machine_id(&root));
+        for (text, wants) in [
+            ("", true),
+            ("\n", true),
+            ("uninitialized\n", true),
+            ("00112233445566778899aabbccddeeff\n", false),
+        ] {
+            fs::write(root.join("etc/machine-id"), text).unwrap();
+            assert_eq!(wants_machine_id(&root), wants, "{text:?}");
+        }
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

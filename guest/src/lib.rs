@@ -38,6 +38,7 @@ pub mod root;
 pub mod run;
 pub mod session;
 pub mod split;
+pub mod ssh;
 pub mod stat;
 pub mod supervisor;
 #[allow(unsafe_code)]

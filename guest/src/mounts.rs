@@ -49,6 +49,9 @@ pub const FURTHER: [Mount; 4] = [
 const RUN: Mount =
     Mount { target: c"/run", fs: c"tmpfs", flags: sys::MS_NOSUID | sys::MS_NODEV, data: c"mode=0755" };
 
+/// What udev opens to everybody, and devtmpfs alone does not; the drivers ask for the rights that they need.
+const EVERYBODYS: [&str; 2] = ["/dev/fuse", "/dev/net/tun"];
+
 /// Names in /dev that devtmpfs does not make.
 pub const LINKS: [(&str, &str); 5] = [
     ("/dev/ptmx", "pts/ptmx"),
@@ -80,6 +83,12 @@ pub fn populate() -> Result<(), Failure> {
     }
     if fs::symlink_metadata("/tmp").is_err() {
         make_directory(Path::new("/tmp"), 0o1777)?;
+    }
+    for path in EVERYBODYS {
+        if fs::metadata(path).is_ok() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+                .doing(format_args!("open {path}"))?;
+        }
     }
     for (path, target) in LINKS {
         // devtmpfs makes a ptmx of its own, which knows nothing of our devpts.

@@ -19,6 +19,8 @@ pub struct Run {
     pub id: String,
     /// The guest's host name.
     pub hostname: String,
+    /// For /etc/machine-id: 32 hexadecimal digits.
+    pub machine_id: String,
     /// What to run.
     pub process: Process,
     /// Addresses of the interfaces.
@@ -33,6 +35,8 @@ pub struct Run {
     pub etc_resolv: Resolv,
     /// For /etc/hosts.
     pub etc_hosts: Vec<Host>,
+    /// Lines for authorized_keys of the process's user.
+    pub ssh_keys: Vec<String>,
     /// Files to write into the guest.
     pub files: Vec<File>,
     /// What to log.
@@ -222,6 +226,14 @@ impl Run {
         if let Some(file) = self.files.iter().find(|file| !file.path.starts_with('/') || file.mode > 0o7777) {
             return Err(Failure::new(format!("run.json: files: {:?}: bad path or mode", file.path)));
         }
+        if self.machine_id.len() != 32
+            || !self.machine_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
+            return Err(Failure::new("run.json: machine_id: not 32 hexadecimal digits"));
+        }
+        if self.ssh_keys.iter().any(|key| key.is_empty() || key.contains(['\n', '\r', '\0'])) {
+            return Err(Failure::new("run.json: ssh_keys: not a line"));
+        }
         if let Some(one) = self.tmpfs.iter().find(|one| !one.path.starts_with('/') || one.mode > 0o7777) {
             return Err(Failure::new(format!("run.json: tmpfs: {:?}: bad path or mode", one.path)));
         }
@@ -276,7 +288,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 14 + 6 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
+        assert_eq!(checked, 16 + 6 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
     }
 
     #[test]
@@ -292,5 +304,23 @@ mod tests {
         let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
         value["process"]["args"] = serde_json::json!([]);
         assert!(Run::parse(value.to_string().as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_machine_id_is_plain() {
+        let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        for id in ["", "0123456789abcdef0123456789abcdeF", "0123456789abcdef0123456789abcdef0"] {
+            value["machine_id"] = id.into();
+            assert!(Run::parse(value.to_string().as_bytes()).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_one_line() {
+        let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        for keys in [serde_json::json!([""]), serde_json::json!(["ssh-ed25519 A\nssh-ed25519 B"])] {
+            value["ssh_keys"] = keys;
+            assert!(Run::parse(value.to_string().as_bytes()).is_err());
+        }
     }
 }

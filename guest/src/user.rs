@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use crate::failure::Failure;
 use crate::sys;
@@ -44,13 +45,14 @@ struct GroupEntry<'a> {
 
 /// Looks a user up in the root that this process is in. Files that are not there have no entries.
 pub fn look_up(spec: &str) -> Result<User, Failure> {
-    let text =
-        |path| read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = |path: &str| {
+        read(Path::new(path)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    };
     resolve(spec, &text("/etc/passwd"), &text("/etc/group"))
 }
 
-/// A guest that puts a named pipe or something endless in a file's place shall not hold init up.
-fn read(path: &str) -> io::Result<Vec<u8>> {
+/// Reads a small file. A guest that puts a named pipe or something endless in its place shall not hold init up.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(sys::O_NONBLOCK).open(path)?;
     let mut bytes = Vec::new();
     if file.metadata()?.is_file() {

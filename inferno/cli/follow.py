@@ -44,7 +44,7 @@ def attach(words: list[str]) -> int:
     if found.running() is None:
         raise not_running(found.name)
     if given:
-        return _interact(found)
+        return at_terminal(found)
     if os.isatty(0):
         say(f"{found.name}: its output, until Ctrl-C; to type there: attach -i, or infernoctl shell {found.name}")
     with _end(found) as end, logs.follow(found.paths, found.name, logs.end(found.paths, found.name), end) as records:
@@ -56,7 +56,8 @@ def attach(words: list[str]) -> int:
     return _told(found)
 
 
-def _interact(found: Instance) -> int:
+def at_terminal(found: Instance) -> int:
+    """At the terminal of a VM that runs, to its end: then its exit status; or until the caller leaves: 0."""
     from inferno.cli import interact
 
     interact.check_ours("attach")

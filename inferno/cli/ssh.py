@@ -6,13 +6,16 @@ guest by its first connection, and are new in each run, as its root is; the way 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
+from typing import Any
 
 from inferno import config, vm
 from inferno.cli.read import options
 from inferno.config import Settings
+from inferno.image import store
 
 # sshd wants its folder, keys, and to be called by its whole path.
 _SSHD = (
@@ -25,11 +28,21 @@ def show(words: list[str]) -> int:
     """A Host entry for each VM named, or for all: `infernoctl ssh-config >> ~/.ssh/config`."""
     given, names = options("ssh-config", words, ["user="])
     settings = config.load()
-    rows = [vm.row(settings, name) for name in names] if names else vm.list_all(settings)
-    for row in rows:
-        name = row["name"] if isinstance(row, dict) else row.name
-        print("\n".join(_entry(settings, name, given.get("user", "root"))))
+    for name in names or [row["name"] for row in vm.list_all(settings)]:
+        row = vm.row(settings, name)
+        print("\n".join(_entry(settings, name, given.get("user") or _user(settings, row.spec or {}))))
     return 0
+
+
+def _user(settings: Settings, spec: dict[str, Any]) -> str:
+    """Who the image's process is, where that has a name: to whom --ssh-key lets people in."""
+    stamp = store.stamp(spec["image"], settings, spec.get("platform")) if "image" in spec else None
+    asked = spec.get("user")
+    if asked is None and stamp is not None:
+        with contextlib.suppress(FileNotFoundError):
+            asked = store.config(stamp.digest, settings).user
+    name = (asked or "").partition(":")[0]
+    return name if name and not name.isdigit() else "root"
 
 
 def _entry(settings: Settings, name: str, user: str) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from inferno import config, files, names, spec, words
+from inferno import config, files, names, spec, ssh_key, words
 from inferno.cli import speak
 from inferno.config import Settings
 from inferno.errors import InfernoError, UsageError
@@ -71,6 +71,8 @@ class Context:
         asked = {k: v for k, v in given.items() if k in spec.FIELDS and v is not None}
         if given.get("env") or given.get("env_file"):
             asked["env"] = words.environment(given.get("env", ()), given.get("env_file", ()))
+        if "ssh_key" in asked:
+            asked["ssh_key"] = ssh_key.lines(asked["ssh_key"])
         for option, opposite in (("tty", "no_tty"), ("read_only", "writable")):
             if given.get(opposite):
                 if given.get(option):

@@ -44,19 +44,6 @@ while data := sys.stdin.buffer.read1(65536):
     sys.stdout.buffer.write(data)
     time.sleep(0.005)
 """
-TERMINAL = """
-import os, pty, sys
-out = b""
-def read(fd):
-    global out
-    data = os.read(fd, 1024)
-    out += data
-    if b"name?" in out and b"sent" not in out:
-        os.write(fd, b"me\\r")
-        out += b"sent"
-    return data
-sys.exit(os.waitstatus_to_exitcode(pty.spawn(["infernoctl", *sys.argv[1:]], read)))
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -119,7 +106,7 @@ def test_what_cannot_be_is_one_line(host: Host, line: str, status: int) -> None:
 
 def test_a_terminal_is_one(host: Host) -> None:
     script = "tty; stty size; printf name?; read x; echo hello $x; exit 3"
-    done = host.rig.run(["python3", "-c", TERMINAL, "exec", "-it", "box", "--", "sh", "-c", script], check=False)
+    done = host.at_a_terminal("exec", "-it", "box", "--", "sh", "-c", script)
     assert done.returncode == 3, done
     assert "/dev/pts/" in done.stdout
     assert "hello me" in done.stdout

@@ -14,6 +14,20 @@ BUSYBOX, NGINX = "oci:/extra/busybox", "oci:/extra/nginx"
 Done = subprocess.CompletedProcess[str]
 # The log collector ends by itself when no VM is left; nothing else of ours may take time to go. (Not `i`: this line.)
 _SETTLED = "timeout 10 pidwait -f '[i]nferno/collector'; exec python tests/rig/inventory.py"
+# A person at a terminal, who types a name when asked for one.
+TERMINAL = """
+import os, pty, sys
+out = b""
+def read(fd):
+    global out
+    data = os.read(fd, 1024)
+    out += data
+    if b"name?" in out and b"sent" not in out:
+        os.write(fd, b"me\\r")
+        out += b"sent"
+    return data
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(["infernoctl", *sys.argv[1:]], read)))
+"""
 
 
 class Host:
@@ -37,6 +51,10 @@ class Host:
         """`infernoctl WORDS`, which goes on while the test does."""
         pipe = subprocess.PIPE
         return self.rig.popen(["infernoctl", *words], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+
+    def at_a_terminal(self, *words: str) -> Done:
+        """`infernoctl WORDS` at a terminal, where "me" is typed once `name?` stands there."""
+        return self.rig.run(["python3", "-c", TERMINAL, *words], check=False)
 
     def create(
         self, name: str, script: str | None = None, *, image: str = BUSYBOX, options: str = ""

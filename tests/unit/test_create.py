@@ -106,6 +106,23 @@ def test_what_runs_again(host: Host, layout: str) -> None:
     assert len(bases) == 1, "the base is one file"
 
 
+def test_keys_and_a_terminal_are_given_and_taken_back(host: Host, layout: str, tmp_path: Path) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    (tmp_path / "id.pub").write_text(f"{key} of the settings\n")
+
+    def made(*words: str) -> tuple[object, bool]:
+        host.type("create", "web1", "--image", layout, *words)
+        run = json.loads((host.version() / "initramfs/inferno/run.json").read_text())
+        return run["ssh_keys"], run["process"]["tty"]
+
+    assert made() == ([], False)
+    assert made("-t", "--ssh-key", f"{key} mine") == ([f"{key} mine"], True)
+    host.env["INFERNO_SSH_KEYS"] = str(tmp_path / "id.pub")
+    assert made() == ([f"{key} mine"], True)
+    assert made("--no-tty", "--ssh-key", "") == ([f"{key} of the settings"], False)
+    host.type("create", "web1", "--ssh-key", "/no/such/file", status=2)
+
+
 def test_both_fronts_run_the_same_tasks(host: Host, layout: str) -> None:
     host.type("create", "web1", "--image", layout, "--env", "A=1", "--", "/bin/echo", "--env", "B=2")
     process = json.loads((host.version() / "initramfs/inferno/run.json").read_text())["process"]
@@ -392,3 +409,7 @@ def test_editing_a_source_rebuilds_what_is_made_of_it_and_nothing_else(layout: s
     assert host.version() != version
     edit(guest)
     assert host.ran("create:web1") == {"init", "initrd:web1", "create:web1"}
+    wire = checkout.folder / "inferno/wire.py"
+    wire.write_text(wire.read_text().replace(" quiet ", " ", 1))
+    assert host.ran("create:web1") == {"initrd:web1", "config:web1", "create:web1"}
+    assert "quiet" not in (host.version() / "firecracker.json").read_text()

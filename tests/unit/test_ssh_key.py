@@ -1,0 +1,55 @@
+"""Public keys as --ssh-key takes them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from inferno import ssh_key
+from inferno.errors import UsageError
+
+
+def key(kind: str = "ssh-ed25519", comment: str = "me@example.org", says: str | None = None) -> str:
+    name = (says or kind).encode()
+    data = len(name).to_bytes(4, "big") + name + b"\0\0\0\x20" + bytes(32)
+    return f"{kind} {base64.b64encode(data).decode()} {comment}".rstrip()
+
+
+def test_keys_and_files_of_keys_become_lines_each_once(tmp_path: Path) -> None:
+    file = tmp_path / "keys.pub"
+    options = f'no-pty,from="10.0.0.*,172.16.*" {key(comment="three")}'
+    file.write_text(f"# ours\n\n{key(comment='two')}\n  {options}\r\n{key()}\n")
+    assert ssh_key.lines([key(), str(file), ""]) == [key(), key(comment="two"), options]
+    for kind in ("ssh-rsa", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"):
+        assert ssh_key.lines([key(kind, "")]) == [key(kind, "")]
+    assert ssh_key.lines([]) == ssh_key.lines([""]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no key"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", "is a private key"),
+        ("hello\n", "this is no public key: 'hello'"),
+        (f"{key()}\nssh-ed25519 AAAA\n", "this is no public key: 'ssh-ed25519 AAAA'"),
+        (key(says="ssh-rsa"), "this is no public key"),
+        (key(comment="a\x1b[2J"), "this is no public key"),
+        (f"{key()}\n" * 2000, "has more than 65536 bytes"),
+        ("\udcff", "it is no text"),
+    ],
+)
+def test_what_is_none_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UsageError, match="ssh-key") as error:
+        ssh_key.lines([str(file)])
+    assert says in error.value.text
+
+
+def test_a_file_that_is_not_there_and_a_torn_key_are_told_apart() -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        ssh_key.lines(["/no/such/file"])
+    with pytest.raises(UsageError, match="this is no public key"):
+        ssh_key.lines(["ssh-ed25519 AAAA me"])
