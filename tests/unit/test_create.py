@@ -106,23 +106,6 @@ def test_what_runs_again(host: Host, layout: str) -> None:
     assert len(bases) == 1, "the base is one file"
 
 
-def test_keys_and_a_terminal_are_given_and_taken_back(host: Host, layout: str, tmp_path: Path) -> None:
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
-    (tmp_path / "id.pub").write_text(f"{key} of the settings\n")
-
-    def made(*words: str) -> tuple[object, bool]:
-        host.type("create", "web1", "--image", layout, *words)
-        run = json.loads((host.version() / "initramfs/inferno/run.json").read_text())
-        return run["ssh_keys"], run["process"]["tty"]
-
-    assert made() == ([], False)
-    assert made("-t", "--ssh-key", f"{key} mine") == ([f"{key} mine"], True)
-    host.env["INFERNO_SSH_KEYS"] = str(tmp_path / "id.pub")
-    assert made() == ([f"{key} mine"], True)
-    assert made("--no-tty", "--ssh-key", "") == ([f"{key} of the settings"], False)
-    host.type("create", "web1", "--ssh-key", "/no/such/file", status=2)
-
-
 def test_both_fronts_run_the_same_tasks(host: Host, layout: str) -> None:
     host.type("create", "web1", "--image", layout, "--env", "A=1", "--", "/bin/echo", "--env", "B=2")
     process = json.loads((host.version() / "initramfs/inferno/run.json").read_text())["process"]

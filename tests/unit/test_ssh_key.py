@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from inferno import ssh_key
 from inferno.errors import UsageError
+from tests import images
 
 
 def key(kind: str = "ssh-ed25519", comment: str = "me@example.org", says: str | None = None) -> str:
@@ -53,3 +58,24 @@ def test_a_file_that_is_not_there_and_a_torn_key_are_told_apart() -> None:
         ssh_key.lines(["/no/such/file"])
     with pytest.raises(UsageError, match="this is no public key"):
         ssh_key.lines(["ssh-ed25519 AAAA me"])
+
+
+@pytest.mark.root
+def test_a_vm_has_its_own_keys_or_those_of_the_settings(tmp_path: Path) -> None:
+    image = f"oci:{images.busybox(tmp_path / 'layout')}"
+    (tmp_path / "id.pub").write_text(f"{key(comment='settings')}\n")
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
+
+    def made(*words: str, status: int = 0) -> tuple[object, bool]:
+        command = [Path(sys.executable).parent / "infernoctl", "create", "web1", "--image", image, *words]
+        done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        run = json.loads((tmp_path / "root/vms/web1/current/initramfs/inferno/run.json").read_text())
+        return run["ssh_keys"], run["process"]["tty"]
+
+    assert made() == ([], False)
+    assert made("-t", "--ssh-key", key()) == ([key()], True)
+    env["INFERNO_SSH_KEYS"] = str(tmp_path / "id.pub")
+    assert made() == ([key()], True)
+    assert made("--no-tty", "--ssh-key", "") == ([key(comment="settings")], False)
+    made("--ssh-key", "/no/such/file", status=2)
