@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -181,6 +182,15 @@ def remove_tree(path: Path) -> None:
     assert shutil.rmtree.avoids_symlink_attacks
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
+
+
+def open_regular(path: Path) -> int:
+    """A file open for reading. Raises OSError, also for what is no regular file: a pipe would wait for its writer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
 
 
 def sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inferno import files
 from inferno.errors import UsageError
 from inferno.image import config, manifest
 from inferno.image.manifest import Descriptor, Manifest
@@ -112,7 +113,7 @@ def _blob(folder: Path, digest: str) -> Path:
 
 def _read(path: Path, limit: int, ref: Reference) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(files.open_regular(path), "rb") as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
         known = os.path.isdir(ref.name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from inferno import files
 from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import reference
@@ -111,7 +112,7 @@ def layers(ask: Ask, image: Image) -> Iterator[list[Blob]]:
 def open_part(held: contextlib.ExitStack, path: Path, offset: int = 0, size: int | None = None) -> tuple[int, int, int]:
     """Open a file for reading until `held` closes; return (descriptor, offset, size). Raises UsageError without it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = files.open_regular(path)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "the image is not complete") from None
     held.callback(os.close, descriptor)

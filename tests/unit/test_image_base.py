@@ -114,6 +114,23 @@ def lost(folder: Path) -> None:
     layer_paths(folder)[0].unlink()
 
 
+def a_pipe(folder: Path) -> None:
+    lost(folder)
+    os.mkfifo(layer_paths(folder)[0])
+
+
+def no_file(folder: Path) -> None:
+    lost(folder)
+    layer_paths(folder)[0].symlink_to("/dev/zero")
+
+
+def a_pipe_for_a_manifest(folder: Path) -> None:
+    digest = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
+    path = folder / "blobs/sha256" / digest.removeprefix("sha256:")
+    path.unlink()
+    os.mkfifo(path)
+
+
 def wrong_diff_id(folder: Path) -> None:
     repack(folder, lambda data: gzip.compress(images.tar([images.file("other")])))
 
@@ -142,7 +159,8 @@ def sparse_bomb(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "says"),
-    [(flip, "damaged"), (cut, "shorter|damaged"), (lost, "No such file"), (wrong_diff_id, "diff ID"),
+    [(flip, "damaged"), (cut, "shorter|damaged"), (lost, "No such file"), (a_pipe, "no regular file"),
+     (no_file, "no regular file"), (a_pipe_for_a_manifest, "no regular file"), (wrong_diff_id, "diff ID"),
      (no_tar, "no tar archive"), (bomb, "INFERNO_IMAGE_MAX_MB"), (sparse_bomb, "INFERNO_IMAGE_MAX_MB")],
 )  # fmt: skip
 def test_a_bad_image_is_one_error_and_leaves_nothing(harm: Callable[[Path], None], says: str, tmp_path: Path) -> None:
