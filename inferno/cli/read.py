@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getopt
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from inferno import __version__, config, names
+from inferno.cli.speak import say
 from inferno.errors import UsageError
 from inferno.paths import Paths
 from inferno.visible import visible
@@ -52,7 +54,10 @@ def list_vms(words: list[str]) -> int:
 
     if "state" in given:
         one_of("state", given["state"], vm.STATES)
-    found = vm.list_all(config.load())
+    settings = config.load()
+    if os.geteuid() != 0 and not settings.db_path.exists():
+        say(f"no VM was ever made under {settings.root}; those of root: sudo infernoctl list")
+    found = vm.list_all(settings)
     if "state" in given:
         found = [row for row in found if row["state"] == given["state"]]
     if as_json:

@@ -2,10 +2,14 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from subprocess import PIPE, CompletedProcess, run
 
 import pytest
+
+from inferno import cli
+from inferno.state import State
 
 BIN = Path(sys.executable).parent
 
@@ -188,32 +192,41 @@ def test_both_fronts_give_the_same_help(tmp_path: Path) -> None:
         assert type_in(tmp_path, *words, program="doit").stdout == ours
 
 
-def test_another_users_database_needs_sudo(tmp_path: Path) -> None:
-    """Root may read all; so this is run as somebody else."""
-    from inferno.state import State
-
-    (tmp_path / "root").mkdir()
-    State(tmp_path / "root/inferno.db").close()
-    found: list[BaseException] = []
+def as_somebody_else(*words: str) -> tuple[int, str]:
+    """The exit status and standard error of infernoctl for a user who need not reach this python: in a fork."""
+    cli.main(list(words))  # loads, as root, what the other could not
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
+        status = 99
         try:
-            os.chmod(tmp_path, 0o755)
-            if os.geteuid() == 0:
-                os.setresuid(65534, 65534, 65534)
-            else:
-                os.chmod(tmp_path / "root/inferno.db", 0)
-            State(tmp_path / "root/inferno.db")
-        except BaseException as error:  # told to the parent
-            found.append(error)
-            os.write(writer, type(error).__name__.encode())
+            os.dup2(writer, 2)
+            os.setresuid(65534, 65534, 65534)
+            status = cli.main(list(words))
         finally:
-            os._exit(0)
+            os._exit(status)
     os.close(writer)
-    os.waitpid(child, 0)
-    assert os.read(reader, 100) == b"PermissionError"
-    os.close(reader)
+    with open(reader) as stream:
+        said = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+@pytest.mark.root
+def test_another_users_vms_need_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path is below what only root may enter
+        root = Path(folder, "root")
+        monkeypatch.setenv("INFERNO_ROOT", str(root))
+        root.mkdir(mode=0o755)
+        os.chmod(folder, 0o755)
+        status, said = as_somebody_else("exec", "web1", "true")
+        assert (status, said) == (2, "error: this needs root\nhint: run it with sudo\n")
+        status, said = as_somebody_else("list")
+        assert (status, said.count("\n")) == (0, 1), said
+        assert "sudo infernoctl list" in said
+        State(root / "inferno.db").close()
+        status, said = as_somebody_else("list")
+        assert status == 2, said
+        assert "inferno.db: permission denied\nhint: run it with sudo\n" in said
 
 
 @pytest.mark.root
