@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from inferno import config, vm
 from inferno.cli.read import options
 from inferno.config import Settings
+from inferno.errors import UsageError
 from inferno.image import store
 
 # sshd wants its folder, keys, and to be called by its whole path.
@@ -23,12 +25,17 @@ _SSHD = (
     ' PATH=$PATH:/usr/sbin:/usr/local/sbin; exec "$(command -v sshd || echo sshd)" -i'
 )
 
+# What may stand in ssh's configuration: an image's own user could else be further lines of it.
+_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+
 
 def show(words: list[str]) -> int:
     """A Host entry for each VM named, or for all: `infernoctl ssh-config >> ~/.ssh/config`."""
     given, names = options("ssh-config", words, ["user="])
+    if "user" in given and not _USER.fullmatch(given["user"]):
+        raise UsageError(f"--user {given['user']!r} is no name of a user")
     settings = config.load()
-    for name in names or [row["name"] for row in vm.list_all(settings)]:
+    for name in dict.fromkeys(names) or [row["name"] for row in vm.list_all(settings)]:
         row = vm.row(settings, name)
         print("\n".join(_entry(settings, name, given.get("user") or _user(settings, row.spec or {}))))
     return 0
@@ -42,7 +49,7 @@ def _user(settings: Settings, spec: dict[str, Any]) -> str:
         with contextlib.suppress(FileNotFoundError):
             asked = store.config(stamp.digest, settings).user
     name = (asked or "").partition(":")[0]
-    return name if name and not name.isdigit() else "root"
+    return name if _USER.fullmatch(name) and not name.isdigit() else "root"
 
 
 def _entry(settings: Settings, name: str, user: str) -> list[str]:

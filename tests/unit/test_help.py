@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cli
-from inferno.cli import act, pages
+from inferno import cli, config
+from inferno.cli import act, pages, ssh
 from tasks import VERBS
 
 OPTION = re.compile(r"^  (?:-(\w), )?--([a-z-]+)( \S+)?", re.MULTILINE)
@@ -105,6 +105,7 @@ def test_words_that_say_nothing_get_a_hint(capfd: pytest.CaptureFixture[str], wo
         ["status", "web1", "--format", "yaml"],
         ["ping", "web1", "--count", "0"],
         ["logs", "-n", "many"],
+        ["ssh-config", "--user", "me\n    ProxyCommand sh"],
         ["create", "web1", "--image", "oci:x", "--memory", "1x"],
         ["create", "web1", "--image", "oci:x", "--memory", "1k"],
         ["create", "web1", "--image", "oci:x", "--user", "a:b:c"],
@@ -129,3 +130,9 @@ def test_env_says_where_each_setting_comes_from(capfd: pytest.CaptureFixture[str
 def test_a_name_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     err = typed(capfd, "images", "pull", "oci:/nowhere\x1b[31m")[2]
     assert "\x1b" not in err and r"/nowhere\x1b[31m" in err
+
+
+@pytest.mark.parametrize("user", ["me\n    ProxyCommand sh", "-oProxyCommand=sh", "1000", "", None])
+def test_who_an_image_says_it_is_cannot_configure_ssh(user: str | None) -> None:
+    assert ssh._user(config.load(), {"user": user}) == "root"
+    assert ssh._user(config.load(), {"user": "www-data:www"}) == "www-data"
