@@ -79,11 +79,16 @@ def _overview() -> str:
             *reaches,
             "\nThe steps of create and start (tasks too):",
             *acts.values(),
-            "\ninfernoctl VERB --help tells more of one verb.",
+            _END,
         ]
     )
 
 
+_END = """
+Exit status: 0 done, or nothing to do; 1 failed; 2 wrong usage, nothing changed; 127 a tool is
+missing; 130 Ctrl-C. start, wait, attach, exec and shell end as the process in the VM does.
+
+infernoctl VERB --help tells more of one verb, infernoctl env what can be set."""
 _LIFE = ("create", "start", "stop", "restart", "destroy")
 _REACHES = ("exec", "shell", "cp", "attach", "ssh-config")
 _HOLE: dict[str, str] = {"vm": "NAME…", "ref": "IMAGE…", "once": ""}
