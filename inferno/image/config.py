@@ -95,7 +95,7 @@ def _words(value: dict[str, Any], key: str) -> list[str]:
     found = value.get(key)
     if found is None:
         return []
-    if not isinstance(found, list) or not all(isinstance(word, str) and "\0" not in word for word in found):
+    if not isinstance(found, list) or not all(_is_text(word) for word in found):
         raise UsageError(f"the image's configuration is malformed: {key} is no list of texts")
     return found
 
@@ -104,6 +104,14 @@ def _text(value: dict[str, Any], key: str) -> str:
     found = value.get(key)
     if found is None:
         return ""
-    if not isinstance(found, str) or "\0" in found:
+    if not isinstance(found, str) or not _is_text(found):
         raise UsageError(f"the image's configuration is malformed: {key} is no text")
     return found
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a process can have it as an argument: no NUL, and no half of a surrogate pair, which JSON can write."""
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False

@@ -52,6 +52,7 @@ def test_what_is_no_signal(text: str) -> None:
     "text",
     ["", "[]", "nonsense", '{"config": []}', '{"config": {"Cmd": "sh"}}', '{"config": {"Cmd": [1]}}',
      '{"config": {"User": 5}}', '{"config": {"StopSignal": "SIGNONE"}}', '{"config": {"Cmd": ["a\\u0000"]}}',
+     '{"config": {"Cmd": ["\\ud800"]}}', '{"config": {"User": "\\udfff"}}',
      '{"config": {"Env": {"A": 1}}}', "[" * 100_000, " " * (5 << 20)],
 )  # fmt: skip
 def test_malformed_ones_are_refused(text: str) -> None:
