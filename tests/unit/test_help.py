@@ -1,5 +1,6 @@
 """What --help says, the verbs do: each option on a page is taken; and words that say nothing get a useful hint."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inferno import cli, config
-from inferno.cli import act, pages, ssh
+from inferno.cli import act, logs, pages, reach, ssh
 from tasks import VERBS
 
 OPTION = re.compile(r"^  (?:-(\w), )?--([a-z-]+)( \S+)?", re.MULTILINE)
@@ -54,6 +55,25 @@ def test_every_option_on_a_page_is_taken(capfd: pytest.CaptureFixture[str], verb
             for words in ([flag, *given], ["show", flag, *given]) if verb == "logs" else ([flag, *given],):
                 err = typed(capfd, verb, *words)[2]
                 assert "not recognized" not in err and "needs a value" not in err and "takes no" not in err, (flag, err)
+
+
+def taken() -> list[tuple[str, str]]:
+    """The long options in the source: `options("VERB", words, ["long", "wants="], …)`; and where they are tables."""
+    found = [("exec", long) for long in reach._LONG] + [
+        ("logs", o) for _, long, _ in logs._ACTIONS.values() for o in long
+    ]
+    for path in Path(cli.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(ast.Name("options"), [ast.Constant(str(verb)), _, ast.List(long), *_]):
+                    found += [(verb.split()[0], str(ast.literal_eval(item))) for item in long]
+    return found
+
+
+def test_every_option_that_is_taken_is_on_its_page() -> None:
+    options = taken()
+    assert {verb for verb, _ in options} >= {"list", "status", "cp", "ping", "images", "env", "attach", "doctor"}
+    assert [(verb, o) for verb, o in options if f"--{o.rstrip('=')}" not in pages.PAGES[verb]] == []
 
 
 @pytest.mark.parametrize("verb", ["list", "logs", "stop", "create", "images"])
