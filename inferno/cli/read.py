@@ -106,9 +106,9 @@ def why(words: list[str]) -> int:
         return 0
     print(f"{name} is version {row.version}")
     for line in because:
-        print(f"  built because  {line}")
+        print(f"  built because  {visible(line)}")
     for line in changed:
-        print(f"  out of date    {line}")
+        print(f"  out of date    {visible(line)}")
     return 0
 
 

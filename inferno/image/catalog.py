@@ -17,6 +17,7 @@ from inferno.image.stamp import Stamp
 from inferno.paths import Paths
 
 _MIN_PREFIX = 4
+_DETAILS = ("platform", "layers", "blob_bytes", "base_sha256", "process", "exposed_ports", "volumes", "healthcheck")
 
 
 class Entry:
@@ -93,10 +94,10 @@ def find(word: str, settings: Settings) -> Entry:
 
 
 def details(entry: Entry, settings: Settings) -> dict[str, Any]:
-    """One image in full."""
+    """One image in full; what is not known of one whose files are gone is None."""
     from inferno.image import base, registry, store
 
-    shown = entry.to_json()
+    shown = {**entry.to_json(), **dict.fromkeys(_DETAILS)}
     known = store.image(entry.digest, settings)
     if known is None:
         return shown

@@ -93,6 +93,16 @@ def test_a_damaged_configuration_is_read_again(host: Host) -> None:
     host.type("images", "check", "--all")
 
 
+def test_programs_find_the_same_keys_whatever_is_left(host: Host) -> None:
+    whole = json.loads(host.type("images", "show", host.ref, "--json").stdout)
+    [listed] = json.loads(host.type("images", "list", "--json").stdout)
+    assert listed.items() <= whole.items()
+    assert whole["created_at"].endswith("Z")
+    host.base.with_name("manifest.json").unlink()
+    left = json.loads(host.type("images", "show", host.ref, "--json").stdout)
+    assert (list(left), left["platform"], left["layers"]) == (list(whole), None, None)
+
+
 def test_what_an_image_says_of_itself(host: Host) -> None:
     assert host.type("images", "exposed", host.ref).stdout == "80/tcp\n"
     assert json.loads(host.type("images", "process", host.ref, "--json").stdout)["cmd"] == ["/bin/sleep", "infinity"]
