@@ -147,6 +147,7 @@ def test_env_says_where_each_setting_comes_from(capfd: pytest.CaptureFixture[str
     assert re.search(r"^INFERNO_ROOT +\S+ +environment$", typed(capfd, "env", "print")[1], re.MULTILINE)
 
 
+@pytest.mark.root
 def test_a_name_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     err = typed(capfd, "images", "pull", "oci:/nowhere\x1b[31m")[2]
     assert "\x1b" not in err and r"/nowhere\x1b[31m" in err
