@@ -19,9 +19,10 @@ from inferno.collector.file import Limits, LogFile
 from inferno.errors import UsageError
 from inferno.logs import keep, read
 from inferno.logs.query import query
-from inferno.logs.record import parse, visible
+from inferno.logs.record import parse
 from inferno.paths import Paths
 from inferno.state import State
+from inferno.visible import visible
 from tests.loghost import DEADLINE_S, line
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
@@ -241,6 +242,21 @@ def test_bad_words_end_with_2_and_one_line(paths: Paths, capfd: pytest.CaptureFi
     assert main(["logs", *words]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("error:")) == ("", 1)
+
+
+def test_a_vm_is_named_as_docker_has_it(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    writer.write(50)
+
+    def shown(*words: str) -> list[str]:
+        assert main(["logs", *words]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert len(shown("web")) == len(shown("tail", "web")) == 20
+    assert len(shown("show", "web")) == 50
+    assert shown("show", "web", "-n", "3") == shown("--vm", "web", "--lines", "3") == shown("web")[-3:]
+    assert shown("show", "web", "-n", "0") == []
+    assert shown("clear", "web")
+    assert main(["logs", "web"]) == 2
 
 
 def test_the_command_shows_the_last_lines(paths: Paths, writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
