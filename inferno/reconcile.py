@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from inferno import cgroup, exit_status, files, jail
+from inferno import cgroup, exit_status, files, jail, stray
 from inferno.disk import scratch
 from inferno.instance import Instance
 from inferno.net import nft, tap
@@ -37,7 +37,9 @@ def reconcile(vm: Instance, *, network: bool = True) -> bool:
 
 def clear(vm: Instance, version: VersionDir, *, ran: bool) -> None:
     """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran."""
-    scratch.empty(version)  # first: on a full disk the rest needs the room
+    if ran:
+        stray.end(version)
+    scratch.empty(version)  # on a full disk the rest needs the room
     if ran and version.jail.is_dir():
         try:
             exit_status.record(vm.paths, vm.name, version)

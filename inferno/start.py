@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup, collector, exit_status, host, jail, launch, logs, version, words
+from inferno import cgroup, collector, exit_status, host, jail, launch, logs, stray, version, words
 from inferno.disk import scratch
 from inferno.disk.need import Need
 from inferno.errors import InfernoError
@@ -188,6 +188,7 @@ def _plan(start: Start) -> launch.Plan:
 def _end(start: Start) -> None:
     """Undo a launch: end what runs of it, keep what it says of its end."""
     ulid = start.version.ulid
+    stray.end(start.version)
     cgroup.kill(ulid)
     cgroup.wait_empty(ulid, time.monotonic() + _KILL_WAIT_S)
     exit_status.record(start.vm.paths, start.vm.name, start.version)
