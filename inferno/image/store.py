@@ -109,7 +109,8 @@ def load(known: Stamp, settings: Settings) -> Image:
 def _is_old(ref: str, settings: Settings, access: Access) -> bool:
     if settings.image_max_age_s is None:
         return False
-    return time.time() - _stamp_path(ref, settings, access.platform).stat().st_mtime > settings.image_max_age_s
+    age_s = time.time() - _stamp_path(ref, settings, access.platform).stat().st_mtime
+    return not 0 <= age_s <= settings.image_max_age_s  # one from the future is of a clock that was wrong
 
 
 def _stamp_path(ref: str, settings: Settings, platform: str | None) -> Path:

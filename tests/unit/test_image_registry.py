@@ -19,6 +19,7 @@ from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import base, prune, store
 from inferno.image.source import PUBLIC, Access
+from inferno.paths import Paths
 from tests import images
 from tests.registry import Registry
 
@@ -88,6 +89,10 @@ def test_a_tag_is_asked_for_again_only_when_wanted(registry: Registry, tmp_path:
     aged = load(tmp_path, INFERNO_IMAGE_MAX_AGE="0")
     assert not store.unchanged(ref, aged)
     assert cmd(settings, store.ensure(ref, aged).digest) == ["/new"]
+    daily, stamp = load(tmp_path, INFERNO_IMAGE_MAX_AGE="86400"), Paths(settings.root).ref(ref)
+    assert store.unchanged(ref, daily)
+    os.utime(stamp, (time.time() + 1e6, time.time() + 1e6))
+    assert not store.unchanged(ref, daily), "the clock was set back"
     pinned = f"{registry.host}/moving@{old}"
     assert store.ensure(pinned, settings).digest == old
     assert store.unchanged(pinned, aged, PUBLIC, store.ALWAYS), "a digest never moves"
