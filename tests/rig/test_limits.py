@@ -1,0 +1,201 @@
+"""What a VM may use of its host: each limit is on kiln and Firecracker alike, and each one bites."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig.typed import Host
+
+SLICE = "/sys/fs/cgroup/inferno.slice"
+MEMORY_MIB, VCPUS = 192, 1
+WRITES_PER_S = 4 << 20
+# Uses all the memory that the guest has, short of its own OOM killer, and writes as fast as it may.
+GREEDY = """
+trap 'exit 7' TERM
+mkdir /tmp/m && mount -t tmpfs -o size=60% none /tmp/m
+echo begun
+while true; do dd if=/dev/zero of=/out bs=1M count=64 conv=fsync 2>/dev/null; done &
+while true; do dd if=/dev/zero of=/tmp/m/full bs=1M 2>/dev/null; done &
+wait
+"""
+# A process of root's that joins the leaf and takes what the guest left of its memory.
+TOO_MUCH = """
+import os, sys
+with open(sys.argv[1] + "/cgroup.procs", "w") as procs:
+    procs.write(str(os.getpid()))
+taken = bytearray(1 << 30)
+for page in range(0, len(taken), 4096):
+    taken[page] = 1
+print("nobody stopped it")
+"""
+TOO_MANY = """
+import os, sys
+leaf = sys.argv[1]
+with open(leaf + "/cgroup.procs", "w") as procs:
+    procs.write(str(os.getpid()))
+children = []
+try:
+    for _ in range(100):
+        child = os.fork()
+        if child == 0:
+            os.read(0, 1)
+            os._exit(0)
+        children.append(child)
+except BlockingIOError:
+    print("refused after", len(children))
+"""
+# Kills one of the two, and says after how many milliseconds nothing runs in the leaf any more.
+KILLED = """
+import os, select, sys, time
+events = os.open(sys.argv[2] + "/cgroup.events", os.O_RDONLY)
+poll = select.poll()
+poll.register(events, select.POLLPRI)
+began = time.monotonic()
+os.kill(int(sys.argv[1]), 9)
+while b"populated 1" in os.pread(events, 100, 0):
+    poll.poll(10_000)
+print(round((time.monotonic() - began) * 1000))
+"""
+
+
+@pytest.fixture(scope="module")
+def leaf(host: Host) -> Iterator[str]:
+    """The leaf of a VM that takes all it can get."""
+    options = f"--memory {MEMORY_MIB} --vcpus {VCPUS} --cpu-weight 50 --io-max wbps={WRITES_PER_S}"
+    made = host.create("greedy", GREEDY, options=options)
+    host.type("start greedy --detach")
+    yield f"{SLICE}/{made['version']}"
+    host.type("destroy greedy --yes")
+
+
+def read(host: Host, leaf: str, *names: str) -> list[str]:
+    return host.sh("; echo =; ".join(f"cat {leaf}/{name}" for name in names)).stdout.split("=\n")
+
+
+def counters(text: str) -> dict[str, int]:
+    return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
+
+
+def test_every_limit_is_on_the_leaf_that_holds_both(host: Host, leaf: str) -> None:
+    names = ("cpu.max", "cpu.weight", "memory.max", "memory.swap.max", "memory.oom.group", "pids.max")
+    shown = [text.strip() for text in read(host, leaf, *names, "io.max", "cgroup.procs")]
+    allowance_mib = 32 + MEMORY_MIB // 128
+    expected = ["100000 100000", "50", str((MEMORY_MIB + allowance_mib) << 20), "0", "1", str(VCPUS + 16)]
+    assert shown[: len(names)] == expected
+    assert f"wbps={WRITES_PER_S}" in shown[-2]
+    pids = shown[-1].split()
+    comms = host.sh("; ".join(f"cat /proc/{pid}/comm" for pid in pids)).stdout.split()
+    assert {comm for comm in comms if not comm.startswith("kvm-")} == {"kiln", "firecracker"}
+
+
+def test_resource_limits_are_on_both(host: Host, leaf: str) -> None:
+    script = f"for pid in $(pgrep -x firecracker) {host.status('greedy')['pid']}; do cat /proc/$pid/limits; done"
+    limits = re.findall(r"Max (open files|file size) +(\d+) +(\d+)", host.sh(script).stdout)
+    scratch = host.sh("stat -c %s /var/lib/inferno/vms/greedy/current/scratch.img").stdout.strip()
+    assert sorted(limits) == sorted([("open files", "2048", "2048"), ("file size", scratch, scratch)] * 2)
+
+
+def test_the_timer_thread_of_the_guest_counts_on_the_vm(host: Host, leaf: str) -> None:
+    script = (
+        f"cat {leaf}/cgroup.procs > /tmp/in; for pid in $(pgrep kvm-pit); do grep -qx $pid /tmp/in || echo $pid; done"
+    )
+    assert host.sh(f"pgrep -c kvm-pit; {script}").stdout.split() == ["1"], "threads outside of the leaf"
+    assert host.status("greedy")["pid"] == int(host.sh("pgrep -x kiln -o || pgrep -x firecracker-kil").stdout)
+
+
+def test_processors_and_disk_are_throttled(host: Host, leaf: str) -> None:
+    script = f"cat {leaf}/cpu.stat; echo =; cat {leaf}/io.stat; echo =; cat /proc/uptime"
+    # Without it the page cache takes what is written for longer than this looks.
+    written_out = "sync --data /var/lib/inferno/vms/greedy/current/scratch.img > /dev/null 2>&1 &"
+    both = host.sh(f"{script}; echo =; {written_out} sleep 6; {script}").stdout.split("=\n")
+    (cpu, io, at), after = both[:3], both[3:]
+    took_s = float(after[2].split()[0]) - float(at.split()[0])
+    used_s = (counters(after[0])["usage_usec"] - counters(cpu)["usage_usec"]) / 1e6
+    assert 0.5 * took_s * VCPUS < used_s < 1.1 * took_s * VCPUS
+    assert counters(after[0])["nr_throttled"] > counters(cpu)["nr_throttled"] > 0
+    written = [sum(map(int, re.findall(r"wbytes=(\d+)", text))) for text in (io, after[1])]
+    assert 0 < written[1] - written[0] < 1.5 * took_s * WRITES_PER_S
+
+
+def test_a_guest_that_uses_all_it_has_is_not_killed(host: Host, leaf: str) -> None:
+    events, peak, limit = read(host, leaf, "memory.events", "memory.peak", "memory.max")
+    print(f"at most {int(peak) >> 10} KiB of {int(limit) >> 10}, the guest's being {MEMORY_MIB << 10}")
+    assert counters(events)["oom_kill"] == 0
+    assert int(limit) >= int(peak) > MEMORY_MIB << 19, "it was not touched"
+    assert host.states()["greedy"] == "running"
+
+
+# What is wrong then, by the number of Firecracker's rule; {leaf} and {kiln} are the VM's.
+SPOILED = {
+    1: "sed -i 's/--no-api/--no-seccomp/' {current}/kiln.json",
+    2: 'sed -i \'s/"console_ring_kib": 64/"console_ring_kib": 640000/\' {current}/kiln.json',
+    4: "sysctl -qw kernel.printk=7",
+    5: "kill -STOP $(pgrep -x firecracker)",
+    6: "chmod 777 /var/lib/inferno/vms",
+    8: "prlimit --pid {kiln} --fsize=unlimited",
+    9: "echo max > {leaf}/pids.max",
+    10: "pgrep kvm-pit > /sys/fs/cgroup/cgroup.procs",
+    12: "nft flush set inet inferno taps",
+    13: "echo $(cut -d' ' -f1 {leaf}/io.max) wbps=max > {leaf}/io.max",
+    14: "head -c 1048576 /dev/zero > /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap",
+    19: "ip tuntap add inf77 mode tap && mkdir /sys/fs/cgroup/inferno.slice/01JD8ZK3V5N9Q2R7T4W6X8Y0AB",
+}
+# Of these the command that doctor names is all that is needed; words about what to do for good may follow it.
+MENDED = (4, 6, 10, 11, 12, 13, 14, 19)
+
+
+def test_doctor_sees_what_is_wrong_and_its_commands_mend_it(host: Host, leaf: str) -> None:
+    current = "/var/lib/inferno/vms/greedy/current"
+    kiln = host.status("greedy")["pid"]
+    host.sh(f"cp -p {current}/kiln.json /tmp/")
+    host.sh(";\n".join(each.format(current=current, leaf=leaf, kiln=kiln) for each in SPOILED.values()))
+    found = failing(host)
+    assert set(found) >= {*SPOILED, 11}, set(SPOILED) - set(found)
+    host.sh(f"kill -CONT $(pgrep -x firecracker); cp -p /tmp/kiln.json {current}/")
+    host.sh(f"prlimit --pid {kiln} --fsize=5000000000; echo {VCPUS + 16} > {leaf}/pids.max")
+    for _ in range(2):  # a rule says one thing at a time
+        mends = [
+            mend.partition("; for good")[0].partition("; and ")[0] for rule, mend in found.items() if rule in MENDED
+        ]
+        host.sh("\n".join(mends))
+        found = failing(host)
+    assert not set(found) & {*SPOILED, 11}, found
+
+
+def failing(host: Host) -> dict[int, str]:
+    """The rules that fail, and what doctor says mends them."""
+    said = json.loads(host.type("doctor --json", status=1).stdout)
+    return {each["rule"]: each["mend"] for each in said["findings"] if each["state"] == "fails"}
+
+
+def test_tasks_are_bounded(host: Host, leaf: str) -> None:
+    done = host.rig.run(["python3", "-c", TOO_MANY, leaf])
+    refused = re.fullmatch(r"refused after (\d+)\n", done.stdout)
+    assert refused is not None
+    assert int(refused[1]) < VCPUS + 16
+
+
+def test_memory_beyond_the_limit_is_death_and_told(host: Host, leaf: str) -> None:
+    done = host.rig.run(["python3", "-c", TOO_MUCH, leaf], check=False)
+    assert (done.returncode, done.stdout) == (137, "")
+    host.sh("infernoctl wait greedy", status=None)
+    shown = host.status("greedy")
+    assert shown["state"] == "stopped"
+    assert "more memory than its limit" in shown["vm_error"]
+
+
+@pytest.mark.parametrize(
+    ("victim", "says"),
+    [("kiln", "it left no exit status"), ("firecracker", "firecracker was killed by signal 9")],
+)
+def test_neither_outlives_the_other(host: Host, leaf: str, victim: str, says: str) -> None:
+    host.type("start greedy --detach")
+    pid = host.status("greedy")["pid"] if victim == "kiln" else host.sh("pgrep -x firecracker").stdout.strip()
+    took_ms = int(host.rig.run(["python3", "-c", KILLED, str(pid), leaf]).stdout)
+    print(f"{victim} was killed; {took_ms} ms later nothing ran")
+    assert took_ms < 3000, "natively it is a tenth of that"
+    assert says in host.status("greedy")["vm_error"]
