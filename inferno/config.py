@@ -6,6 +6,7 @@ Names of environment variables are the predecessor's, so that its users' files k
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -108,13 +109,18 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
     values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
 
     def path(name: str, default: Path) -> Path:
-        return Path(os.path.abspath(os.path.expanduser(values.get(name) or default)))
+        text = os.path.expanduser(values.get(name) or default)
+        try:
+            return Path(os.path.abspath(text))
+        except FileNotFoundError:
+            raise UsageError(f"{name}={text}: the folder this runs in is gone", "cd to another") from None
 
     def maybe_path(name: str) -> Path | None:
         return path(name, Path()) if values.get(name) else None
 
     home = values.get("HOME") or "/root"
     root = path("INFERNO_ROOT", Path(home, ".local/share/inferno"))
+    _check_folder(root)
     return Settings(
         root=root,
         share_dir=path("INFERNO_SHARE_DIR", _default_share_dir()),
@@ -159,6 +165,18 @@ def explain(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE)
         return "environment" if name in here else str(env_file)
 
     return [Explained(name, value, source(name)) for name, value in load(here, env_file).environ().items()]
+
+
+def _check_folder(root: Path) -> None:
+    """Raise UsageError where no folder is, nor can be: all that looks would take it for an empty one."""
+    try:
+        if stat.S_ISDIR(os.stat(root).st_mode):
+            return
+    except NotADirectoryError:
+        pass
+    except OSError:  # not there yet, or not ours to see
+        return
+    raise UsageError(f"INFERNO_ROOT={root} is no folder", "unset it or correct it")
 
 
 def _default_share_dir() -> Path:

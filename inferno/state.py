@@ -70,6 +70,9 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
         if files.is_full(error):
             raise files.disk_full(path) from None
         raise InfernoError(f"{path}: {error}", "is it an Inferno database, on a disk with room?") from None
+    if found == 0:
+        db.close()
+        raise InfernoError(f"{path} is empty: it is no Inferno database", "move it away, and another is made")
     if found > version:
         db.close()
         raise UsageError(

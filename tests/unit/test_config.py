@@ -59,3 +59,21 @@ def test_each_setting_says_where_it_comes_from(tmp_path: Path) -> None:
 def test_numbers_out_of_range_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="ROOTFS_SIZE_MB"):
         config.load({"ROOTFS_SIZE_MB": text}, tmp_path / "absent")
+
+
+def test_a_root_that_can_be_no_folder_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for root in (file, file / "below"):
+        with pytest.raises(UsageError, match="is no folder"):
+            config.load({"INFERNO_ROOT": str(root)}, tmp_path / "absent")
+
+
+def test_a_relative_root_needs_a_folder_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    assert config.load({"INFERNO_ROOT": "here"}, tmp_path / "absent").root == gone / "here"
+    gone.rmdir()
+    with pytest.raises(UsageError, match="the folder this runs in is gone"):
+        config.load({"INFERNO_ROOT": "here"}, tmp_path / "absent")

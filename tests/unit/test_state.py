@@ -60,3 +60,9 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "inferno.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(InfernoError, match="not a database"):
         State(tmp_path / "inferno.db")
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "inferno.db").touch()
+    with pytest.raises(InfernoError, match="empty"):
+        State(tmp_path / "inferno.db")
