@@ -318,8 +318,8 @@ def test_usage_is_read_from_the_leaf(tmp_path: Path) -> None:
         ("cp web1: /tmp", 2, "names no path"),
         ("cp web1:/etc", 2, "needs a source and a destination"),
         ("cp WEB:/etc /tmp", 2, "bad VM name"),
-        ("ping web1 -c 0", 2, "not a number"),
-        ("ping web1 --timeout nan", 2, "not a number"),
+        ("ping web1 -c 0", 2, "is no number"),
+        ("ping web1 --timeout nan", 2, "is no number"),
         ("wait web1 web2", 2, "needs the name"),
     ],
 )
