@@ -176,7 +176,7 @@ def _check_folder(root: Path) -> None:
         pass
     except OSError:  # not there yet, or not ours to see
         return
-    raise UsageError(f"INFERNO_ROOT={root} is no folder", "unset it or correct it")
+    raise UsageError(f"INFERNO_ROOT={root} cannot be made: a file is in its place", "unset it or correct it")
 
 
 def _default_share_dir() -> Path:

@@ -65,7 +65,7 @@ def test_a_root_that_can_be_no_folder_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for root in (file, file / "below"):
-        with pytest.raises(UsageError, match="is no folder"):
+        with pytest.raises(UsageError, match="a file is in its place"):
             config.load({"INFERNO_ROOT": str(root)}, tmp_path / "absent")
 
 
