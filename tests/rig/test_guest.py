@@ -11,9 +11,7 @@ import pytest
 
 from tests.rig.typed import Host
 
-BEGUN = "echo begun; exec sleep 1000"
 SCRIPTS = {
-    "box": BEGUN,
     # A limit of its own: in a nested guest under emulation the first touch of each page takes milliseconds.
     "full": "echo 8M > /sys/fs/cgroup/app/memory.max; tail /dev/zero; exit $?",
     "torn": "kill -SEGV $$",
@@ -39,7 +37,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZG
 @pytest.fixture(scope="module", autouse=True)
 def vms(host: Host) -> Iterator[None]:
     host.create_all(SCRIPTS)
-    host.create("box", options=f"--user web --ssh-key {shlex.quote(KEY)}")
+    host.create("box", "exec sleep 1000", options=f"--user web --ssh-key {shlex.quote(KEY)}")
     talks = "tty; printf 'name? '; read x; echo hello $x; echo there > /dev/console; exit 5"
     host.create("talks", talks, options="--tty")
     yield
@@ -48,7 +46,7 @@ def vms(host: Host) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def ended(host: Host) -> dict[str, str]:
     """What `start` of each said that ends by itself, at once with `box`, which goes on."""
-    names = " ".join(name for name in SCRIPTS if name != "box")
+    names = " ".join(SCRIPTS)
     done = host.sh(
         f"for n in {names}; do (infernoctl start $n > /tmp/$n 2>&1; echo status $? >> /tmp/$n) & done;"
         f" infernoctl start box --detach; wait; for n in {names}; do echo == $n; cat /tmp/$n; done",
@@ -85,8 +83,8 @@ def test_devices_mounts_and_interfaces_are_those_of_a_container(host: Host, ende
     script = (
         f"stat -c '%n %F %a %t:%T' {' '.join(DEVICES)} | sed 's/character special file //'; echo --;"
         " awk '{print $2, $3}' /proc/mounts; echo --;"
-        " readlink /dev/ptmx /dev/fd /dev/stdin /dev/stdout /dev/stderr; stat -c %a /dev/shm /dev/mqueue /tmp; echo --;"
-        " ls /sys/class/net"
+        " for name in ptmx fd stdin stdout stderr; do readlink /dev/$name; done; stat -c %a /dev/shm /dev/mqueue /tmp;"
+        " echo --; ls /sys/class/net"
     )
     devices, mounts, names, interfaces = host.type(f"exec box -- sh -c {shlex.quote(script)}").stdout.split("--\n")
     assert dict(line.split(" ", 1) for line in devices.splitlines()) == DEVICES
