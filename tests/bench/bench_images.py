@@ -24,6 +24,8 @@ LAYERS = 6
 BYTES, ENTRIES = 350 << 20, 16_000
 RUNS = 3
 _SAMPLE_S = 0.01
+# With PYTHONDONTWRITEBYTECODE, which some CI sets, every command would compile Inferno anew and only that.
+_ENV = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def rows() -> list[Row]:
@@ -87,7 +89,7 @@ def _mkfs() -> str:
 
 def _base(root: Path, layout: Path) -> float:
     """The whole command, from an image that was looked up to its base."""
-    env = {**os.environ, "INFERNO_ROOT": str(root)}
+    env = {**_ENV, "INFERNO_ROOT": str(root)}
     subprocess.run([BIN / "infernoctl", "image", f"oci:{layout}"], env=env, check=True, capture_output=True)
     began = time.perf_counter()
     subprocess.run([BIN / "infernoctl", "rootfs", f"oci:{layout}"], env=env, check=True, capture_output=True)
@@ -102,7 +104,7 @@ def _peak_disk(work: Path, layout: Path, size: int) -> Row:
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g", "tmpfs", disk], check=True)
     try:
-        env = {**os.environ, "INFERNO_ROOT": str(disk / "root")}
+        env = {**_ENV, "INFERNO_ROOT": str(disk / "root")}
         subprocess.run([BIN / "infernoctl", "image", f"oci:{layout}"], env=env, check=True, capture_output=True)
         peak = 0
         with subprocess.Popen(
@@ -158,7 +160,7 @@ def _disk_and_list(work: Path, layout: Path) -> list[Row]:
 
 def _timed(argv: list[str], env: dict[str, str]) -> float:
     began = time.perf_counter()
-    subprocess.run(argv, env={**os.environ, **env}, check=True, capture_output=True)
+    subprocess.run(argv, env={**_ENV, **env}, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
@@ -187,7 +189,7 @@ def _memory(work: Path) -> list[Row]:
 
 def _peak_mib(root: Path, layout: Path) -> float:
     """The largest process among the command and all it started."""
-    env = {**os.environ, "INFERNO_ROOT": str(root)}
+    env = {**_ENV, "INFERNO_ROOT": str(root)}
     watch = "import os,resource,subprocess,sys; s=subprocess.run(sys.argv[1:],capture_output=True); "
     watch += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(s.returncode)"
     argv = [sys.executable, "-c", watch, BIN / "infernoctl", "rootfs", f"oci:{layout}"]
