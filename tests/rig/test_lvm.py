@@ -1,0 +1,120 @@
+"""Scratch disks in an LVM thin pool: snapshots that are the VM's own, and gone with its run, however that ends."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import pytest
+
+from tests.rig.cache import CHECKOUT
+from tests.rig.typed import Host
+
+GROUP = "inferno_rootfs_vg"
+CURRENT = "/var/lib/inferno/vms/web/current"
+
+
+def runs(host: Host) -> dict[str, tuple[str, str]]:
+    """The snapshots of runs: name -> whether it is active, how many percent of it are there."""
+    said = host.sh(f"lvs --reportformat json -o lv_name,lv_active,data_percent {GROUP}").stdout
+    rows = json.loads(said)["report"][0]["lv"]
+    return {r["lv_name"]: (r["lv_active"], r["data_percent"]) for r in rows if r["lv_name"].startswith("inferno_run_")}
+
+
+def set_up() -> str:
+    """The commands that docs/storage.md gives, with this host's disk."""
+    text = (CHECKOUT / "docs/storage.md").read_text()
+    found = re.search(r"^    DISK=/dev/sdX\n(?:    .*\n)+", text, re.MULTILINE)
+    assert found is not None
+    # A small pool: a guest's few MiB are percents of it. VMs may write more than it has, as with any thin pool.
+    small = found[0].replace("--extents 95%FREE", "--size 256M")
+    assert small != found[0]
+    return "set -e\n" + small.replace("/dev/sdX", "/dev/vdc")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def at_rest(host: Host) -> set[str]:
+    """The inventory of a host with a pool in which two VMs have run."""
+    for name in ("web", "other"):
+        host.create(name, "sleep 1000 & wait", options="--io-max wbps=100m")
+    before = host.inventory()
+    said = host.sh("INFERNO_STORAGE=lvm infernoctl start web --detach", status=2).stderr
+    assert f"error: disk:web: there is no thin pool {GROUP}/rootfs_pool" in said
+    host.check_inventory(before)
+    host.sh(set_up())
+    host.sh("for vm in web other; do infernoctl start $vm --detach && infernoctl stop $vm --kill || exit; done")
+    return host.inventory()
+
+
+def test_a_scratch_is_a_snapshot_that_is_the_vms_alone(host: Host, at_rest: set[str]) -> None:
+    writes = "dd if=/dev/urandom of=/big bs=1M count=40 && sync"
+    host.sh(f"infernoctl start web --detach && infernoctl exec web -- sh -c '{writes}' && sync")
+    shown = host.status("web")
+    name = f"inferno_run_{shown['version']}"
+    found = runs(host)
+    assert found.keys() == {name}
+    assert found[name][0] == "active"
+    assert 0.7 < float(found[name][1]) < 2, "40 MiB of 5120"
+    node, device, *rest = host.sh(
+        f"stat -c '%F %u %a %t:%T' {shown['chroot_dir']}/scratch.img; stat -L -c '%t:%T' /dev/{GROUP}/{name};"
+        f" cat /sys/fs/cgroup/inferno.slice/{shown['version']}/io.max; losetup --list"
+    ).stdout.splitlines()
+    assert node == f"block special file {shown['uid']} 600 {device}"
+    assert len([line for line in rest if "wbps=104857600" in line]) == 2, "the base's disk, and the scratch"
+    known = host.sh(f"udevadm settle; udevadm info /dev/{GROUP}/{name}; ls -R /dev/disk").stdout
+    assert "ID_FS_" not in known
+    assert "scratch" not in known
+    findings = json.loads(host.type("doctor --json", status=1).stdout)["findings"]
+    ours = {each["what"]: each["state"] for each in findings if each["rule"] == 0}
+    assert ours["the thin pool"] == ours["scratch disks that udev leaves alone"] == "ok"
+    number = ":".join(str(int(part, 16)) for part in device.split(":"))
+    said = host.sh(f"echo E:ID_FS_TYPE=ext4 >> /run/udev/data/b{number}; infernoctl doctor", status=1).stdout
+    assert "udev looked into the scratch disk of web" in said
+
+    # 16 % of the pool are in use now.
+    said = host.sh("INFERNO_POOL_MAX_PERCENT=10 infernoctl start other --detach", status=1).stderr
+    assert re.search(rf"^error: disk:other: the thin pool {GROUP}/rootfs_pool is 1\d\.\d % full", said, re.MULTILINE)
+    # Those that run are none of its concern; and what is removed is what is there, whatever the settings say now.
+    assert "runs already" in host.sh("INFERNO_POOL_MAX_PERCENT=10 infernoctl start web --detach").stderr
+    host.sh("INFERNO_STORAGE=file VG_NAME=another infernoctl stop web --kill")
+    assert runs(host) == {}
+    host.check_inventory(at_rest)
+
+
+def test_each_run_has_a_snapshot_of_its_own(host: Host, at_rest: set[str]) -> None:
+    template = f"lvs --noheadings -o lv_name {GROUP} | grep -o 'inferno_template_[^ ]*'"
+    host.sh(f"lvremove --quiet --yes {GROUP}/$({template})")  # it is made again, once
+    host.sh("infernoctl start web --detach & infernoctl start other --detach; wait $!")
+    assert len(runs(host)) == 2
+    host.sh("infernoctl exec other -- touch /kept; infernoctl restart other; infernoctl exec other -- test ! -e /kept")
+    assert len(runs(host)) == 2
+    host.sh("infernoctl stop web --kill & infernoctl stop other --kill; wait $!")
+    host.check_inventory(at_rest)
+
+
+def test_a_killed_start_is_made_good_by_the_next(host: Host, at_rest: set[str]) -> None:
+    moments = random.Random(4711)
+    for _ in range(2):
+        delay = moments.uniform(1.0, 3.0)
+        host.sh(
+            "setsid infernoctl start web --detach 2>/dev/null & pid=$!;"
+            f" sleep {delay:.2f}; kill -9 $pid 2>/dev/null; wait $pid; infernoctl start web --detach"
+        )
+        assert len(runs(host)) == 1
+        host.type("stop web --kill")
+        host.check_inventory(at_rest)
+
+
+def test_what_was_deleted_by_hand_goes_with_the_next_start(host: Host, at_rest: set[str]) -> None:
+    host.sh(f"lvcreate --quiet --thin --virtualsize 4M --name inferno_run_X {GROUP}/rootfs_pool")  # not tagged as ours
+    host.sh(f"doit disk:web; rm -r $(readlink -f {CURRENT}); infernoctl create web")
+    assert len(runs(host)) == 2
+    host.type("start other --detach")
+    assert runs(host).keys() == {"inferno_run_X", f"inferno_run_{host.status('other')['version']}"}
+    host.sh(f"lvremove --quiet --yes {GROUP}/inferno_run_X")
+    # A version that was laid out and never launched, and the one that took its place.
+    host.sh("doit disk:web; infernoctl create web --memory 192")
+    assert len(runs(host)) == 1
+    host.sh("infernoctl stop other --kill; infernoctl create web --memory 128")
+    assert runs(host) == {}
