@@ -17,6 +17,9 @@ from inferno.run import Arg, CommandError, Result, run
 NAME = "rootfs_pool"
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]*")  # lvm(8), VALID NAMES
 _FIELDS = "lv_name,lv_tags,lv_health_status,zero,data_percent,metadata_percent"
+# A power cut may leak blocks of a pool, which is harmless, but LVM would not activate it until somebody repairs that:
+# thin_check(8), --auto-repair, mends leaks and nothing else.
+_MENDED = ("--config", 'global/thin_check_options=["-q", "--auto-repair"]')
 # LVM's own locks make its commands wait for each other; one that takes longer waits for a disk.
 _TIMEOUT_S = 120
 
@@ -69,7 +72,7 @@ def read(group: str) -> Pool:
         raise UsageError(f"VG_NAME={group!r} is no name of a volume group", "unset VG_NAME or correct it")
     rows = _rows(group)
     if rows and NAME in rows and not rows[NAME]["data_percent"]:
-        lvm("lvchange", "--activate", "y", f"{group}/{NAME}")  # what is not active says nothing of its blocks
+        lvm("lvchange", *_MENDED, "--activate", "y", f"{group}/{NAME}")  # what is not active says nothing of its blocks
         rows = _rows(group)
     row = rows.get(NAME)
     if row is None or not row["data_percent"]:
