@@ -107,6 +107,34 @@ def test_one_static_program_and_nothing_else_boots(host: Host) -> None:
     assert host.type("start only", status=7).stdout == "from scratch\n"
 
 
+DAMAGED = """
+base=$(readlink -f /var/lib/inferno/vms/only/current)/rootfs.img
+state() { find /var/lib/inferno /sys/fs/cgroup -path '*inferno*'; ip -o link | cut -d: -f2; }
+{ HARM; } || exit 9
+state > /tmp/before
+infernoctl start only
+status=$?
+state | diff /tmp/before - | grep '^>' && exit 8
+exit $status
+"""
+
+
+@pytest.mark.parametrize(
+    "harm",
+    ['truncate -s -1 "$base"', 'printf x | dd of="$base" bs=1 seek=5000 conv=notrunc status=none; '
+     "infernoctl images check oci:/extra/scratch > /dev/null; [ $? -eq 1 ]"],
+    ids=["cut", "checked"],
+)  # fmt: skip
+def test_a_damaged_base_is_never_booted(harm: str, host: Host) -> None:
+    """`start` refuses it and makes nothing; the next create makes it again."""
+    host.create("only", image="oci:/extra/scratch")
+    refused = host.sh(DAMAGED.replace("HARM", harm), status=1).stderr
+    assert "the base of only is damaged\n" in refused
+    assert "create:only" in refused
+    host.type("create only")
+    assert host.type("start only", status=7).stdout == "from scratch\n"
+
+
 def test_bin_may_be_a_link_and_tmp_and_passwd_missing(host: Host) -> None:
     host.create("merged", image="oci:/extra/merged")
     assert host.type("start merged").stdout.split() == ["1234", "wrote"]
