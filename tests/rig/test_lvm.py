@@ -9,6 +9,7 @@ import re
 import pytest
 
 from tests.rig.cache import CHECKOUT
+from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
 GROUP = "inferno_rootfs_vg"
@@ -117,4 +118,17 @@ def test_what_was_deleted_by_hand_goes_with_the_next_start(host: Host, at_rest: 
     host.sh("doit disk:web; infernoctl create web --memory 192")
     assert len(runs(host)) == 1
     host.sh("infernoctl stop other --kill; infernoctl create web --memory 128")
+    assert runs(host) == {}
+
+
+def test_a_power_cut_leaves_snapshots_that_nobody_looks_at(rig: Rig, host: Host) -> None:
+    before = host.inventory()
+    host.sh("infernoctl start web --detach && infernoctl start other --detach && sync")
+    assert len(runs(host)) == 2
+    rig.cut()
+    assert host.states() == {"other": "stopped", "web": "stopped"}
+    assert [active for active, _ in runs(host).values()] == ["", ""]
+    host.sh("infernoctl start web --detach && infernoctl stop web --kill && infernoctl stop other")
+    host.check_inventory(before)
+    host.sh("infernoctl start web --detach; infernoctl destroy web --yes; infernoctl destroy other --yes")
     assert runs(host) == {}
