@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import inferno
 from inferno import cgroup, cpio, files, host, ssh_key, version, words
 from inferno import destroy as destroying
 from inferno import store as trusted
@@ -76,7 +77,7 @@ _IN_RUN_JSON = frozenset(
     ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "read_only", "tmpfs", "ulimit")
 )
 # By these a VM's files are made as they are: another Inferno may make others.
-_MAKERS = [Path(version.__file__).with_name(name) for name in ("render.py", "wire.py")]
+_MAKERS = [Path(inferno.__file__).with_name(name) for name in ("render.py", "wire.py")]
 
 
 def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
