@@ -26,9 +26,10 @@ CONTROLLERS = ("cpu", "memory", "pids", "io")
 CPU_PERIOD_US = 100_000
 CHANGED = select.POLLPRI  # what poll(2) says of cgroup.events whenever its content changes
 # What kiln and firecracker need beside the guest's memory: their own pages (under 10 MiB together; Firecracker's
-# SPECIFICATION.md promises 5, kiln aims at 2) and room for the page cache of the disks, which counts here too but
-# is reclaimed before anything is killed. In MiB.
-OVERHEAD_MIB = 32
+# SPECIFICATION.md promises 5, kiln aims at 2), what is on its way through vsock, and room for the page cache of the
+# disks, which counts here too. That is reclaimed before anything is killed, but not while it waits for a disk: with
+# 32 a guest that used all its memory and wrote to a throttled disk was killed, now and then. In MiB.
+OVERHEAD_MIB = 96
 # Page tables grow with the guest: 8 bytes per 4 KiB page, once in the host's and once in KVM's (EPT/NPT) tables,
 # is 1/256 of it; twice that is allowed.
 PAGE_TABLE_SHARE = 128

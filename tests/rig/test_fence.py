@@ -96,7 +96,7 @@ def test_each_vm_has_a_user_of_its_own_and_both_its_processes_are_bound(host: Ho
     found = host.sh(f"cd {leaf} && for name in {names}; do cat $name; done; {processes}")
     cpu, memory, swap, pids, *programs = found.stdout.splitlines()
     assert cpu == "200000 100000"
-    assert 192 << 20 < int(memory) <= (192 + 64) << 20
+    assert 192 << 20 < int(memory) <= (192 + 128) << 20
     assert swap == "0"
     assert 2 < int(pids) < 64
     timers = [name for name in programs if name.startswith("kvm-pit/")]  # of the kernel's, but this guest's doing

@@ -83,7 +83,7 @@ def counters(text: str) -> dict[str, int]:
 def test_every_limit_is_on_the_leaf_that_holds_both(host: Host, leaf: str) -> None:
     names = ("cpu.max", "cpu.weight", "memory.max", "memory.swap.max", "memory.oom.group", "pids.max")
     shown = [text.strip() for text in read(host, leaf, *names, "io.max", "cgroup.procs")]
-    allowance_mib = 32 + MEMORY_MIB // 128
+    allowance_mib = 96 + MEMORY_MIB // 128
     expected = ["100000 100000", "50", str((MEMORY_MIB + allowance_mib) << 20), "0", "1", str(VCPUS + 16)]
     assert shown[: len(names)] == expected
     assert f"wbps={WRITES_PER_S}" in shown[-2]

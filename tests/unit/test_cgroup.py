@@ -22,7 +22,7 @@ def test_limits_leave_room_around_the_guest() -> None:
     limits = Limits(vcpus=2, memory_mib=512)
     files = dict(limits.files())
     assert files["cpu.max"] == "200000 100000"
-    assert int(files["memory.max"]) == (512 + 32 + 4) << 20
+    assert int(files["memory.max"]) == (512 + 96 + 4) << 20
     assert (files["memory.swap.max"], files["memory.oom.group"]) == ("0", "1")
     assert int(files["pids.max"]) > 2 + 4
 
