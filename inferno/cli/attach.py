@@ -7,7 +7,6 @@ for its process any more, the third for nobody. Killed itself, or with its termi
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from inferno import cgroup, exit_status, files, logs, stop
+from inferno.cli import output
 from inferno.cli.speak import report, say
 from inferno.config import DEFAULT_STOP_TIMEOUT_S
 from inferno.errors import InfernoError
@@ -23,7 +23,6 @@ from inferno.paths import VersionDir
 from inferno.reconcile import reconcile
 from inferno.state import State
 
-_OUTPUT = {"stdout": 1, "stderr": 2}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -56,18 +55,12 @@ def _follow(vm: Instance, version: VersionDir, since: int, stopper: _Stopper, sh
             descriptor, ended = held.enter_context(cgroup.watched(version.ulid))
             end = logs.End(descriptor, cgroup.CHANGED, ended)
         for record in held.enter_context(logs.follow(vm.paths, vm.name, since, end)):
-            if shows and record.source in _OUTPUT:
+            if shows:
                 try:
-                    _write(_OUTPUT[record.source], record.output())
+                    output.write(record)
                 except BrokenPipeError:  # whoever read it is gone: as for any program, that is its end
                     stopper.ask()
-            if record.dropped:
-                say(f"{vm.name}: {record.text()}")
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+            output.say_dropped(vm.name, record)
 
 
 def _is_there(vm: Instance) -> bool:
@@ -84,10 +77,7 @@ def _told(vm: Instance, last: exit_status.Status | None) -> int:
     if last is None:
         say(f"{vm.name} was ended, and then destroyed or started again, by another command")
         return 128 + signal.SIGKILL
-    for field in ("error", "vm_error"):
-        if last[field]:
-            say(f"{vm.name}: {last[field]}")
-    return exit_status.code(last)
+    return output.say_end(vm.name, last)
 
 
 def _lock(vm: Instance, what: str) -> contextlib.AbstractContextManager[None]:

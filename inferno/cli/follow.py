@@ -11,13 +11,12 @@ import select
 from collections.abc import Iterator
 
 from inferno import cgroup, config, exit_status, files, host, logs, vm
+from inferno.cli import output
 from inferno.cli.read import one_name, options
 from inferno.cli.speak import say
 from inferno.errors import InfernoError
 from inferno.instance import Instance
 from inferno.reach.guest import not_running
-
-_OUTPUT = {"stdout": 1, "stderr": 2}
 
 
 def wait(words: list[str]) -> int:
@@ -49,10 +48,8 @@ def attach(words: list[str]) -> int:
         say(f"{found.name}: its output, until Ctrl-C; to type there: attach -i, or infernoctl shell {found.name}")
     with _end(found) as end, logs.follow(found.paths, found.name, logs.end(found.paths, found.name), end) as records:
         for record in records:
-            if record.source in _OUTPUT:
-                _write(_OUTPUT[record.source], record.output())
-            if record.dropped:
-                say(f"{found.name}: {record.text()}")
+            output.write(record)
+            output.say_dropped(found.name, record)
     return _told(found)
 
 
@@ -95,12 +92,4 @@ def _told(found: Instance) -> int:
         last = exit_status.last(found.paths, found.name)
     if last is None:
         raise InfernoError(f"{found.name} has not run yet", f"infernoctl start {found.name}")
-    for field in ("error", "vm_error"):
-        if last[field]:
-            say(f"{found.name}: {last[field]}")
-    return exit_status.code(last)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    return output.say_end(found.name, last)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,5 +21,14 @@ class Need:
     uid: int
     gid: int
 
-    def template_is_missing(self) -> InfernoError:
-        return InfernoError(f"{self.template} is missing", "create the VM again; its spec is remembered")
+    @contextlib.contextmanager
+    def opened_template(self) -> Iterator[int]:
+        """A descriptor to read it by. Raises InfernoError without one."""
+        try:
+            descriptor = os.open(self.template, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise InfernoError(f"{self.template} is missing", "create the VM again; its spec is remembered") from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)

@@ -17,25 +17,21 @@ def make(_settings: Settings, need: Need) -> None:
     Raises InfernoError when the template is missing or the disk is full.
     """
     out = need.version.scratch
-    try:
-        source = os.open(need.template, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise need.template_is_missing() from None
     making = out.with_name(f".{out.name}.tmp")
-    try:
-        making.unlink(missing_ok=True)
-        target = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with need.opened_template() as source:
         try:
-            sparse.clone(source, target)
-            os.fchown(target, need.uid, need.gid)
+            making.unlink(missing_ok=True)
+            target = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                sparse.clone(source, target)
+                os.fchown(target, need.uid, need.gid)
+            finally:
+                os.close(target)
+            os.replace(making, out)
+        except OSError as error:
+            raise InfernoError(f"{out}: {error.strerror}", "a scratch disk needs room below INFERNO_ROOT") from None
         finally:
-            os.close(target)
-        os.replace(making, out)
-    except OSError as error:
-        raise InfernoError(f"{out}: {error.strerror}", "a scratch disk needs room below INFERNO_ROOT") from None
-    finally:
-        os.close(source)
-        making.unlink(missing_ok=True)
+            making.unlink(missing_ok=True)
 
 
 def is_made(_settings: Settings, need: Need) -> bool:

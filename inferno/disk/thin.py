@@ -126,22 +126,17 @@ def _ensure_template(found: Pool, need: Need, paths: Paths, tag: str) -> str:
 def _fill(found: Pool, volume: str, need: Need, tag: str) -> None:
     """Make a thin volume with the bytes of the template, read-only and not active."""
     path = f"{found.group}/{volume}"
-    try:
-        source = os.open(need.template, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise need.template_is_missing() from None
-    try:
-        size = f"{os.fstat(source).st_size}b"
-        lvm("lvcreate", "--thin", "--virtualsize", size, "--name", volume, *_OURS, tag, found.path)
-        target = os.open(f"/dev/{path}", os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC)
+    with need.opened_template() as source:
         try:
-            sparse.copy(source, target)
-            os.fsync(target)
-        finally:
-            os.close(target)
-    except OSError as error:
-        raise InfernoError(f"{path}: {error.strerror}") from None
-    finally:
-        os.close(source)
+            size = f"{os.fstat(source).st_size}b"
+            lvm("lvcreate", "--thin", "--virtualsize", size, "--name", volume, *_OURS, tag, found.path)
+            target = os.open(f"/dev/{path}", os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC)
+            try:
+                sparse.copy(source, target)
+                os.fsync(target)
+            finally:
+                os.close(target)
+        except OSError as error:
+            raise InfernoError(f"{path}: {error.strerror}") from None
     lvm("lvchange", "--activate", "n", path)
     lvm("lvchange", "--permission", "r", path)

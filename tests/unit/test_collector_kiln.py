@@ -89,6 +89,14 @@ def record(text: str) -> bytes:
     return b'{"type": "log", "source": "stdout", "message": "%s", "partial": false}\n' % text.encode()
 
 
+def speaking(connection: socket.socket, count: int) -> threading.Thread:
+    """Sends so many lines, numbered, while the test goes on."""
+    text = b"".join(record(f"line {number}") for number in range(count))
+    speaker = threading.Thread(target=connection.sendall, args=(text,))
+    speaker.start()
+    return speaker
+
+
 def said(vm: Vm, source: str) -> list[str]:
     records = map(json.loads, vm.log.read_text().splitlines())
     return [record["message"] for record in records if record["source"] == source]
@@ -98,10 +106,8 @@ def test_what_a_guest_prints_arrives_whole_through_restarts_of_the_collector(
     host: LogHost, checkout: Path, programs: tuple[Path, Path]
 ) -> None:
     vm, count = host.vm("web"), 60_000
-    text = b"".join(record(f"line {number}") for number in range(count))
     with launched(vm, programs, checkout / "tests/contract") as kiln, guest(vm) as connection:
-        speaker = threading.Thread(target=connection.sendall, args=(text,))
-        speaker.start()
+        speaker = speaking(connection, count)
         for _ in range(4):
             assert collector.restart(host.settings)
             collector.sync(host.settings)
@@ -123,10 +129,8 @@ def test_a_collector_that_is_killed_again_and_again_loses_no_line_and_repeats_no
     host: LogHost, checkout: Path, programs: tuple[Path, Path]
 ) -> None:
     vm, count = host.vm("web"), 60_000
-    text = b"".join(record(f"line {number}") for number in range(count))
     with launched(vm, programs, checkout / "tests/contract") as kiln, guest(vm) as connection:
-        speaker = threading.Thread(target=connection.sendall, args=(text,))
-        speaker.start()
+        speaker = speaking(connection, count)
         for part in range(1, 4):
             eventually(lambda part=part: vm.log.exists() and vm.log.stat().st_size > part * 1_000_000)
             os.kill(host.pid(), signal.SIGKILL)

@@ -1,0 +1,33 @@
+"""What a VM's process writes, on our own streams, each on its own; what of it was lost; how it ended."""
+
+from __future__ import annotations
+
+import os
+
+from inferno import exit_status
+from inferno.cli.speak import say
+from inferno.logs.record import Record
+
+_STREAMS = {"stdout": 1, "stderr": 2}
+
+
+def write(record: Record) -> None:
+    """The process's own words, as it wrote them; anybody else's are not output. Raises BrokenPipeError."""
+    if record.source in _STREAMS:
+        data = record.output()
+        while data:
+            data = data[os.write(_STREAMS[record.source], data) :]
+
+
+def say_dropped(name: str, record: Record) -> None:
+    """A record that says that lines of the VM were dropped, for the person who follows it."""
+    if record.dropped:
+        say(f"{name}: {record.text()}")
+
+
+def say_end(name: str, last: exit_status.Status) -> int:
+    """What went wrong at the end of the run, if anything did; return the status to end with."""
+    for field in ("error", "vm_error"):
+        if last[field]:
+            say(f"{name}: {last[field]}")
+    return exit_status.code(last)
