@@ -182,6 +182,8 @@ fn fill(log: &mut std::os::unix::net::UnixStream) -> usize {
         while !rest.is_empty() {
             match log.write(rest) {
                 Ok(len) => rest = &rest[len..],
+                // A call with a timeout does not go on by itself after a freeze of this machine: signal(7).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock && rest.len() == text.len() => {
                     assert!(count > 500, "kiln holds some lines: {count}");
                     log.set_write_timeout(None).unwrap();

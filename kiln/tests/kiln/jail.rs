@@ -3,7 +3,7 @@
 //! Every wait is for an event and has a deadline; nothing sleeps.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -172,14 +172,18 @@ impl Kiln {
     /// What kiln told the starter next.
     pub fn notified(&self) -> String {
         let mut bytes = [0; 4096];
-        let len = self.jail.notify.recv(&mut bytes).unwrap();
-        String::from_utf8(bytes[..len].to_vec()).unwrap()
+        loop {
+            match self.jail.notify.recv(&mut bytes) {
+                Ok(len) => return String::from_utf8(bytes[..len].to_vec()).unwrap(),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted),
+            }
+        }
     }
 
     /// Whether nothing was told that `notified` has not returned.
     pub fn told_nothing_more(&self) -> bool {
         self.jail.notify.set_nonblocking(true).unwrap();
-        self.jail.notify.recv(&mut [0; 1]).is_err()
+        self.jail.notify.recv(&mut [0; 1]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     pub fn signal(&self, signal: &str) {
@@ -243,7 +247,9 @@ pub fn exited(code: u8) -> String {
 /// Everything that comes until the end: an HTTP answer with `Connection: close`.
 pub fn answer(stream: &mut UnixStream) -> String {
     let mut text = String::new();
-    let _ = stream.read_to_string(&mut text);
+    if let Err(error) = stream.read_to_string(&mut text) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {text:?}");
+    }
     text
 }
 
