@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import shlex
 import shutil
 import signal
@@ -21,7 +22,6 @@ from inferno.errors import InfernoError, MissingToolError
 Arg = str | os.PathLike[str]
 PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
 Popen = subprocess.Popen
-TimeoutExpired = subprocess.TimeoutExpired
 
 # Root's usual search path comes last, so that a user's own tools win, but `ip` and `nft` are found from any shell.
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -174,6 +174,23 @@ def spawn(
         extra_groups=extra_groups,
         preexec_fn=preexec,  # noqa: PLW1509  # no thread is ever started here
     )
+
+
+def wait(process: Popen[bytes], timeout_s: float) -> int | None:
+    """Wait for a child's end; return its status, or None when it still runs after so many seconds.
+
+    `Popen.wait` with a timeout looks again and again, at last every 50 ms; here the kernel tells.
+    """
+    if process.returncode is None:
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            if not poll.poll(timeout_s * 1000):
+                return None
+        finally:
+            os.close(descriptor)
+    return process.wait()
 
 
 def limit_files(process: Popen[bytes], size: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from inferno import files
@@ -15,7 +16,7 @@ from inferno.errors import UsageError
 from inferno.image import config, layout, manifest
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
-from inferno.image.skopeo import Skopeo
+from inferno.image.skopeo import SilentError, Skopeo
 from inferno.image.source import Ask, Image, open_part
 from inferno.layers.decompress import Blob
 from inferno.paths import Paths
@@ -36,9 +37,7 @@ def resolve(ask: Ask, *, must: bool) -> Image:
         found = manifest.parse(text)
         if not isinstance(found, Manifest):
             raise UsageError(f"image {ref.text} has an index in its index")
-    image_config = _config(ask, skopeo, found)
-    _fetch(ask, skopeo, found)
-    return Image(found.digest, text, image_config, "registry", found.digest)
+    return Image(found.digest, text, _fetched_config(ask, skopeo, found), "registry", found.digest)
 
 
 def seen(ask: Ask) -> str | None:
@@ -69,13 +68,52 @@ def is_whole(settings: Settings, layer: Descriptor) -> bool:
         return False
 
 
-def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> None:
-    """Bring the layers that are not here. A killed fetch leaves whole blobs, and nothing else that counts."""
+def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
+    """Bring the layers that are not here; return the configuration, which comes along with them."""
+    settings = ask.settings
+    known = _known_config(settings, image)
+    missing = _missing(settings, image)
+    try:
+        brought = _fetch(ask, skopeo, image)
+    except UsageError:
+        if known is None and missing:
+            # skopeo fetches the configuration last. When that is bad, nothing of the image is of any use; after any
+            # other failure the next fetch goes on with the layers that are whole.
+            with _or_without(missing, settings):
+                skopeo.config(image.digest)
+        raise
+    with _or_without(missing, settings):
+        text = known or brought or skopeo.config(image.digest)
+        config.parse(text)
+        return layout.check_blob(text, image.config, ask.ref)
+
+
+@contextlib.contextmanager
+def _or_without(layers: dict[str, Descriptor], settings: Settings) -> Iterator[None]:
+    """Remove the layers of an image that turns out to be unfit."""
+    try:
+        yield
+    except UsageError as error:
+        if not isinstance(error, SilentError):
+            for digest in layers:
+                blob(settings, digest).unlink(missing_ok=True)
+        raise
+
+
+def _missing(settings: Settings, image: Manifest) -> dict[str, Descriptor]:
+    return {layer.digest: layer for layer in image.layers if not is_whole(settings, layer)}
+
+
+def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes | None:
+    """Bring the layers that are not here. A killed fetch leaves whole blobs, and nothing else that counts.
+
+    Returns the image's configuration, when skopeo had to bring that too and did not write it anew.
+    """
     settings, images = ask.settings, Paths(ask.settings.root).images
     files.remove_stale(images, _PREFIX)
-    missing = {layer.digest: layer for layer in image.layers if not is_whole(settings, layer)}
+    missing = _missing(settings, image)
     if not missing:
-        return
+        return None
     for digest in missing:  # one that is there, but of the wrong size, would be taken for whole
         blob(settings, digest).unlink(missing_ok=True)
     sizes = [layer.size for layer in missing.values()]
@@ -86,7 +124,7 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> None:
         )
     with files.temporary_folder(images, _PREFIX) as folder:
         skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", sizes, ask.progress)
-        _drop_notes(folder, image, settings)
+        brought = _take_notes(folder, image, settings)
     for layer in missing.values():
         if not is_whole(settings, layer):
             if blob(settings, layer.digest).exists():
@@ -97,27 +135,32 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> None:
                 f"image {ask.ref.text} has a foreign layer, to be had only from its maker: {layer.digest}",
                 "docker pull it, and take docker-daemon:NAME",
             )
+    return brought
 
 
-def _drop_notes(folder: Path, image: Manifest, settings: Settings) -> None:
-    """skopeo puts the manifest, in OCI's form, and the configuration among the layers: they are kept elsewhere."""
+def _take_notes(folder: Path, image: Manifest, settings: Settings) -> bytes | None:
+    """skopeo puts the manifest, in OCI's form, and the configuration among the layers: they are kept elsewhere.
+
+    Returns the configuration. Of an image of Docker's own form, what skopeo made of it is another one.
+    """
+    brought = None
+    with contextlib.suppress(OSError), open(files.open_regular(blob(settings, image.config.digest)), "rb") as file:
+        brought = file.read(config.MAX_CONFIG_BYTES + 1)
     layers = {layer.digest for layer in image.layers}
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
         named = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
         found = manifest.parse(blob(settings, named).read_bytes())
         for digest in {named, found.config.digest if isinstance(found, Manifest) else named} - layers:
             blob(settings, digest).unlink(missing_ok=True)
+    return brought
 
 
-def _config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
-    known = Paths(ask.settings.root).image(image.digest) / "config.json"
+def _known_config(settings: Settings, image: Manifest) -> bytes | None:
     with contextlib.suppress(OSError):
-        text = known.read_bytes()
+        text = (Paths(settings.root).image(image.digest) / "config.json").read_bytes()
         if manifest.digest_of(text) == image.config.digest:
             return text
-    text = skopeo.config(image.digest)
-    config.parse(text)
-    return layout.check_blob(text, image.config, ask.ref)
+    return None
 
 
 def _checked(text: bytes, digest: str | None, ref: Reference) -> bytes:

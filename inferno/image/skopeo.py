@@ -35,6 +35,10 @@ _SILENT = ("connection refused", "no such host", "network is unreachable", "i/o 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
 
 
+class SilentError(UsageError):
+    """The registry does not answer; the image may be well."""
+
+
 class Skopeo:
     """What one user may ask of one registry."""
 
@@ -123,11 +127,11 @@ class Skopeo:
                 raise files.disk_full(self._images) from None
             if any(words in said for words in _SILENT):
                 reason = _last(error.output).rpartition(": ")[2]
-                raise UsageError(f"{host} does not answer: {reason}", "is the name right, and does it run?") from None
+                raise SilentError(f"{host} does not answer: {reason}", "is the name right, and does it run?") from None
             raise UsageError(f"image {image} cannot be had from {host}: {_last(error.output)}", _hint(said)) from None
         except InfernoError as error:
             if error.status == 1:
-                raise UsageError(f"{host} does not answer: {error.text}") from None
+                raise SilentError(f"{host} does not answer: {error.text}") from None
             raise
 
 
@@ -137,10 +141,9 @@ def _watch(copy: run.Popen[bytes], folder: Path, blobs: Path, what: str, total: 
     try:
         while True:
             progress(what, min(total, max(0, _bytes(blobs / "sha256") - before) + _bytes(folder)), total)
-            try:
-                return copy.wait(_REDRAW_S)
-            except run.TimeoutExpired:
-                continue
+            status = run.wait(copy, _REDRAW_S)
+            if status is not None:
+                return status
     finally:
         copy.kill()
         copy.wait()
