@@ -90,9 +90,20 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
     os.fchown(out, 0, 0)
     os.fchmod(out, 0o444)
     info = os.fstat(out)
-    noted = {"sha256": files.sha256(Path(f"/proc/self/fd/{out}")), "size": info.st_size, "mtime_ns": info.st_mtime_ns}
+    noted = {"sha256": _sha256(out), "size": info.st_size, "mtime_ns": info.st_mtime_ns}
     files.write_json(made.with_name("base.json"), noted)
     files.give_name(out, made)
+
+
+def _sha256(descriptor: int) -> str:
+    """Of a file's content. The disk writes it down meanwhile, so that it gets its name soon afterwards."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        synced = pool.submit(os.fsync, descriptor)
+        found = files.sha256(Path(f"/proc/self/fd/{descriptor}"))
+        synced.result()
+    return found
 
 
 def mkfs_erofs(settings: Settings) -> Path:

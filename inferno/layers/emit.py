@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from inferno.layers.entry import BLOCK_DEVICE, CHAR, DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry, shown
+from inferno.layers.tar import checksum
 from inferno.layers.tree import Tree
 
 BLOCK = 512
@@ -159,7 +160,7 @@ def _block(kind: bytes, name: bytes, link: bytes, size: int, entry: Entry | None
         minor,
         bytes(167),
     )
-    return b"%b%06o\0 %b" % (head, sum(head) + sum(tail) + 8 * 0x20, tail)
+    return b"%b%06o\0 %b" % (head, checksum(head + tail) + 8 * 0x20, tail)
 
 
 def _record(key: bytes, value: bytes) -> bytes:

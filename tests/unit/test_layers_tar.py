@@ -207,3 +207,8 @@ def test_flipped_bytes_never_do_worse_than_an_error(seed: int) -> None:
         read(bytes(data))
     except BadImageError:
         return
+
+
+@pytest.mark.parametrize("block", [b"", b"\xff" * 512, b"\xff" * 257, bytes(range(256)) * 2, b"\0" * 512])
+def test_the_checksum_is_the_sum_of_the_bytes(block: bytes) -> None:
+    assert tar.checksum(block) == sum(block)
