@@ -27,7 +27,7 @@ from inferno.spec import Spec
 from inferno.version import make, why
 from inferno.version.sweep import sweep
 from tasks.engine.context import Context
-from tasks.engine.inputs import Unchanged, identity
+from tasks.engine.inputs import Unchanged, identity, identity_if_there
 from tasks.engine.options import row
 from tasks.engine.task import InfernoTask
 from tasks.image import ACCESS, wanted
@@ -91,7 +91,7 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
         return {
             **{field: value for field, value in spec.to_json().items() if field in _IN_RUN_JSON},
             "image": _stamp(context, spec).digest,
-            "init": identity(init),
+            "init": identity_if_there(init),
             "LOG_LEVEL": _is_debug(context),
             "slot": _reserved(context, name),
             "ssh_key": keys(),
@@ -159,7 +159,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def made_from() -> dict[str, Any]:
         artifacts = [share / artifact for artifact in version.ARTIFACTS]
-        found = {path.name: identity(path) for path in artifacts + built}
+        found = {path.name: identity_if_there(path) for path in artifacts + built}
         return {**spec.to_json(), **found, "digest of the image": _stamp(context, spec).digest}
 
     def intact() -> bool:

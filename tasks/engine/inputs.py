@@ -47,8 +47,16 @@ class Unchanged:
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
 
-def identity(path: Path) -> list[int] | None:
-    """What the file system says of a file: a changed one has another. None when it is missing."""
+def identity(path: Path) -> list[int]:
+    """What the file system says of a file: a changed one has another. Raises InfernoError when it is missing."""
+    found = identity_if_there(path)
+    if found is None:
+        raise InfernoError(f"{path} is an input, and missing")
+    return found
+
+
+def identity_if_there(path: Path) -> list[int] | None:
+    """The same of what an earlier task makes, and may not have made yet; None then."""
     try:
         info = os.stat(path)
     except FileNotFoundError:
