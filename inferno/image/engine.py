@@ -1,7 +1,8 @@
 """Images of the Docker Engine here (DOCKER_HOST, else its usual socket), through the docker SDK.
 
 The engine has no manifest to name an image by before it was pushed, so its own id does: the digest of the
-configuration, which holds the digests of all layers' content.
+configuration, which holds the digests of all layers' content. What it saved to be looked at is kept until the base is
+made of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferno import files
@@ -40,7 +42,13 @@ def resolve(ask: Ask, *, must: bool) -> Image | None:
     if known is not None:
         return Image(found, *known, "engine", found)
     with contextlib.ExitStack() as held:
-        return _checked(_save(ask, found, held), ask, found)
+        saved = _save(ask, found, held)
+        image = _checked(saved, ask, found)
+        kept = _kept(ask, found)
+        kept.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # by another of its names, at the same time
+            files.give_name(saved.descriptor, kept)
+        return image
 
 
 def seen(ask: Ask) -> str | None:
@@ -49,7 +57,7 @@ def seen(ask: Ask) -> str | None:
 
 
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
-    saved = _save(ask, image.digest, held)
+    saved = _take_kept(ask, image.digest, held) or _save(ask, image.digest, held)
     return archive.parts(saved, _checked(saved, ask, image.digest))
 
 
@@ -60,20 +68,41 @@ def _checked(saved: archive.Archive, ask: Ask, wanted: str) -> Image:
     return Image(wanted, found.manifest, found.config, "engine", wanted)
 
 
+def _kept(ask: Ask, digest: str) -> Path:
+    return Paths(ask.settings.root).image(digest) / "saved.tar"
+
+
+def _take_kept(ask: Ask, digest: str, held: contextlib.ExitStack) -> archive.Archive | None:
+    """What was saved of the image, if it was. It loses its name, and so goes from the disk with its last user."""
+    kept = _kept(ask, digest)
+    try:
+        descriptor = files.open_regular(kept)
+    except FileNotFoundError:
+        return None
+    held.callback(os.close, descriptor)
+    kept.unlink(missing_ok=True)
+    return archive.index(_as_file(ask.ref), descriptor, os.fstat(descriptor).st_size)
+
+
 def _save(ask: Ask, wanted: str, held: contextlib.ExitStack) -> archive.Archive:
-    """`docker save` into a file without a name."""
-    ref = ask.ref
+    """`docker save` into a file without a name. Raises UsageError for an image that is too large."""
+    ref, max_mib = ask.ref, ask.settings.image_max_mib
     descriptor = held.enter_context(files.nameless(Paths(ask.settings.root).images))
     size = 0
     with _client() as client, _explained(ref):
         for piece in client.api.get_image(wanted):
+            size += len(piece)
+            if size > max_mib << 20:
+                raise UsageError(f"image {ref.short} is larger than {max_mib} MiB", "INFERNO_IMAGE_MAX_MB")
             view = memoryview(piece)
             while view:
                 view = view[os.write(descriptor, view) :]
-            size += len(piece)
             ask.progress(f"copy {ref.short} from the Docker Engine", size)
-    as_file = Reference(ref.text, reference.DOCKER_ARCHIVE, f"the Docker Engine's {ref.short}")
-    return archive.index(as_file, descriptor, size)
+    return archive.index(_as_file(ref), descriptor, size)
+
+
+def _as_file(ref: Reference) -> Reference:
+    return Reference(ref.text, reference.DOCKER_ARCHIVE, f"the Docker Engine's {ref.short}")
 
 
 def _id(ask: Ask, *, must: bool) -> str | None:

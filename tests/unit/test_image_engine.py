@@ -1,0 +1,128 @@
+"""A Docker Engine, as far as Inferno asks one: an image is saved once for a create, and no further than is allowed.
+
+The real one is asked in tests/rig/test_transports.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferno import config
+from inferno.config import Settings
+from inferno.errors import UsageError
+from inferno.image import base, manifest, store
+from inferno.paths import Paths
+from tests import images
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+REF = "docker-daemon:app:dev"
+MACHINE = manifest.host_platform().partition("/")[2]
+
+
+class Engine(ThreadingHTTPServer):
+    """Has one image, in the form of `docker save` before version 25; counts how often it is saved."""
+
+    daemon_threads = True
+
+    def __init__(self, layer: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.saves = self.sent = 0
+        diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
+        inner = {"architecture": MACHINE, "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {"diff_ids": diff_ids}}
+        self.config = json.dumps(inner).encode()
+        self.id = manifest.digest_of(self.config)
+        named = f"{self.id.removeprefix('sha256:')}.json"
+        entry = {"Config": named, "RepoTags": ["app:dev"], "Layers": ["one/layer.tar"]}
+        parts = {"one/layer.tar": layer, named: self.config, "manifest.json": json.dumps([entry]).encode()}
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            for name, data in parts.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        self.archive = out.getvalue()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Engine
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.endswith("/get"):
+            self.server.saves += 1
+            self._answer(self.server.archive, "application/x-tar")
+        elif path.endswith("/version"):
+            self._answer(b'{"ApiVersion": "1.41"}')
+        else:
+            found = {"Id": self.server.id, "Os": "linux", "Architecture": MACHINE}
+            self._answer(json.dumps(found).encode())
+
+    def _answer(self, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    with Engine(images.tar([images.file("a", os.urandom(request.param))])) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
+
+
+def load(tmp_path: Path, **more: str) -> Settings:
+    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
+
+
+@pytest.mark.parametrize("engine", [100_000], indirect=True)
+def test_an_image_is_saved_once_for_both_steps_and_again_for_a_lost_base(engine: Engine, tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert store.ensure(REF, settings).digest == engine.id
+    made = base.ensure(REF, settings)
+    assert engine.saves == 1
+    kept = {path.name for path in Paths(settings.root).image(engine.id).iterdir()}
+    assert kept == {"manifest.json", "config.json", "rootfs.erofs", "base.json"}, "what was saved is gone"
+    content = made.read_bytes()
+    made.unlink()
+    assert base.ensure(REF, settings).read_bytes() == content
+    assert engine.saves == 2
+
+
+@pytest.mark.parametrize("engine", [100_000], indirect=True)
+def test_what_is_kept_of_an_image_is_checked_again(engine: Engine, tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    store.ensure(REF, settings)
+    kept = Paths(settings.root).image(engine.id) / "saved.tar"
+    damaged = bytearray(kept.read_bytes())
+    damaged[damaged.index(engine.archive[1024:1100])] ^= 1
+    kept.write_bytes(damaged)
+    with pytest.raises(UsageError, match=r"damaged|no archive"):
+        base.ensure(REF, settings)
+    base.ensure(REF, settings)
+    assert engine.saves == 2
+
+
+@pytest.mark.parametrize("engine", [3 << 20], indirect=True)
+def test_no_more_is_saved_than_an_image_may_have(engine: Engine, tmp_path: Path) -> None:
+    settings = load(tmp_path, INFERNO_IMAGE_MAX_MB="2")
+    with pytest.raises(UsageError, match="is larger than 2 MiB"):
+        store.ensure(REF, settings)
+    assert [path for path in settings.root.rglob("*") if path.is_file()] == []
