@@ -117,6 +117,33 @@ def test_the_platform_of_this_host_is_chosen(tmp_path: Path, settings: Settings)
     assert "linux/s390x" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("inner", [False, True], ids=["index.json", "an-index-in-it"])
+def test_what_buildkit_notes_beside_an_image_is_no_image(tmp_path: Path, settings: Settings, inner: bool) -> None:
+    """`docker buildx build` attests where an image comes from: a manifest of its own, for the platform unknown."""
+    folder = images.build(tmp_path / "layout", [LAYER], Cmd=["/built"])
+    blobs = folder / "blobs/sha256"
+    index = json.loads((folder / "index.json").read_text())
+    image = {key: index["manifests"][0][key] for key in ("mediaType", "digest", "size")}
+    kind = "application/vnd.in-toto+json"
+    note = {
+        "schemaVersion": 2,
+        "mediaType": image["mediaType"],
+        "config": images.put(blobs, b"{}", "application/vnd.oci.image.config.v1+json"),
+        "layers": [images.put(blobs, b'{"_type": "https://in-toto.io/Statement/v0.1"}', kind)],
+    }
+    about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image["digest"]}
+    unknown = {"platform": {"os": "unknown", "architecture": "unknown"}, "annotations": about}
+    noted = images.put(blobs, json.dumps(note).encode(), image["mediaType"]) | unknown
+    built = {"schemaVersion": 2, "manifests": [noted, image | {"platform": {"os": "linux", "architecture": "amd64"}}]}
+    if inner:
+        media_type = "application/vnd.oci.image.index.v1+json"
+        entry = images.put(blobs, json.dumps(built | {"mediaType": media_type}).encode(), media_type)
+        built = {"schemaVersion": 2, "manifests": [entry]}
+    (folder / "index.json").write_text(json.dumps(built))
+    for ref in (f"oci:{folder}", f"oci-archive:{oci_archive(folder, tmp_path / 'image.tar')}"):
+        assert read(ref, settings)[0].digest == image["digest"]
+
+
 def test_several_images_in_one_layout_need_a_tag(tmp_path: Path, settings: Settings) -> None:
     images.build(tmp_path / "l", [LAYER], tag="one", Cmd=["/a"])
     first = json.loads((tmp_path / "l/index.json").read_text())["manifests"]
