@@ -144,6 +144,9 @@ def index(ref: Reference, descriptor: int, size: int) -> Archive:
     found: dict[str, Entry] = {}
     try:
         for entry in tar.entries(descriptor, size, 0):
+            entry.xattrs = None  # up to 1 MiB each
+            if entry.chunks is not None:
+                entry.chunks = []  # a part with holes is refused, whatever they are
             found[os.path.normpath(os.fsdecode(entry.name))] = entry
             if len(found) > _MAX_PARTS:
                 raise BadImageError(f"more than {_MAX_PARTS} parts")

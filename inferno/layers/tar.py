@@ -65,12 +65,15 @@ def entries(descriptor: int, size: int, layer: int, start: int = 0) -> Iterator[
     Offsets in the entries are the file's. Raises BadImageError for what is no tar archive.
     """
     window = _Window(descriptor, start, size)
-    offset = 0
+    offset = pending = 0
     special: dict[bytes, bytes] = {}
     while header := _header(window, offset):
         kind, length = header[7], _number(header[4], "size")
         offset += BLOCK
         if kind in (b"x", b"L", b"K"):
+            pending += length  # of all for one entry: they may be many
+            if pending > _MAX_SPECIAL_BYTES:
+                raise BadImageError(f"headers of {pending} bytes in a layer; {_MAX_SPECIAL_BYTES} are allowed")
             special.update(_special(window, kind, offset, length))
         elif kind != b"g":  # pax records for all that follows: Docker passes over them
             entry, data = _entry(header, special, window, offset)
@@ -78,7 +81,7 @@ def entries(descriptor: int, size: int, layer: int, start: int = 0) -> Iterator[
             entry.offset += start
             if entry.chunks is not None:
                 entry.chunks = [(at, count, begin + start) for at, count, begin in entry.chunks]
-            special, length = {}, data
+            special, pending, length = {}, 0, data
             yield entry
         offset += -(-length // BLOCK) * BLOCK
         if offset > -(-size // BLOCK) * BLOCK:
@@ -111,8 +114,6 @@ def checksum(block: bytes) -> int:
 
 def _special(window: _Window, kind: bytes, offset: int, length: int) -> dict[bytes, bytes]:
     """What a pax header, or a GNU long name or link, says of the next entry."""
-    if length > _MAX_SPECIAL_BYTES:
-        raise BadImageError(f"a header of {length} bytes in a layer; {_MAX_SPECIAL_BYTES} are allowed")
     data = window.read(offset, length)
     if len(data) < length:
         raise BadImageError("a layer ends in the middle of a header")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,18 @@ def test_links_among_the_layers_of_old_docker_archives(tmp_path: Path, settings:
             new.addfile(member, old.extractfile(member) if member.isreg() else None)
     path.write_bytes(data.getvalue())
     assert read(f"docker-archive:{path}", settings)[1] == [images.tar(LAYER)] * 2
+
+
+def test_what_an_archive_says_beside_its_parts_takes_no_memory(tmp_path: Path, settings: Settings) -> None:
+    parts = [images.file(f"part{n}", pax={"SCHILY.xattr.user.x": "y" * 500_000}) for n in range(50)]
+    (tmp_path / "image.tar").write_bytes(images.tar(parts))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match=r"manifest\.json is missing"):
+            read(f"docker-archive:{tmp_path / 'image.tar'}", settings)
+        assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_platform_of_this_host_is_chosen(tmp_path: Path, settings: Settings) -> None:

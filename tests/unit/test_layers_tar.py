@@ -188,6 +188,15 @@ def test_malformed_pax_headers_are_refused(records: bytes) -> None:
         read(bytes(lead) + images.tar([images.file("a")]))
 
 
+def test_an_entry_may_have_many_headers_but_only_so_much_in_them() -> None:
+    member = images.file("a", pax={"SCHILY.xattr.user.x": "y" * 300_000})
+    whole = images.tar([member])
+    header = whole[: whole.index(b"a\0", 1024) // 512 * 512]
+    assert [entry.name for entry in read(header * 2 + whole)] == [b"a"]
+    with pytest.raises(BadImageError, match="are allowed"):
+        read(header * 3 + whole)
+
+
 def test_a_name_with_a_nul_is_refused() -> None:
     with pytest.raises(BadImageError, match="NUL"):
         read(images.tar([images.file("a", pax={"path": "a\0b"})]))
