@@ -34,6 +34,7 @@ def process(spec: Spec, image: ImageConfig) -> wire.Process:
         cwd=spec.workdir or image.working_dir or "/",
         user=spec.user if spec.user is not None else image.user,
         tty=spec.tty,
+        stdin=spec.interactive,
         rlimits=[
             wire.Rlimit.model_validate({"name": one.name, "soft": one.soft, "hard": one.hard})
             for one in map(words.ulimit, spec.ulimit)

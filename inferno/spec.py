@@ -31,6 +31,7 @@ class Spec:
     platform: str | None = None
     hostname: str | None = None
     tty: bool = False
+    interactive: bool = False
     ssh_key: list[str] = dataclasses.field(default_factory=list)
     read_only: bool = False
     tmpfs: list[str] = dataclasses.field(default_factory=list)

@@ -65,6 +65,7 @@ class Process(Wire):
     user: str
     rlimits: list[Rlimit] = []
     tty: bool = False
+    stdin: bool = False
 
 
 class Ip(Wire):

@@ -56,6 +56,8 @@ _CREATE = [
     row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER", short="u"),
     row("tty", "a terminal for the process: start -i, attach -i", bool, short="t"),
     row("no_tty", "none: takes --tty back", bool, long="no-tty"),
+    row("interactive", "standard input for the process, from a pipe too: start -i, attach -i", bool, short="i"),
+    row("no_interactive", "none: takes --interactive back", bool, long="no-interactive"),
     row(
         "ssh_key",
         "a public key, or a file of them, that lets people in; may be repeated",
@@ -74,7 +76,7 @@ _CREATE = [
 ]
 OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
 _IN_RUN_JSON = frozenset(
-    ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "read_only", "tmpfs", "ulimit")
+    ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "interactive", "read_only", "tmpfs", "ulimit")
 )
 # By these a VM's files are made as they are: another Inferno may make others.
 _MAKERS = [Path(inferno.__file__).with_name(name) for name in ("render.py", "wire.py")]

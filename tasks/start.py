@@ -34,7 +34,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             "short": "i",
             "type": bool,
             "default": False,
-            "help": "our terminal becomes that of the process (create --tty); Ctrl-P Ctrl-Q leaves it",
+            "help": "our terminal, or our input, becomes that of the process (create --tty, create -i)",
         },
     ]
 }
@@ -99,15 +99,19 @@ def launch(context: Context, name: str) -> Iterable[InfernoTask]:
     return _step(context, name, "launch")
 
 
-def _check_terminal(context: Context, name: str) -> None:
-    """Before anything is changed: is there a terminal on both sides?"""
+def _check_input(context: Context, name: str) -> None:
+    """Before anything is changed: is there a terminal on both sides, or input that the process can be given?"""
     from inferno.cli.interact import check_ours
 
+    spec = context.spec(name)
     if not _follows(context, name):
-        raise UsageError(f"start:{name} --detach leaves nobody at the terminal", f"infernoctl attach -i {name}, later")
-    if not context.spec(name).tty:
-        raise UsageError(f"{name} has no terminal", f"infernoctl create {name} --tty")
-    check_ours("start")
+        raise UsageError(f"start:{name} --detach leaves nobody to give input", f"infernoctl attach -i {name}, later")
+    if not (spec.tty or spec.interactive):
+        raise UsageError(
+            f"the process of {name} has no standard input", f"infernoctl create {name} -i; with a terminal: --tty"
+        )
+    if spec.tty:
+        check_ours("start")
 
 
 def start(context: Context, name: str) -> Iterable[InfernoTask]:
@@ -115,7 +119,7 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
     follows = _follows(context, name)
     is_interactive = context.asked(f"start:{name}").get("interactive")
     if is_interactive:
-        _check_terminal(context, name)
+        _check_input(context, name)
     others = [task for task in context.selected if task.startswith("start:") and task != f"start:{name}"]
     if others and follows:
         raise UsageError(f"start:{name} would follow one VM, and {others[0]} is to start too", "give each --detach")
@@ -124,10 +128,12 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         begun = shared(context, name)
         if not begun.launched:
             context.say(f"{name} runs already, at {begun.vm.slot.guest}")
-            from inferno.cli.follow import at_terminal
+            from inferno.cli.follow import join
 
-            return at_terminal(begun.vm) if is_interactive else 0
-        ends = "; Ctrl-P Ctrl-Q leaves it running" if is_interactive else "; Ctrl-C stops it" if follows else ""
+            return join(begun.vm) if is_interactive else 0
+        tty = bool(begun.record["spec"].get("tty"))
+        leaves = "; Ctrl-P Ctrl-Q leaves it running" if tty else ""
+        ends = leaves if is_interactive else "; Ctrl-C stops it" if follows else ""
         context.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
         if not follows:
             return 0
@@ -135,7 +141,7 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         from inferno.cli.interact import interact
 
         if is_interactive:
-            return interact(begun.vm, begun.version, begun.log_position)
+            return interact(begun.vm, begun.version, begun.log_position, tty=tty)
         return attach(begun.vm, begun.version, begun.log_position)
 
     context.after(f"start:{name}", end)

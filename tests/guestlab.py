@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,7 +66,8 @@ try:
     if how.pop("leave", False):
         sys.exit(command.leave(guest.root, Command(tuple(how.pop("args")), detach=True, **how)))
     if "attach" in how:
-        sys.exit(session.attach(guest, replay=how["attach"]))
+        tty = how.get("tty", True)
+        sys.exit(session.stay(session.attach(guest, replay=how["attach"], tty=tty), tty=tty))
     if how.pop("shell", False):
         sys.exit(session.shell(guest, Command(("sh",)), tty=how.get("tty", False)))
     stdin, tty = how.pop("stdin", False), how.pop("tty", False)
@@ -92,10 +95,10 @@ def supervise() -> Path:
 
 
 class GuestLab:
-    """`folder` is the `/` of a jail in which a guest's socket lies; the guest's process runs `script`, at a terminal
-    when `tty`."""
+    """`folder` is the `/` of a jail in which a guest's socket lies; the guest's process runs `script`, with nothing to
+    read, or `stdin`, or a terminal."""
 
-    def __init__(self, folder: Path, program: Path, script: str, *, tty: bool = False) -> None:
+    def __init__(self, folder: Path, program: Path, script: str, *, reads: str = "nothing") -> None:
         self.folder = folder
         folder.mkdir()
         with socket.socket(socket.AF_UNIX) as listener:
@@ -104,7 +107,7 @@ class GuestLab:
             listener.settimeout(DEADLINE_S)
             namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
             self._init = subprocess.Popen(
-                [*namespace, program, folder, _GRACE_MS, "tty" if tty else "no tty", "sh", "-c", script],
+                [*namespace, program, folder, _GRACE_MS, reads, "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 cwd="/",
             )
@@ -113,6 +116,7 @@ class GuestLab:
         said = b""
         while b'"started"' not in said:  # the record that the process was executed
             said += self._log.recv(65536)
+        threading.Thread(target=self._drain, daemon=True).start()
         self._vsock = subprocess.Popen(
             [sys.executable, "-ISc", VSOCK], cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
         )
@@ -129,6 +133,13 @@ class GuestLab:
         """Run it to its end, `given` on its standard input."""
         argv = self.argv(*args, **({"stdin": True} if given is not None else {}), **how)
         return subprocess.run(argv, input=given or b"", capture_output=True, check=False, timeout=timeout)
+
+    def _drain(self) -> None:
+        """The host's log takes all."""
+        self._log.settimeout(None)
+        with contextlib.suppress(OSError):
+            while self._log.recv(65536):
+                pass
 
     def kill(self) -> None:
         """As if the VM ended."""

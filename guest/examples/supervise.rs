@@ -1,6 +1,6 @@
 //! init's loop without the machine around it, for the tests: PID 1 of a PID namespace, Unix sockets for vsock.
 //!
-//! `supervise FOLDER GRACE_MS TTY COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs the command as the
+//! `supervise FOLDER GRACE_MS tty|stdin|nothing COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs the command as the
 //! image's process, and leaves the exit report in FOLDER/report.json.
 
 use std::fs::File;
@@ -28,16 +28,17 @@ fn main() {
     let folder = PathBuf::from(args.next().expect("a folder is given"));
     let grace =
         args.next().and_then(|text| text.parse().ok()).map(Duration::from_millis).expect("a grace is given");
-    let tty = args.next().is_some_and(|text| text == "tty");
-    let grace = Grace { rest: grace, stream: grace };
+    let input = args.next().expect("it is said what input there is");
+    let (tty, stdin) = (input == "tty", input == "stdin");
+    let grace = Grace { rest: grace, stream: grace, attach: grace };
     let signals = sys::take_signals().expect("signals can be taken");
     let log = UnixStream::connect(folder.join("log.sock")).expect("the test listens");
     let listener = UnixListener::bind(folder.join("api.sock")).expect("the folder is new");
     listener.set_nonblocking(true).expect("a socket can be");
     let own = format!("FOLDER={}", folder.display());
     let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned(), own];
-    let image =
-        Process { args: args.collect(), env, cwd: "/".to_owned(), user: String::new(), rlimits: vec![], tty };
+    let (args, cwd) = (args.collect(), "/".to_owned());
+    let image = Process { args, env, cwd, user: String::new(), rlimits: vec![], tty, stdin };
     let mut launcher = Launcher::new(image, "web1".to_owned());
     let started = launcher.start().expect("the command can be started");
     let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));

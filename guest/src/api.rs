@@ -49,7 +49,7 @@ pub enum Reaction {
     Signal(i32, i32),
     /// Start a process, and let the connection become its stream.
     Exec(Exec),
-    /// Let the connection become one to the terminal of the image's process.
+    /// Let the connection become one to the image's process.
     Attach(Attach),
     /// The same as `Exec` with a process that copies files.
     Copy(Copy),

@@ -1,5 +1,5 @@
-//! One host at the terminal of the image's process: it sees what is written there and may type. When it goes away the
-//! process does not care. Its output goes to the log all the same: docs/guest-api.md.
+//! One host at the image's process: it sees what that writes, and gives it input. One that goes away from a terminal is
+//! not missed; one that had the standard input ends that. Output goes to the log all the same: docs/guest-api.md.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -18,26 +18,32 @@ use crate::sys::{self, PollFd};
 pub struct Attachment {
     host: Option<Peer>,
     pid: i32,
-    terminal: File,
+    terminal: Option<File>,
     input: Input,
     ended: Option<ExitStatus>,
     is_told: bool,
 }
 
 impl Attachment {
-    /// To the terminal of this process. `seen` is what was written there before, as far as it is known and wanted.
-    pub fn new(socket: File, terminal: File, pid: i32, seen: &[u8]) -> std::io::Result<Self> {
+    /// To the terminal of this process.
+    pub fn to_terminal(socket: File, terminal: File, pid: i32) -> std::io::Result<Self> {
         let input = Input::new(Some(terminal.try_clone()?), true);
-        let mut first = http::switching(frame::PROTOCOL);
-        input.begin(&mut first);
-        seen.chunks(frame::MAX_PAYLOAD_BYTES)
-            .for_each(|part| frame::output(&mut first, Output::Stdout, part));
-        Ok(Self { host: Some(Peer::new(socket, first)), pid, terminal, input, ended: None, is_told: false })
+        Ok(Self { terminal: Some(terminal), ..Self::to_pipe(socket, input, pid) })
     }
 
-    /// Gives the terminal the size of the host's.
+    /// To this process, the pipe to whose standard input becomes this host's.
+    pub fn to_pipe(socket: File, input: Input, pid: i32) -> Self {
+        let mut first = http::switching(frame::PROTOCOL);
+        input.begin(&mut first);
+        let host = Some(Peer::new(socket, first));
+        Self { host, pid, terminal: None, input, ended: None, is_told: false }
+    }
+
+    /// Gives the terminal, if there is one, the size of the host's.
     pub fn resize(&self, size: Size) {
-        let _ = sys::resize_terminal(&self.terminal, size.rows, size.cols);
+        if let Some(terminal) = &self.terminal {
+            let _ = sys::resize_terminal(terminal, size.rows, size.cols);
+        }
     }
 
     /// Whether the host is gone.
@@ -62,9 +68,11 @@ impl Attachment {
     }
 
     /// The process wrote this.
-    pub fn show(&mut self, bytes: &[u8]) {
+    pub fn show(&mut self, output: Output, bytes: &[u8]) {
         if let Some(host) = &mut self.host {
-            host.append(|out| frame::output(out, Output::Stdout, bytes));
+            host.append(|out| {
+                bytes.chunks(frame::MAX_PAYLOAD_BYTES).for_each(|part| frame::output(out, output, part));
+            });
         }
     }
 
@@ -98,7 +106,7 @@ impl Attachment {
 
     fn listen(&mut self) -> Result<(), Malformed> {
         let Some(host) = &mut self.host else { return Ok(()) };
-        let (input, terminal, pid) = (&mut self.input, &self.terminal, self.pid);
+        let (input, terminal, pid) = (&mut self.input, self.terminal.as_ref(), self.pid);
         let (is_told, has_ended) = (self.is_told, self.ended.is_some());
         host.listen(|frame| {
             match frame {
@@ -107,7 +115,11 @@ impl Attachment {
                 FromHost::Signal(_) if has_ended => {}
                 FromHost::Stdin(bytes) => input.take(bytes)?,
                 FromHost::StdinEnd => input.end(),
-                FromHost::Resize { rows, cols } => drop(sys::resize_terminal(terminal, rows, cols)),
+                FromHost::Resize { rows, cols } => {
+                    if let Some(terminal) = terminal {
+                        let _ = sys::resize_terminal(terminal, rows, cols);
+                    }
+                }
                 FromHost::Signal(signal) => drop(sys::kill(pid, signal)),
             }
             Ok(())

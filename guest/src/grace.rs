@@ -1,4 +1,4 @@
-//! How long processes that were asked to end may take before they are killed.
+//! How long is waited for processes that were asked to end, and for hosts that may come.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -10,10 +10,13 @@ pub struct Grace {
     pub rest: Duration,
     /// From the SIGHUP that follows the host's going away from a stream to the SIGKILL.
     pub stream: Duration,
+    /// How long a process with standard input waits for the host that is to see all of its output, once it wrote more
+    /// than is kept for that: `start -i` attaches at once, and who started it otherwise may never.
+    pub attach: Duration,
 }
 
 impl Default for Grace {
     fn default() -> Self {
-        Self { rest: Duration::from_secs(2), stream: Duration::from_secs(2) }
+        Self { rest: Duration::from_secs(2), stream: Duration::from_secs(2), attach: Duration::from_secs(10) }
     }
 }

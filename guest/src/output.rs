@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use crate::frame;
 use crate::outbox::Outbox;
 use crate::record::{self, Source};
 use crate::split::Splitter;
@@ -14,6 +15,8 @@ use crate::sys::{self, Terminal};
 const READ_BYTES: usize = 8 * 1024;
 /// What of a terminal is kept for who attaches later: some screens of text.
 const MAX_SEEN_BYTES: usize = 16 * 1024;
+/// What is kept for the first host that attaches to a process with standard input, which is to get all of it.
+const MAX_AWAITING_BYTES: usize = 64 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub struct Output {
     /// The process's side of a terminal: a program that closes its streams may open /dev/tty again.
     slave: Option<OwnedFd>,
     is_terminal: bool,
+    /// Whether hosts that attach see it.
+    is_shown: bool,
+    /// Whether the first of them is still to come, for whom all is kept.
+    is_awaiting: bool,
     seen: Vec<u8>,
     source: Source,
     splitter: Splitter,
@@ -31,15 +38,28 @@ impl Output {
     /// Of a pipe, which becomes non-blocking.
     pub fn new(pipe: Option<OwnedFd>, source: Source) -> io::Result<Self> {
         pipe.iter().try_for_each(sys::set_nonblocking)?;
-        let (pipe, splitter) = (pipe.map(File::from), Splitter::default());
-        Ok(Self { pipe, slave: None, is_terminal: false, seen: Vec::new(), source, splitter })
+        Ok(Self {
+            pipe: pipe.map(File::from),
+            slave: None,
+            is_terminal: false,
+            is_shown: false,
+            is_awaiting: false,
+            seen: Vec::new(),
+            source,
+            splitter: Splitter::default(),
+        })
+    }
+
+    /// Of a pipe, for a host that will attach.
+    pub fn awaiting(pipe: Option<OwnedFd>, source: Source) -> io::Result<Self> {
+        Ok(Self { is_shown: true, is_awaiting: true, ..Self::new(pipe, source)? })
     }
 
     /// Of a terminal, to whose end `release` comes first.
     pub fn of_terminal(terminal: Terminal) -> io::Result<Self> {
         let Terminal { master, slave } = terminal;
         let piped = Self::new(Some(master.into()), Source::Stdout)?;
-        Ok(Self { slave: Some(slave), is_terminal: true, ..piped })
+        Ok(Self { slave: Some(slave), is_terminal: true, is_shown: true, ..piped })
     }
 
     /// The pipe's descriptor, until its end.
@@ -52,9 +72,25 @@ impl Output {
         self.pipe.as_ref().filter(|_| self.is_terminal).map(|master| (master, self.seen.as_slice()))
     }
 
+    /// Which stream of the process it is, for a host.
+    pub fn stream(&self) -> frame::Output {
+        if self.source == Source::Stderr { frame::Output::Stderr } else { frame::Output::Stdout }
+    }
+
+    /// The first host is there, or is not waited for: what was kept for it.
+    pub fn hand_over(&mut self) -> Vec<u8> {
+        if std::mem::take(&mut self.is_awaiting) { std::mem::take(&mut self.seen) } else { Vec::new() }
+    }
+
+    /// Whether so much is kept for the first host that no more can be.
+    pub fn is_full(&self) -> bool {
+        self.is_awaiting && self.seen.len() >= MAX_AWAITING_BYTES
+    }
+
     /// The process ended: a terminal ends with the last of those that have it open.
     pub fn release(&mut self) {
         self.slave = None;
+        self.hand_over();
     }
 
     /// Reads once, and shows what came as it is.
@@ -64,9 +100,13 @@ impl Output {
         match pipe.read(&mut chunk) {
             Ok(len) if len > 0 => {
                 let bytes = &chunk[..len];
-                if self.is_terminal {
+                if self.is_shown {
                     show(bytes);
+                }
+                if self.is_terminal || self.is_awaiting {
                     self.seen.extend_from_slice(bytes);
+                }
+                if self.is_terminal {
                     self.seen.drain(..self.seen.len().saturating_sub(MAX_SEEN_BYTES));
                 }
                 let put = log(self.source, self.is_terminal, outbox);

@@ -94,7 +94,11 @@ impl Launcher {
             }
         }
         let is_init_system = matches!(view, View::Own);
-        let streams = if self.image.tty { with_terminal(FIRST_SIZE, &mut asked) } else { Streams::Output };
+        let streams = match (self.image.tty, self.image.stdin) {
+            (true, _) => with_terminal(FIRST_SIZE, &mut asked),
+            (false, true) => Streams::Pipes,
+            (false, false) => Streams::Output,
+        };
         let env = env::complete(&asked, &self.hostname, &user.home);
         let started = self.spawn(Wish {
             args: &self.image.args,

@@ -13,8 +13,8 @@ use crate::sys::{self, Started};
 pub enum Stream {
     /// That of a process.
     Process(Started),
-    /// One to the terminal of the image's process.
-    Terminal(Attach),
+    /// One to the terminal of the image's process, or to its standard streams.
+    Attached(Attach),
 }
 
 /// What there is beside the process.
@@ -22,8 +22,19 @@ pub enum Stream {
 pub struct Circumstances {
     /// Whether one more stream is to be had.
     pub has_room: bool,
-    /// Whether the image's process has a terminal.
-    pub has_terminal: bool,
+    /// What a host that attaches finds.
+    pub input: Offer,
+}
+
+/// What there is of the image's process's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// None: it reads /dev/null.
+    Nothing,
+    /// A terminal, at which there may be many, or a pipe that nobody has.
+    Free,
+    /// A pipe that a host has, or had.
+    Taken,
 }
 
 /// See the module.
@@ -40,7 +51,12 @@ pub fn respond(
             Err(error) => Answer::refuse(409, &error.to_string()),
         }),
         Reaction::Stat(at) => Err(stat::answer(&at.path, at.follow)),
-        Reaction::Attach(_) if !now.has_terminal => Err(Answer::refuse(422, "the process has no terminal")),
+        Reaction::Attach(_) if now.input == Offer::Nothing => {
+            Err(Answer::refuse(422, "the process has neither a terminal nor standard input"))
+        }
+        Reaction::Attach(_) if now.input == Offer::Taken => {
+            Err(Answer::refuse(422, "the standard input of the process was given to another already"))
+        }
         Reaction::Exec(asked) if asked.detach => Err(match launcher.exec(&asked) {
             Ok(started) => Answer::ok(serde_json::json!({ "pid": started.pid }).to_string()),
             Err(failure) => not_started(failure),
@@ -48,7 +64,7 @@ pub fn respond(
         Reaction::Exec(_) | Reaction::Attach(_) | Reaction::Copy(_) if !now.has_room => {
             Err(Answer::refuse(429, "too many streams at once"))
         }
-        Reaction::Attach(asked) => Ok(Stream::Terminal(asked)),
+        Reaction::Attach(asked) => Ok(Stream::Attached(asked)),
         Reaction::Exec(asked) => launcher.exec(&asked).map(Stream::Process).map_err(not_started),
         Reaction::Copy(asked) => launcher.copy(&asked).map(Stream::Process).map_err(not_started),
     }

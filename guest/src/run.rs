@@ -65,6 +65,8 @@ pub struct Process {
     pub rlimits: Vec<Rlimit>,
     /// Whether it has a terminal, which controls its session.
     pub tty: bool,
+    /// Whether a host may give it standard input. A terminal has that anyway.
+    pub stdin: bool,
 }
 
 /// A resource limit, setrlimit(2).
@@ -288,7 +290,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 16 + 6 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
+        assert_eq!(checked, 16 + 7 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
     }
 
     #[test]

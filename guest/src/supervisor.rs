@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,14 @@ use crate::attachment::Attachment;
 use crate::cgroup;
 use crate::connection::{Connection, Progress};
 use crate::grace::Grace;
+use crate::input::Input;
 use crate::kernel_log;
 use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::output::Output;
 use crate::process::Launcher;
 use crate::record::{self, ExitReport, Source, ending};
-use crate::respond::{Circumstances, Stream, respond};
+use crate::respond::{Circumstances, Offer, Stream, respond};
 use crate::session::Session;
 use crate::sys::{self, PollFd, Started};
 
@@ -38,11 +39,15 @@ pub struct Supervisor {
     ended: Option<ExitStatus>,
     no_children: bool,
     born: Instant,
+    executed: Instant,
     grace: Grace,
     kill_at: Option<Instant>,
     drain_until: Option<Instant>,
     signals: File,
     outputs: [Output; 2],
+    has_stdin: bool,
+    /// The pipe to its standard input, until a host has it.
+    stdin: Option<OwnedFd>,
     outbox: Outbox,
     launcher: Launcher,
     listener: Listener,
@@ -61,21 +66,27 @@ impl Supervisor {
         listener: Listener,
         born: Instant,
     ) -> std::io::Result<Self> {
-        let out = match started.terminal {
+        let Started { pid, stdin, stdout, stderr, terminal } = started;
+        let has_stdin = stdin.is_some();
+        let piped = if has_stdin { Output::awaiting } else { Output::new };
+        let out = match terminal {
             Some(terminal) => Output::of_terminal(terminal)?,
-            None => Output::new(started.stdout, Source::Stdout)?,
+            None => piped(stdout, Source::Stdout)?,
         };
-        let outputs = [out, Output::new(started.stderr, Source::Stderr)?];
+        let outputs = [out, piped(stderr, Source::Stderr)?];
         Ok(Self {
-            pid: started.pid,
+            pid,
             ended: None,
             no_children: false,
             born,
+            executed: Instant::now(),
             grace: Grace::default(),
             kill_at: None,
             drain_until: None,
             signals,
             outputs,
+            has_stdin,
+            stdin,
             outbox,
             launcher,
             listener,
@@ -130,8 +141,12 @@ impl Supervisor {
         }
         for output in &mut self.outputs {
             if output.fd().is_some_and(|fd| ready.contains(&fd)) {
-                let attachments = &mut self.attachments;
-                output.read(&mut self.outbox, |bytes| attachments.iter_mut().for_each(|one| one.show(bytes)));
+                let (stream, attachments) = (output.stream(), &mut self.attachments);
+                output.read(&mut self.outbox, |bytes| {
+                    for one in attachments.iter_mut() {
+                        one.show(stream, bytes);
+                    }
+                });
             }
         }
         self.outbox.flush();
@@ -167,7 +182,8 @@ impl Supervisor {
         fds.extend(self.outbox.interest());
         fds.extend(self.connections.iter().map(Connection::interest));
         if self.outbox.has_room() && self.attachments.iter().all(Attachment::has_room) {
-            fds.extend(self.outputs.iter().filter_map(Output::fd).map(read));
+            let outputs = self.outputs.iter().filter(|output| !output.is_full());
+            fds.extend(outputs.filter_map(Output::fd).map(read));
         }
         self.sessions.iter().for_each(|session| session.interests(&mut fds));
         self.attachments.iter().for_each(|attachment| attachment.interests(&mut fds));
@@ -177,7 +193,8 @@ impl Supervisor {
     fn patience(&self) -> Option<Duration> {
         let of_sessions = self.sessions.iter().filter_map(Session::deadline);
         let deadlines = self.connections.iter().map(Connection::deadline).chain(of_sessions);
-        let next = deadlines.chain(self.kill_at).chain(self.drain_until).min();
+        let host_comes = self.outputs.iter().any(Output::is_full).then(|| self.executed + self.grace.attach);
+        let next = deadlines.chain(self.kill_at).chain(self.drain_until).chain(host_comes).min();
         next.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -224,8 +241,15 @@ impl Supervisor {
         }
     }
 
-    /// What is still there some time after the image's process ended is killed.
+    /// What is still there some time after the image's process ended is killed; a host that does not come is not waited
+    /// for.
     fn insist(&mut self) {
+        if self.executed.elapsed() >= self.grace.attach {
+            self.outputs
+                .iter_mut()
+                .filter(|output| output.is_full())
+                .for_each(|output| drop(output.hand_over()));
+        }
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
             let _ = sys::kill(-1, sys::SIGKILL);
             self.kill_at = None;
@@ -247,11 +271,12 @@ impl Supervisor {
     fn serve(&mut self) {
         let status = self.status();
         let mut at = 0;
-        while let Some(connection) = self.connections.get_mut(at) {
+        while at < self.connections.len() {
             let now = Circumstances {
                 has_room: self.sessions.len() + self.attachments.len() < MAX_SESSIONS,
-                has_terminal: self.outputs[0].terminal().is_some(),
+                input: self.offer(),
             };
+            let connection = &mut self.connections[at];
             match connection.advance(|request| respond(request, &status, &self.launcher, now)) {
                 Progress::Waits => at += 1,
                 Progress::Over => drop(self.connections.swap_remove(at)),
@@ -261,23 +286,39 @@ impl Supervisor {
                         Stream::Process(started) => {
                             self.sessions.push(Session::new(socket, started, self.grace.stream));
                         }
-                        Stream::Terminal(asked) => self.attach(socket, asked),
+                        Stream::Attached(asked) => self.attach(socket, asked),
                     }
                 }
             }
         }
     }
 
-    fn attach(&mut self, socket: File, asked: Attach) {
-        let Some((terminal, seen)) = self.outputs[0].terminal() else { return };
-        let seen = if asked.replay { seen } else { &[] };
-        let made =
-            terminal.try_clone().and_then(|terminal| Attachment::new(socket, terminal, self.pid, seen));
-        // Without a descriptor left the host finds the connection closed.
-        if let Ok(attachment) = made {
-            asked.size.into_iter().for_each(|size| attachment.resize(size));
-            self.attachments.push(attachment);
+    fn offer(&self) -> Offer {
+        match (self.outputs[0].terminal(), self.has_stdin, &self.stdin) {
+            (Some(_), ..) | (None, true, Some(_)) => Offer::Free,
+            (None, true, None) => Offer::Taken,
+            (None, false, _) => Offer::Nothing,
         }
+    }
+
+    fn attach(&mut self, socket: File, asked: Attach) {
+        let mut attachment = if let Some((terminal, seen)) = self.outputs[0].terminal() {
+            let made =
+                terminal.try_clone().and_then(|terminal| Attachment::to_terminal(socket, terminal, self.pid));
+            // Without a descriptor left the host finds the connection closed.
+            let Ok(mut attachment) = made else { return };
+            attachment.show(self.outputs[0].stream(), if asked.replay { seen } else { &[] });
+            attachment
+        } else {
+            let Some(pipe) = self.stdin.take() else { return };
+            Attachment::to_pipe(socket, Input::new(Some(pipe.into()), false), self.pid)
+        };
+        for output in &mut self.outputs {
+            let kept = output.hand_over();
+            attachment.show(output.stream(), if asked.replay { &kept } else { &[] });
+        }
+        asked.size.into_iter().for_each(|size| attachment.resize(size));
+        self.attachments.push(attachment);
     }
 
     fn accept(&mut self) {

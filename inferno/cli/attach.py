@@ -31,13 +31,15 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def attach(vm: Instance, version: VersionDir, since: int, *, shows: bool = True) -> int:
+def attach(vm: Instance, version: VersionDir, since: int, *, shows: bool = True, stops: bool = False) -> int:
     """Follow the VM's log from position `since` to the VM's end; take the run away; return the exit status.
 
-    Without `shows` the output is not written: somebody had it already.
+    Without `shows` the output is not written: somebody had it already. With `stops`, whoever had it asked for the end.
     """
     stopper = _Stopper(vm, version)
     with stopper.on_signals():
+        if stops:
+            stopper.ask()
         _follow(vm, version, since, stopper, shows)
         stopper.wait()
         with _lock(vm, "the end of its run"):

@@ -10,7 +10,7 @@ import os
 import select
 from collections.abc import Iterator
 
-from inferno import cgroup, config, exit_status, files, host, logs, vm
+from inferno import cgroup, config, exit_status, files, host, logs, version, vm
 from inferno.cli import output
 from inferno.cli.read import one_name, options
 from inferno.cli.speak import say
@@ -37,13 +37,13 @@ def _until(end: logs.End) -> None:
 
 
 def attach(words: list[str]) -> int:
-    """What the process says from now on, each stream on its own; with -i, its terminal."""
+    """What the process says from now on, each stream on its own; with -i, its terminal or its input."""
     given, rest = options("attach", words, ["interactive"], "i")
     found = _instance(one_name("attach", rest))
     if found.running() is None:
         raise not_running(found.name)
     if given:
-        return at_terminal(found)
+        return join(found)
     if os.isatty(0):
         say(f"{found.name}: its output, until Ctrl-C; to type there: attach -i, or infernoctl shell {found.name}")
     with _end(found) as end, logs.follow(found.paths, found.name, logs.end(found.paths, found.name), end) as records:
@@ -53,13 +53,17 @@ def attach(words: list[str]) -> int:
     return _told(found)
 
 
-def at_terminal(found: Instance) -> int:
-    """At the terminal of a VM that runs, to its end: then its exit status; or until the caller leaves: 0."""
+def join(found: Instance) -> int:
+    """With the process of a VM that runs, to its end: then its exit status; or until the caller leaves: 0."""
     from inferno.cli import interact
 
-    interact.check_ours("attach")
+    running = found.running()
+    record = version.read(running) if running else None
+    tty = record is not None and record["spec"].get("tty", False)
+    if tty:
+        interact.check_ours("attach")
     with _end(found) as end:
-        if interact.at_terminal(found, replay=False):
+        if interact.join(found, tty=tty):
             _until(end)
             return _told(found)
     return 0

@@ -1,12 +1,16 @@
-"""Our terminal as that of a VM's process: `start -i` and `attach -i`, as `docker run -it` and `docker attach` do.
+"""Our streams as those of a VM's process: `start -i` and `attach -i`, as `docker run -i` and `docker attach` have it.
 
-Each key goes to the guest, Ctrl-C too; Ctrl-P Ctrl-Q leaves, and the VM goes on.
+At a terminal (create --tty) each key goes to the guest, Ctrl-C too; Ctrl-P Ctrl-Q leaves, and the VM goes on. Without
+one (create -i) our input is the process's, to its end, and what it writes comes byte for byte, each stream on its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 
+from inferno import cgroup
 from inferno.cli.attach import attach
 from inferno.cli.speak import say
 from inferno.errors import InfernoError, UsageError
@@ -14,6 +18,10 @@ from inferno.instance import Instance
 from inferno.paths import VersionDir
 from inferno.reach import guest, session
 from inferno.reach.leaving import LeftError
+from inferno.reach.relay import GivenUpError
+
+# In which a VM whose process ended has ended, too: init gives what is left two seconds.
+_ENDING_S = 5.0
 
 
 def check_ours(verb: str) -> None:
@@ -22,27 +30,56 @@ def check_ours(verb: str) -> None:
         raise UsageError(f"{verb} -i wants a terminal on standard input and output", f"without -i: infernoctl {verb}")
 
 
-def interact(vm: Instance, version: VersionDir, since: int) -> int:
-    """At the terminal of a VM that was just started, to its end; return its exit status, or 0 when the caller left.
+def interact(vm: Instance, version: VersionDir, since: int, *, tty: bool) -> int:
+    """With the process of a VM that was just started, to its end; return its exit status, or 0 when the caller left.
 
     `since` is where its lines begin in the VM's log: all there is to see of one that was faster than we are.
     """
     try:
-        if not at_terminal(vm, replay=True):
-            return 0
+        joined = _join(vm, replay=True, tty=tty)
     except InfernoError:
-        if vm.running() == version:
+        if not _ends(version):
             raise
         return attach(vm, version, since)
+    try:
+        if not _stay(vm, joined, tty=tty):
+            return 0
+    except (BrokenPipeError, GivenUpError):
+        if tty:
+            raise
+        return attach(vm, version, since, shows=False, stops=True)  # as without -i
+    except InfernoError:
+        if not _ends(version):
+            raise
     return attach(vm, version, since, shows=False)
 
 
-def at_terminal(vm: Instance, *, replay: bool) -> bool:
-    """Until the process ends (True), or the caller leaves (False). Raises InfernoError when there is no terminal."""
+def join(vm: Instance, *, tty: bool) -> bool:
+    """With the process of a VM that runs, to its end (True), or until the caller leaves (False).
+
+    Raises InfernoError when it has neither a terminal nor input that is still to be had.
+    """
+    return _stay(vm, _join(vm, replay=False, tty=tty), tty=tty)
+
+
+def _join(vm: Instance, *, replay: bool, tty: bool) -> session.Joined:
+    with guest.opened(vm) as found:
+        return session.attach(found, replay=replay, tty=tty)
+
+
+def _stay(vm: Instance, joined: session.Joined, *, tty: bool) -> bool:
     try:
-        with guest.opened(vm) as found:
-            session.attach(found, replay=replay)
+        session.stay(joined, tty=tty)
     except LeftError:
         say(f"{vm.name} runs on; infernoctl attach -i {vm.name} comes back")
         return False
+    return True
+
+
+def _ends(version: VersionDir) -> bool:
+    """Whether the VM has ended, or does so now: its process was faster than we are, or somebody stopped it."""
+    with contextlib.suppress(FileNotFoundError), cgroup.watched(version.ulid) as (descriptor, ended):
+        poll = select.poll()
+        poll.register(descriptor, cgroup.CHANGED)
+        return ended() or (bool(poll.poll(_ENDING_S * 1000)) and ended())
     return True

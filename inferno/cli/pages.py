@@ -102,7 +102,8 @@ usage: infernoctl attach NAME [options]
 the output of a VM's process from now on, until the VM ends; Ctrl-C leaves it running
 
 options:
-  -i, --interactive          our terminal becomes that of the process (create --tty); Ctrl-P Ctrl-Q leaves it
+  -i, --interactive          our terminal becomes that of the process (create --tty); Ctrl-P Ctrl-Q leaves it;
+                             without one, our input becomes the process's (create -i)
 
 infernoctl attach -i box""",
     "wait": """\

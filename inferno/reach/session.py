@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import socket
 
 from inferno.reach import command, terminal
 from inferno.reach.command import Command
@@ -15,6 +16,9 @@ from inferno.reach.relay import Relay
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 # The best first. Absolute names too: an image's PATH may name anything.
 SHELLS = ("bash", "zsh", "ash", "sh", "/bin/sh")
+
+# A stream to the image's process, and what came of it already.
+Joined = tuple[socket.socket, bytes]
 
 
 def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool) -> int:
@@ -32,17 +36,26 @@ def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool) -> int:
         return ends.run(received).status
 
 
-def attach(guest: Guest, *, replay: bool) -> int:
-    """Our terminal as that of the image's process, until it ends; return its exit status. `replay`: what was there.
+def attach(guest: Guest, *, replay: bool, tty: bool) -> Joined:
+    """Join the image's process, at its terminal or at its input. `replay`: with what it wrote before we came.
 
-    Raises LeftError when Ctrl-P Ctrl-Q was typed, InfernoError when the process has no terminal or the guest is gone.
+    Raises InfernoError when it has neither, or its input was given to another.
     """
-    size = functools.partial(terminal.size, _STDIN, _STDOUT)
-    now = size()
-    body = {"replay": replay, "size": {"rows": now.rows, "cols": now.cols}}
-    stream, received = command.stream(guest.root, "POST", "/v1/attach", body)
-    with stream, terminal.raw(_STDIN):
-        ends = Relay(stream, stdin=_STDIN, stdout=_STDOUT, stderr=_STDERR, size=size, keys=LeavingKeys())
+    now = terminal.size(_STDIN, _STDOUT) if tty else None
+    body = {"replay": replay, "size": {"rows": now.rows, "cols": now.cols} if now else None}
+    return command.stream(guest.root, "POST", "/v1/attach", body)
+
+
+def stay(joined: Joined, *, tty: bool) -> int:
+    """Our streams as those of the image's process, until it ends; return its exit status.
+
+    Raises LeftError when Ctrl-P Ctrl-Q was typed at a terminal; for the rest as Relay.run.
+    """
+    stream, received = joined
+    size = functools.partial(terminal.size, _STDIN, _STDOUT) if tty else None
+    with stream, terminal.raw(_STDIN) if tty else contextlib.nullcontext():
+        keys = LeavingKeys() if tty else None
+        ends = Relay(stream, stdin=_STDIN, stdout=_STDOUT, stderr=_STDERR, size=size, keys=keys)
         return ends.run(received).status
 
 

@@ -20,6 +20,9 @@ from inferno.paths import Paths
 from inferno.state import State, VmRow
 from tasks.engine.progress import Show
 
+# Of create: what one of them switches on, the other takes back.
+_OPPOSITES = (("tty", "no_tty"), ("interactive", "no_interactive"), ("read_only", "writable"))
+
 
 @dataclass(frozen=True, slots=True)
 class WantedImage:
@@ -73,7 +76,7 @@ class Context:
             asked["env"] = words.environment(given.get("env", ()), given.get("env_file", ()))
         if "ssh_key" in asked:
             asked["ssh_key"] = ssh_key.lines(asked["ssh_key"])
-        for option, opposite in (("tty", "no_tty"), ("read_only", "writable")):
+        for option, opposite in _OPPOSITES:
             if given.get(opposite):
                 if given.get(option):
                     long, no = (word.replace("_", "-") for word in (option, opposite))

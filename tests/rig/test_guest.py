@@ -40,6 +40,7 @@ def vms(host: Host) -> Iterator[None]:
     host.create("box", "exec sleep 1000", options=f"--user web --ssh-key {shlex.quote(KEY)}")
     talks = "tty; printf 'name? '; read x; echo hello $x; echo there > /dev/console; exit 5"
     host.create("talks", talks, options="--tty")
+    host.create("pipes", "seq 1 20000 >&2; cat; exit 6", options="-i")
     yield
 
 
@@ -138,4 +139,13 @@ def test_a_terminal_of_the_images_process_is_ours(host: Host) -> None:
     refused = host.type("attach -i talks", status=1)
     assert "does not run" in refused.stderr
     assert "wants a terminal" in host.type("start -i talks", status=2).stderr
-    assert "has no terminal" in host.at_a_terminal("start", "-i", "torn").stdout
+    assert "no standard input" in host.at_a_terminal("start", "-i", "torn").stdout
+
+
+def test_what_is_piped_in_is_the_processs_input(host: Host, ended: dict[str, str]) -> None:
+    done = host.sh(
+        "head -c 2000000 /dev/urandom > /tmp/in; infernoctl start -i pipes < /tmp/in > /tmp/out 2> /tmp/err; echo $?;"
+        " cmp /tmp/in /tmp/out && seq 1 20000 > /tmp/seq && grep -vE 'pipes|:' /tmp/err | cmp - /tmp/seq && echo same"
+    )
+    assert done.stdout == "6\nsame\n", host.sh("grep -vE '^[0-9]+$' /tmp/err").stdout
+    assert "neither a terminal nor standard input" in host.type("attach -i box", status=1).stderr

@@ -132,6 +132,7 @@ def test_words_that_say_nothing_get_a_hint(capfd: pytest.CaptureFixture[str], wo
         ["create", "web1", "--image", "oci:x", "--ulimit", "nofile=²"],
         ["create", "web1", "--image", "oci:x", "--io-max", "riops=" + "9" * 5000],
         ["create", "web1", "--image", "oci:x", "--tty", "--no-tty"],
+        ["create", "web1", "--image", "oci:x", "-i", "--no-interactive"],
     ],
 )
 def test_bad_values_are_refused(capfd: pytest.CaptureFixture[str], words: list[str]) -> None:

@@ -53,7 +53,7 @@ impl Machine {
 
     /// The same with so long a grace for all that is to end.
     pub fn with_grace(grace: Duration, args: &[&str]) -> Option<Self> {
-        Self::with(grace, "no tty", args)
+        Self::with(grace, "nothing", args)
     }
 
     /// With a terminal for the image's process, which is a shell script.
@@ -61,7 +61,12 @@ impl Machine {
         Self::with(2 * DEADLINE, "tty", &["sh", "-c", script])
     }
 
-    fn with(grace: Duration, tty: &str, args: &[&str]) -> Option<Self> {
+    /// With standard input for it, of who attaches.
+    pub fn with_input(grace: Duration, script: &str) -> Option<Self> {
+        Self::with(grace, "stdin", &["sh", "-c", script])
+    }
+
+    fn with(grace: Duration, input: &str, args: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             eprintln!("skipped: needs root");
@@ -78,7 +83,7 @@ impl Machine {
             .arg(program)
             .arg(&folder)
             .arg(grace.as_millis().to_string())
-            .arg(tty);
+            .arg(input);
         let child = command.args(args).stdin(Stdio::null()).spawn().unwrap();
         let stream = within(move || listener.accept().unwrap().0);
         let (sender, log) = mpsc::channel();

@@ -3,6 +3,7 @@
 
 mod exec;
 mod files;
+mod input;
 mod machine;
 mod process;
 mod terminal;

@@ -129,6 +129,6 @@ fn a_process_without_one_is_not_attached_to() {
     let Some(machine) = Machine::start("exec sleep 1000") else { return };
     let refused =
         machine.upgrade("POST", "/v1/attach", &json!({"replay": true, "size": null})).err().unwrap();
-    assert_eq!(refused, (422, json!({"error": "the process has no terminal"})));
+    assert_eq!(refused, (422, json!({"error": "the process has neither a terminal nor standard input"})));
     machine.kill();
 }
