@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inferno import cgroup, files, inotify, jail
+from inferno.collector import hello
 from inferno.config import Settings
 from inferno.errors import InfernoError
 from inferno.paths import Paths
@@ -34,7 +35,9 @@ _children: set[int] = set()
 
 
 def ensure_running(settings: Settings) -> None:
-    """Start the collector unless it runs. It goes on until `link_into`, or the end of this process, at the least.
+    """Start the collector unless it runs, also in place of one of another Inferno's that does not understand our kilns.
+
+    It goes on until `link_into`, or the end of this process, at the least.
 
     Raises InfernoError when it cannot be started.
     """
@@ -46,6 +49,9 @@ def ensure_running(settings: Settings) -> None:
             connection = _connect(paths)
             if connection is None:
                 connection = _start(settings, paths)
+            elif not _understands(paths):
+                with connection:
+                    connection = _start(settings, paths, connection)
     except BlockingIOError:  # it runs, but has more to accept than it can hold: waited for without the gate
         connection = _connect(paths, wait=True)
     except OSError as error:
@@ -160,6 +166,18 @@ def _ask(paths: Paths, request: bytes) -> bytes | None:
     return answer
 
 
+def _protocol(paths: Paths) -> Path:
+    return paths.collector / "protocol"
+
+
+def _understands(paths: Paths) -> bool:
+    """Whether the collector that runs speaks as the kilns of this Inferno do."""
+    try:
+        return _protocol(paths).read_text() == hello.PROTOCOL
+    except FileNotFoundError:
+        return False
+
+
 def _is_gone(paths: Paths) -> bool:
     """Whether nobody listens."""
     try:
@@ -215,6 +233,7 @@ def _start(settings: Settings, paths: Paths, old: socket.socket | None = None) -
         listener.bind(f"{directory}/{making}")
         os.chmod(paths.collector / making, 0o666)  # VMs connect through their links; this directory is root's alone
         listener.listen(_BACKLOG)
+        files.write(_protocol(paths), hello.PROTOCOL, 0o600)
         os.rename(paths.collector / making, paths.collector_socket)
         name = os.open(paths.collector_socket, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         held.callback(os.close, name)

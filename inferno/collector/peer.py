@@ -12,6 +12,7 @@ import time
 from inferno.collector import word
 from inferno.collector.again import Again
 from inferno.collector.file import LogFile
+from inferno.collector.hello import Hello
 from inferno.collector.lines import Sieve
 from inferno.collector.sender import Sender
 
@@ -33,6 +34,7 @@ class Peer:
         self.refused = 0
         self.ended = False
         self._log = log
+        self._hello = Hello()
         self._sieve = Sieve(sender.name, sender.vm_id)
         self._again = Again(log.path)
         self._owed = 0  # bytes that are written, and not acknowledged
@@ -51,14 +53,27 @@ class Peer:
             return 0, b""
         except OSError:  # ECONNRESET: the sender was killed with something of ours unread, and there is nothing
             data = b""
+        count, self.ended = len(data), not data
+        lines = b""
+        if data and not self._hello.over:
+            data, lines = self._greet(data)
         held = self._sieve.held
-        lines = self._again.without(self._sieve.feed(data)) if data else b""
+        lines += self._again.without(self._sieve.feed(data)) if data else b""
         self._owed += len(data) + held - self._sieve.held
-        self.ended = not data
         if self.ended or time.monotonic() - self._complained_at >= _COMPLAINT_EVERY_S:
             lines += self._complaint()
         self._log.write(lines)
-        return len(data), lines
+        return count, lines
+
+    def _greet(self, data: bytes) -> tuple[bytes, bytes]:
+        """Answer a kiln's first line; return what came after it, and what is to be said of one not to be understood."""
+        data = self._hello.feed(data)
+        with contextlib.suppress(OSError):
+            self.connection.send(self._hello.answer)
+        if self._hello.stranger is None:
+            return data, b""
+        self.ended = True
+        return b"", word.stranger(self.sender.name, self.sender.vm_id, self._hello.stranger)
 
     def acknowledge(self) -> None:
         """Tell the sender what it need not keep, once that is in all files. One that does not listen is told later."""

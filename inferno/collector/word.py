@@ -23,6 +23,13 @@ def refused(name: str, vm_id: str, lines: int, sample: bytes) -> bytes:
     return _record(text, dropped=lines, vm_name=name, vm_id=vm_id)
 
 
+def stranger(name: str, vm_id: str, hello: bytes) -> bytes:
+    """A VM's kiln speaks another version of the protocol than this collector. What it said is data."""
+    shown = hello.decode(errors="backslashreplace")
+    text = f"the kiln of this VM speaks another version: {shown}; infernoctl logs restart, or restart {name}, mends it"
+    return _record(text, vm_name=name, vm_id=vm_id)
+
+
 def anew(why: str) -> bytes:
     """Another process took the collector's place."""
     return _record(f"the log collector {why}, and was started anew: what was not written is sent again")

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::host_log::Entry;
+use crate::host_log::{Entry, HELLO, Level, Source, VERSION};
 use crate::outbox::Outbox;
 use crate::sys;
 
@@ -25,7 +25,9 @@ pub struct Collector {
     path: PathBuf,
     outbox: Outbox,
     stream: Option<UnixStream>,
-    /// The beginning of an acknowledgement.
+    /// Whether it said that it speaks our version.
+    is_understood: bool,
+    /// The beginning of a number.
     heard: Vec<u8>,
     names: File,
     tried_at: Instant,
@@ -39,6 +41,7 @@ impl Collector {
             path,
             outbox,
             stream: None,
+            is_understood: false,
             heard: Vec::new(),
             names: names.into(),
             tried_at: Instant::now(),
@@ -120,22 +123,36 @@ impl Collector {
         let Some(stream) = &mut self.stream else { return };
         match stream.read(&mut bytes) {
             Ok(0) => self.lost(),
-            Ok(len) => self.on_acknowledged(&bytes[..len]),
+            Ok(len) => self.on_numbers(&bytes[..len]),
             Err(error) if !is_temporary(&error) => self.lost(),
             Err(_) => {}
         }
     }
 
-    /// Each is a number of 4 bytes, little-endian: so many more bytes are in the collector's files.
-    fn on_acknowledged(&mut self, bytes: &[u8]) {
-        self.heard.extend_from_slice(bytes);
-        let numbers = self.heard.chunks_exact(4);
-        let rest = numbers.remainder().to_vec();
+    /// Each has 4 bytes, little-endian. The first is the version that is spoken, as an answer to our hello; the others
+    /// acknowledge: so many more bytes are in the collector's files.
+    fn on_numbers(&mut self, bytes: &[u8]) {
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.extend_from_slice(bytes);
+        let numbers = heard.chunks_exact(4);
+        self.heard = numbers.remainder().to_vec();
         for number in numbers {
-            let written = number.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-            self.outbox.acknowledge(written);
+            let number = number.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            if self.is_understood {
+                self.outbox.acknowledge(number);
+            } else if number == VERSION {
+                self.is_understood = true;
+            } else {
+                return self.refuse();
+            }
         }
-        self.heard = rest;
+    }
+
+    /// It is of another Inferno: the newest lines wait for the next one, which a new name will announce.
+    fn refuse(&mut self) {
+        self.disconnect();
+        let text = "the log collector spoke another version: lines waited for the next one";
+        self.outbox.push(&Entry::text(Level::Warn, Source::Kiln, text));
     }
 
     /// Writes what the connection takes.
@@ -165,6 +182,7 @@ impl Collector {
     fn disconnect(&mut self) {
         if self.stream.take().is_some() {
             self.heard.clear();
+            self.is_understood = false;
             self.outbox.rewind();
         }
     }
@@ -173,7 +191,11 @@ impl Collector {
         self.tried_at = Instant::now();
         self.retry_at = None;
         match sys::connect(&self.path) {
-            Ok(stream) => self.stream = Some(stream),
+            // A new connection takes so little without a wait, if it is one still.
+            Ok(mut stream) => match stream.write_all(HELLO) {
+                Ok(()) => self.stream = Some(stream),
+                Err(_) => self.retry_at = Some(self.tried_at + RETRY),
+            },
             Err(error) if is_temporary(&error) => self.retry_at = Some(self.tried_at + RETRY),
             Err(_) => {}
         }

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
+/// The first line of a connection: tests/contract/log_protocol.json.
+pub const HELLO: &[u8] = b"{\"protocol\": \"inferno-log/1\"}\n";
+/// What a collector that speaks the same answers, as its first number.
+pub const VERSION: usize = 1;
+
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -132,6 +137,14 @@ mod tests {
             assert_eq!(without_time(&written), without_time(golden));
             assert_eq!(written.find(", "), golden.find(", "), "the timestamp has the same length");
         }
+    }
+
+    #[test]
+    fn the_hello_is_the_golden_one() {
+        let golden: Value =
+            serde_json::from_str(include_str!("../../tests/contract/log_protocol.json")).unwrap();
+        assert_eq!(HELLO, golden["hello"].as_str().unwrap().as_bytes());
+        assert_eq!(golden["answer"], format!("{:08x}", u32::try_from(VERSION).unwrap().swap_bytes()));
     }
 
     #[test]

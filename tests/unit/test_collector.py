@@ -78,6 +78,26 @@ def test_when_both_its_processes_are_killed_the_next_start_replaces_them(host: L
     assert messages(vm.log) == ["again"]
 
 
+def test_one_of_another_inferno_is_replaced_by_the_next_start(host: LogHost) -> None:
+    vm = host.vm("web")
+    with vm.peer() as peer:
+        assert peer.stdin is not None
+        peer.stdin.write(vm.line("to the old one"))
+        peer.stdin.flush()
+        collector.ensure_running(host.settings)
+        pid = host.pid()
+        (host.paths.collector / "protocol").write_text("inferno-log/0")
+        collector.ensure_running(host.settings)
+        collector.release(host.paths)
+        ended(pid)
+        peer.stdin.close()
+    assert host.pid() != pid
+    collector.ensure_running(host.settings)
+    collector.release(host.paths)
+    vm.say(vm.line("to the new one"))
+    assert messages(vm.log) == ["to the old one", "to the new one"]
+
+
 def guard_of(pid: int) -> int:
     """Its parent."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -10,6 +10,7 @@ import pytest
 
 from inferno import collector
 from inferno.cgroup import SLICE
+from inferno.collector.hello import LINE, REFUSED
 from inferno.errors import InfernoError
 from inferno.jail import LOG_SOCKET
 from tests.loghost import CONNECT, DEADLINE_S, PEER, LogHost, eventually, memory_kib, messages
@@ -49,6 +50,19 @@ def test_lines_that_are_not_the_vms_are_refused_counted_and_told(host: LogHost) 
     assert found is not None
     assert found["refused"] == len(forged) + 1 + 1000
     assert memory_kib(host.pid(), "VmHWM") < 64 << 10
+
+
+def test_a_kiln_of_another_version_is_told_so_and_the_vm_goes_on(host: LogHost) -> None:
+    web = host.vm("web")
+    stranger = CONNECT + """s.sendall(b'{"protocol": "inferno-log/9"}\\n'); print(s.recv(8), s.recv(8), flush=True)"""
+    with web.peer(stranger) as peer:
+        assert peer.stdout is not None
+        assert peer.stdout.read() == f"{REFUSED!r} b''\n".encode()
+    [record] = [json.loads(text) for text in web.log.read_bytes().splitlines()]
+    assert (record["source"], record["vm_name"], record["level"]) == ("collector", "web", "warn")
+    assert "inferno-log/9" in record["message"] and "logs restart" in record["message"]
+    web.say(LINE, web.line("here"))
+    assert messages(web.log)[1:] == ["here"]
 
 
 def test_who_is_no_vm_is_not_heard(host: LogHost) -> None:

@@ -1,8 +1,8 @@
 //! The way to the collector: absent, slow, stuck, replaced.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 
-use crate::jail::{Jail, collect, exited, heard, messages, record, within};
+use crate::jail::{Jail, collect, exited, greeted, heard, messages, record, within};
 
 #[test]
 fn a_flood_that_nobody_hears_costs_bounded_memory_and_is_counted() {
@@ -90,7 +90,7 @@ fn a_new_collector_gets_what_the_old_one_did_not() {
     let jail = Jail::new();
     let first = jail.collector();
     let (kiln, mut vmm) = jail.boot();
-    let mut first = BufReader::new(within(move || first.accept().unwrap().0));
+    let mut first = greeted(within(move || first.accept().unwrap().0));
     let mut log = kiln.log();
     log.write_all(record("stdout", "to the first").as_bytes()).unwrap();
     let mut line = String::new();
@@ -112,6 +112,29 @@ fn a_new_collector_gets_what_the_old_one_did_not() {
     vmm.command("exit 0");
     let expected = ["heard, not written", "to nobody", "to the second"];
     assert_eq!(messages(&lines.recv().unwrap(), "stdout"), expected);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
+fn a_collector_of_another_version_gets_no_more_and_the_next_one_all() {
+    let jail = Jail::new();
+    let other = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let mut other = within(move || other.accept().unwrap().0);
+    let mut log = kiln.log();
+    log.write_all(record("stdout", "first").as_bytes()).unwrap();
+    // What one from before there were versions says of the hello: it wrote so many bytes.
+    other.write_all(&30_u32.to_le_bytes()).unwrap();
+    let mut rest = String::new();
+    other.read_to_string(&mut rest).unwrap();
+    log.write_all(record("stdout", "second").as_bytes()).unwrap();
+    let lines = collect(kiln.jail.collector());
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    let lines = lines.recv().unwrap();
+    assert_eq!(messages(&lines, "stdout"), ["first", "second"]);
+    assert!(messages(&lines, "kiln").iter().any(|text| text.contains("another version")), "{lines:?}");
     assert_eq!(kiln.ended().0.code(), Some(0));
 }
 

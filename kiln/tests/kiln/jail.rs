@@ -262,10 +262,23 @@ pub fn collect(listener: UnixListener) -> mpsc::Receiver<Vec<Value>> {
     receiver
 }
 
+/// The collector's side of a connection, on which the hellos were said.
+pub fn greeted(stream: UnixStream) -> BufReader<UnixStream> {
+    let mut stream = BufReader::new(stream);
+    let mut hello = String::new();
+    // One that ended before it was read says nothing.
+    if stream.read_line(&mut hello).unwrap_or(0) > 0 {
+        assert_eq!(hello, "{\"protocol\": \"inferno-log/1\"}\n");
+        let _ = stream.get_mut().write_all(&1_u32.to_le_bytes());
+    }
+    stream
+}
+
 /// Reads a connection to its end, as a collector: each line is acknowledged.
 pub fn heard(stream: UnixStream) -> Vec<Value> {
-    let mut answers = stream.try_clone().unwrap();
-    let lines = BufReader::new(stream).lines();
+    let stream = greeted(stream);
+    let mut answers = stream.get_ref().try_clone().unwrap();
+    let lines = stream.lines();
     // kiln may end without reading the last acknowledgement, and then both directions say so.
     lines
         .map_while(Result::ok)
