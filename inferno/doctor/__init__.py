@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from inferno import host
 from inferno.config import Settings
-from inferno.doctor import disks, limits, machine, tenants, trust
+from inferno.doctor import disks, limits, machine, processes, tenants, trust
 from inferno.doctor.rule import NEEDED, Finding, Rule, look
 from inferno.doctor.world import World
 
@@ -18,7 +18,8 @@ from inferno.doctor.world import World
 def rules(world: World) -> list[Rule]:
     """Every rule, by its number; what Inferno needs to run at all comes first, as number 0."""
     needed = [Rule(NEEDED, True, check) for check in host.START]
-    found = [*trust.rules(world), *machine.rules(world), *limits.rules(world), *tenants.rules(world)]
+    found = [*trust.rules(world), *processes.rules(world), *machine.rules(world)]
+    found += [*limits.rules(world), *tenants.rules(world)]
     return [*needed, *disks.rules(world), *sorted(found, key=lambda rule: rule.number)]
 
 

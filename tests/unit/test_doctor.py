@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +14,13 @@ from pathlib import Path
 import pytest
 
 from inferno import config, doctor
-from inferno.doctor import limits, machine, trust
+from inferno.doctor import limits, machine, processes, trust
 from inferno.doctor.rule import Rule, State, look
-from inferno.doctor.world import World
+from inferno.doctor.world import Running, World
+from inferno.errors import InfernoError
+from inferno.instance import Instance
+from inferno.paths import VersionDir
+from inferno.slot import Slot
 
 CPU = "sys/devices/system/cpu"
 BARE_METAL = "vendor_id\t: GenuineIntel\nflags\t\t: fpu vmx\n"
@@ -110,6 +117,60 @@ def test_a_folder_that_others_write_is_named(tmp_path: Path) -> None:
     )
     os.chown(here.paths.versions, 4711, 0)
     assert "belongs to uid 4711" in found(trust.rules(here), "folders")[1]
+
+
+def child(jail: Path, uid: int, gid: int, groups: list[int], keeps: int = 0) -> int:
+    """A real process with this `/`, as this user, that waits for its end; it `keeps` root's capabilities."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.chroot(jail)
+            os.setgroups(groups)
+            os.setgid(gid)
+            assert ctypes.CDLL(None).prctl(8, keeps, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
+            os.setuid(uid)
+            os.write(writer, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+    assert os.read(reader, 1) == b"x"
+    os.close(reader)
+    os.close(writer)
+    return pid
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ((800_003, 800_003, [], 0), ""),
+        ((800_004, 800_003, [], 0), "Uid 800004 instead of 800003"),
+        ((800_003, 800_004, [], 0), "Gid 800004 instead of 800003"),
+        ((800_003, 800_003, [4711], 0), "Groups 4711 instead of none"),
+        ((800_003, 800_003, [], 1), "has capabilities"),
+        ((0, 0, [], 0), "Uid 0 instead of 800003"),
+    ],
+)
+def test_as_whom_and_where_a_vm_runs_is_asked_of_the_kernel(
+    tmp_path: Path, ids: tuple[int, int, list[int], int], says: str
+) -> None:
+    settings = config.load({"INFERNO_ROOT": str(tmp_path), "INFERNO_UID_BASE": "800000"})
+    vm = Running(Instance(settings, "web1", Slot(3), None), VersionDir(tmp_path / "version"))
+    vm.version.jail.mkdir(parents=True)
+    here = World(settings, ())
+    pid = child(vm.version.jail, *ids)
+    try:
+        processes.check_root(here, vm, pid)
+        with pytest.raises(InfernoError, match=says) if says else contextlib.nullcontext():
+            processes.check_user(here, vm, pid)
+        vm.version.jail.rename(tmp_path / "aside")
+        vm.version.jail.mkdir()
+        with pytest.raises(InfernoError, match="outside of the VM's jail"):
+            processes.check_root(here, vm, pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_logs_must_fit(tmp_path: Path) -> None:
