@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from inferno import files
+from inferno.paths import Paths, file_name
 from tests import images
 
 pytestmark = pytest.mark.root
@@ -215,13 +217,15 @@ def test_a_first_create_that_was_killed_leaves_no_slot_and_no_build(host: Host, 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_undoes_what_it_made(host: Host, layout: str, number: int) -> None:
-    process = host.popen("create", "web1", "--image", layout)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "rootfs" in line:
-            break
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    # It gets no further than to its base, however late the signal is sent.
+    with files.lock(Paths(host.root).lock(f"rootfs-{file_name(layout)}"), "a test"):
+        process = host.popen("create", "web1", "--image", layout)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "rootfs" in line:
+                break
+        process.send_signal(number)
+        process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert not (host.root / "vms/web1").exists()
     assert json.loads(host.type("list", "--json").stdout) == []
