@@ -120,10 +120,11 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
             return int(super().execute(params, args) or 0)
         os.umask(os.umask(0o022) | 0o022)  # what root makes here is written by nobody else, whatever its umask
         _need_root(args)  # before the databases are opened, which would make them this user's
-        signal.signal(signal.SIGTERM, _terminate)
+        self._take_signals()
         status: int | None = 1
         try:
             status = super().execute(params, args)
+            self.loader.context.check_interrupted()
         except KeyboardInterrupt as end:
             self.loader.context.unwind()
             say("stopped; what this run had made is undone")
@@ -145,6 +146,17 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
             return self.loader.context.exit_status or status
         return self._end()
 
+    def _take_signals(self) -> None:
+        def interrupt(number: int, _frame: Any) -> None:
+            end = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+            if context := getattr(self.loader, "context", None):
+                context.interrupted = end
+            raise end
+
+        signal.signal(signal.SIGTERM, interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the caller has it ignored: nohup, `&`
+            signal.signal(signal.SIGINT, interrupt)
+
     def _end(self) -> int:
         status = 0
         try:
@@ -161,7 +173,3 @@ def _need_root(words: list[str]) -> None:
         row = VERBS.get(word.partition(":")[0])
         if row and row.subject != "once":
             host.need_root()
-
-
-def _terminate(_signal: int, _frame: Any) -> None:
-    raise Terminated

@@ -45,6 +45,7 @@ class Context:
         self.selected: list[str] = []
         self.progress = Show()
         self.quiet = False
+        self.interrupted: KeyboardInterrupt | None = None
         self._held = contextlib.ExitStack()
         self._locked: set[str] = set()
         self._uses_images = False
@@ -53,6 +54,14 @@ class Context:
     @cached_property
     def state(self) -> State:
         return State(self.settings.db_path)
+
+    def check_interrupted(self) -> None:
+        """Raises KeyboardInterrupt once a signal asked for the end.
+
+        The signal's handler did that before; but Python swallows it where nobody could catch it, as in a destructor.
+        """
+        if self.interrupted:
+            raise self.interrupted
 
     def asked(self, task: str) -> dict[str, Any]:
         """The options given to `task` on the command line."""

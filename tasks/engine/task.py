@@ -55,6 +55,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
         self.executed = True
         done = False
         try:
+            self.context.check_interrupted()
             if self.shared and self._waited_for_another(manager):
                 self.values = manager.get_values(self.name)
             else:

@@ -231,6 +231,28 @@ def test_interrupted_it_undoes_what_it_made(host: Host, layout: str, number: int
     assert json.loads(host.type("list", "--json").stdout) == []
 
 
+# Ctrl-C while Python collects garbage, in which it swallows what a signal's handler raises.
+UNHEARD = """
+import gc, os, signal, sys
+def interrupt(phase, info):
+    if os.path.exists(sys.argv[1]):
+        gc.callbacks.clear()
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(9))
+gc.callbacks.append(interrupt)
+from inferno.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_an_interrupt_that_python_swallows_is_one(host: Host, layout: str) -> None:
+    words = [sys.executable, "-c", UNHEARD, host.root / "images/refs", "create", "web1", "--image", layout]
+    done = subprocess.run(words, env=host.env, cwd=host.cwd, capture_output=True, text=True, check=False)
+    assert "Exception ignored" in done.stderr, done.stderr
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    assert not (host.root / "vms/web1").exists()
+
+
 def test_two_at_once_make_one_version(host: Host, layout: str) -> None:
     both = [host.popen("create", "web1", "--image", layout) for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
