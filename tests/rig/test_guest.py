@@ -40,7 +40,7 @@ def vms(host: Host) -> Iterator[None]:
     host.create("box", "exec sleep 1000", options=f"--user web --ssh-key {shlex.quote(KEY)}")
     talks = "tty; printf 'name? '; read x; echo hello $x; echo there > /dev/console; exit 5"
     host.create("talks", talks, options="--tty")
-    host.create("pipes", "seq 1 20000 >&2; cat; exit 6", options="-i")
+    host.create("pipes", "seq 1 12000 >&2; cat; exit 6", options="-i")
     yield
 
 
@@ -144,8 +144,8 @@ def test_a_terminal_of_the_images_process_is_ours(host: Host) -> None:
 
 def test_what_is_piped_in_is_the_processs_input(host: Host, ended: dict[str, str]) -> None:
     done = host.sh(
-        "head -c 2000000 /dev/urandom > /tmp/in; infernoctl start -i pipes < /tmp/in > /tmp/out 2> /tmp/err; echo $?;"
-        " cmp /tmp/in /tmp/out && seq 1 20000 > /tmp/seq && grep -vE 'pipes|:' /tmp/err | cmp - /tmp/seq && echo same"
+        "head -c 300000 /dev/urandom > /tmp/in; infernoctl start -i pipes < /tmp/in > /tmp/out 2> /tmp/err; echo $?;"
+        " cmp /tmp/in /tmp/out && seq 1 12000 > /tmp/seq && grep -vE 'pipes|:' /tmp/err | cmp - /tmp/seq && echo same"
     )
     assert done.stdout == "6\nsame\n", host.sh("grep -vE '^[0-9]+$' /tmp/err").stdout
     assert "neither a terminal nor standard input" in host.type("attach -i box", status=1).stderr
