@@ -20,8 +20,6 @@ from pathlib import Path
 
 import pytest
 
-from inferno import files
-from inferno.paths import Paths, file_name
 from tests import images
 
 pytestmark = pytest.mark.root
@@ -213,44 +211,6 @@ def test_a_first_create_that_was_killed_leaves_no_slot_and_no_build(host: Host, 
     assert made["network"]["guest_ip"] == "172.16.0.6", "it was there when the slot was taken"
     made = json.loads(host.type("create", "web3", "--image", layout).stdout)
     assert made["network"]["guest_ip"] == "172.16.0.2"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_undoes_what_it_made(host: Host, layout: str, number: int) -> None:
-    # It gets no further than to its base, however late the signal is sent.
-    with files.lock(Paths(host.root).lock(f"rootfs-{file_name(layout)}"), "a test"):
-        process = host.popen("create", "web1", "--image", layout)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "rootfs" in line:
-                break
-        process.send_signal(number)
-        process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert not (host.root / "vms/web1").exists()
-    assert json.loads(host.type("list", "--json").stdout) == []
-
-
-# Ctrl-C while Python collects garbage, in which it swallows what a signal's handler raises.
-UNHEARD = """
-import gc, os, signal, sys
-def interrupt(phase, info):
-    if os.path.exists(sys.argv[1]):
-        gc.callbacks.clear()
-        os.kill(os.getpid(), signal.SIGINT)
-        sum(range(9))
-gc.callbacks.append(interrupt)
-from inferno.cli import main
-sys.exit(main(sys.argv[2:]))
-"""
-
-
-def test_an_interrupt_that_python_swallows_is_one(host: Host, layout: str) -> None:
-    words = [sys.executable, "-c", UNHEARD, host.root / "images/refs", "create", "web1", "--image", layout]
-    done = subprocess.run(words, env=host.env, cwd=host.cwd, capture_output=True, text=True, check=False)
-    assert "Exception ignored" in done.stderr, done.stderr
-    assert done.returncode == 128 + signal.SIGINT, done.stderr
-    assert not (host.root / "vms/web1").exists()
 
 
 def test_two_at_once_make_one_version(host: Host, layout: str) -> None:
