@@ -157,7 +157,11 @@ def blank(path: Path, size: int) -> Path:
 
 def _arguments(folder: Path, system: Path, disks: Disks) -> list[str]:
     argv = ["qemu-system-x86_64", "-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,hpet=off"]
-    argv += ["-accel", "kvm", "-cpu", "host"] if accelerated(system) else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    argv += (
+        ["-accel", "kvm", "-cpu", "host"]
+        if accelerated(system)
+        else ["-accel", "tcg,thread=multi", "-cpu", "max,erms=off,fsrm=off,fzrm=off,la57=off"]
+    )
     argv += ["-smp", "2", "-m", str(MEMORY_MIB)]
     argv += ["-kernel", str(system / "vmlinux"), "-initrd", str(system / "initrd.img"), "-append", CMDLINE]
     for letter, path in zip("abc", (disks.root, disks.data, disks.pool), strict=True):

@@ -169,26 +169,6 @@ def test_what_is_printed_for_programs_is_json(host: Host) -> None:
     assert (record["vm_name"], record["message"]) == ("lines", "last")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "stop web --timeout -1",
-        "stop web --timeout nan",
-        "stop web --timeout soon",
-        "stop web --signal NOPE",
-        "stop web --signal 65",
-        "stop web --signal 0",
-        "stop nobody",
-        "destroy web",
-        "start web --detatch",
-    ],
-)
-def test_bad_input_is_one_line_and_changes_nothing(host: Host, line: str) -> None:
-    done = host.sh(f"infernoctl {line} < /dev/null", status=2)
-    assert [text for text in done.stderr.splitlines() if text.startswith("error: ")].__len__() == 1
-    assert "web" in host.states()
-
-
 def test_a_foreground_sees_its_vm_ended_by_others(host: Host) -> None:
     with host.popen("start", "patient") as patient, host.popen("start", "deaf") as deaf:
         assert patient.stdout.readline() == deaf.stdout.readline() == "begun\n"

@@ -49,32 +49,28 @@ def services(host: Host) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize(
-    "ref",
-    [
-        "local/box:v1",
-        "docker-daemon:local/box:v1",
+# What has the same bytes is known by the same digest; the Engine and its archives have bytes of their own.
+SAME = {
+    "engine": ["local/box:v1", "docker-daemon:local/box:v1"],
+    "archive of the engine's": ["docker-archive:/srv/box.docker.tar"],
+    "registry, layout, archive": [
         f"docker://{REGISTRY}/box:v1",
         "oci-archive:/srv/box.oci.tar",
-        "docker-archive:/srv/box.docker.tar",
         "oci:/extra/busybox",
         "oci:/extra/busybox:latest",
     ],
-)
-def test_an_image_boots_from_wherever_it_is(host: Host, ref: str) -> None:
-    host.create("box", "echo booted; exit 5", image=ref)
+}
+
+
+@pytest.mark.parametrize("refs", SAME.values(), ids=SAME)
+def test_an_image_boots_from_wherever_it_is_and_is_known_by_its_digest(host: Host, refs: list[str]) -> None:
+    bases = set()
+    for ref in refs:
+        host.create("box", "echo booted; exit 5", image=ref)
+        assert host.status("box")["image"] == ref
+        bases.add(host.sh("stat -L -c %i /var/lib/inferno/vms/box/current/rootfs.img").stdout)
+    assert len(bases) == 1
     assert host.type("start box", status=5).stdout == "booted\n"
-    assert host.status("box")["image"] == ref
-
-
-def test_the_image_is_known_by_its_digest_whatever_serves_it(host: Host) -> None:
-    stamps = host.sh("cat /var/lib/inferno/images/refs/*.json").stdout
-    decoder, digests, rest = json.JSONDecoder(), {}, stamps.strip()
-    while rest:
-        found, end = decoder.raw_decode(rest)
-        digests[found["digest"]] = found
-        rest = rest[end:].strip()
-    assert len(digests) < len(stamps.split("digest")) - 1
 
 
 def test_a_tag_that_moved_is_followed_when_asked(host: Host) -> None:

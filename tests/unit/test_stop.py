@@ -39,6 +39,8 @@ def root(tmp_path: Path) -> Path:
         ("stop web1 --timeout soon", "'soon' is not a number"),
         ("stop web1 --signal NOPE", "'NOPE' is no signal"),
         ("stop web1 --signal 0", "'0' is no signal"),
+        ("stop web1 --signal 65", "'65' is no signal"),
+        ("start web1 --detatch", "did you mean --detach?"),
         ("stop web1 --klil", "did you mean --kill?"),
         ("restart web1 --timeout inf", "out of range"),
         ("destroy web1", "there is no terminal"),
