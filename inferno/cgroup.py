@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from inferno.errors import InfernoError
+from inferno.errors import InfernoError, UsageError
 
 SLICE = "inferno.slice"
 _MOUNT = Path("/sys/fs/cgroup")
@@ -79,10 +79,10 @@ def disk_of(path: Path) -> str:
 
 
 def mount() -> Path:
-    """Where cgroup v2 is. Raises InfernoError on a host that has only v1, or v2 beside it without controllers."""
+    """Where cgroup v2 is. Raises UsageError on a host that has only v1, or v2 beside it without controllers."""
     if (_MOUNT / "cgroup.controllers").exists():
         return _MOUNT
-    raise InfernoError(
+    raise UsageError(
         "this host has no unified cgroup v2 at /sys/fs/cgroup",
         "boot it with systemd.unified_cgroup_hierarchy=1 (the default since Debian 11)",
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from inferno import cgroup, run
-from inferno.errors import InfernoError, UsageError
+from inferno.errors import UsageError
 
 # Firecracker refuses more (vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS).
 MAX_VCPUS = 32
@@ -66,20 +66,20 @@ def need_kvm() -> None:
 
 
 def need_cgroup() -> None:
-    """Raises InfernoError unless cgroup v2 has every controller that limits a VM."""
+    """Raises UsageError unless cgroup v2 has every controller that limits a VM."""
     available = set((cgroup.mount() / "cgroup.controllers").read_text().split())
     absent = sorted(set(cgroup.CONTROLLERS) - available)
     if absent:
-        raise InfernoError(
+        raise UsageError(
             f"this host's cgroup v2 has no {' and '.join(absent)} controller",
             "is it turned off (cgroup_disable=) on the kernel's command line?",
         )
 
 
 def need_tun() -> None:
-    """Raises InfernoError when no TAP can be made."""
+    """Raises UsageError when no TAP can be made."""
     if not os.path.exists("/dev/net/tun"):
-        raise InfernoError("this host has no /dev/net/tun", "load the kernel module: modprobe tun")
+        raise UsageError("this host has no /dev/net/tun", "load the kernel module: modprobe tun")
 
 
 def tool(name: str, reason: str) -> Check:
