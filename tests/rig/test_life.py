@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.rig.cache import CHECKOUT
 from tests.rig.typed import NGINX, Host
 
 # What a process does that goes on until it is told to end, and says so; wait(1) lets the trap run at once.
@@ -48,6 +49,17 @@ def test_a_server_answers_and_says_where_it_is(host: Host) -> None:
     host.type("stop web")
     shown = host.status("web")
     assert (shown["state"], shown["exit_code"], shown["signal"], shown["vm_error"]) == ("stopped", 0, None, None)
+
+
+def test_the_first_vm_of_the_readme_runs_word_for_word(host: Host) -> None:
+    """But for its image, which is where this host has it."""
+    readme = (CHECKOUT / "README.md").read_text().partition("## The first VM by hand")[2].partition("\n## ")[0]
+    lines = re.findall(r"^    (infernoctl .*?)(?: +#.*)?$", readme, re.MULTILINE)
+    assert [line.split()[1] for line in lines][:3] == ["artifacts", "create", "start"]
+    done = host.sh("set -ex\n" + "\n".join(lines).replace("nginx:latest", NGINX))
+    assert "web1 runs at 172.16.0." in done.stderr
+    assert "syntax is ok" in done.stderr, "nginx -t, by exec"
+    assert "web1" not in host.states()
 
 
 def test_the_exit_status_of_the_process_is_that_of_the_foreground(host: Host) -> None:
