@@ -11,7 +11,7 @@ import pytest
 from tests.rig.typed import Host
 
 SLICE = "/sys/fs/cgroup/inferno.slice"
-MEMORY_MIB, VCPUS = 192, 1
+MEMORY_MIB, VCPUS, WEIGHT = 192, 1, 10
 WRITES_PER_S = 4 << 20
 # Uses all the memory that the guest has, short of its own OOM killer, and writes as fast as it may.
 GREEDY = """
@@ -65,7 +65,7 @@ print(round((time.monotonic() - began) * 1000))
 @pytest.fixture(scope="module")
 def leaf(host: Host) -> Iterator[str]:
     """The leaf of a VM that takes all it can get."""
-    options = f"--memory {MEMORY_MIB} --vcpus {VCPUS} --cpu-weight 50 --io-max wbps={WRITES_PER_S}"
+    options = f"--memory {MEMORY_MIB} --vcpus {VCPUS} --cpu-weight {WEIGHT} --io-max wbps={WRITES_PER_S}"
     made = host.create("greedy", GREEDY, options=options)
     host.type("start greedy --detach")
     yield f"{SLICE}/{made['version']}"
@@ -84,7 +84,7 @@ def test_every_limit_is_on_the_leaf_that_holds_both(host: Host, leaf: str) -> No
     names = ("cpu.max", "cpu.weight", "memory.max", "memory.swap.max", "memory.oom.group", "pids.max")
     shown = [text.strip() for text in read(host, leaf, *names, "io.max", "cgroup.procs")]
     allowance_mib = 96 + MEMORY_MIB // 128
-    expected = ["100000 100000", "50", str((MEMORY_MIB + allowance_mib) << 20), "0", "1", str(VCPUS + 16)]
+    expected = ["100000 100000", str(WEIGHT), str((MEMORY_MIB + allowance_mib) << 20), "0", "1", str(VCPUS + 16)]
     assert shown[: len(names)] == expected
     assert f"wbps={WRITES_PER_S}" in shown[-2]
     pids = shown[-1].split()
@@ -119,6 +119,27 @@ def test_processors_and_disk_are_throttled(host: Host, leaf: str) -> None:
     assert counters(after[0])["nr_throttled"] > counters(cpu)["nr_throttled"] > 0
     written = [sum(map(int, re.findall(r"wbytes=(\d+)", text))) for text in (io, after[1])]
     assert 0 < written[1] - written[0] < 1.5 * took_s * WRITES_PER_S
+
+
+def test_the_weight_counts_where_processors_are_short(host: Host, leaf: str) -> None:
+    """Beside a neighbour of the usual weight, 100, that is never idle: of two processors it gets a third, not one."""
+    busy = "(echo 0 > {}/cgroup.procs; while :; do :; done) & ".format(f"{SLICE}/neighbour") * 4
+    usage = f"grep usage_usec {leaf}/cpu.stat; cut -d' ' -f1 /proc/uptime"
+    script = (
+        f"mkdir {SLICE}/neighbour; {busy} sleep 1; {usage}; sleep 4; {usage}; echo 1 > {SLICE}/neighbour/cgroup.kill"
+    )
+    words = host.sh(f"{script}; until rmdir {SLICE}/neighbour 2> /dev/null; do sleep 0.1; done; nproc").stdout.split()
+    used_s, took_s = (int(words[4]) - int(words[1])) / 1e6, float(words[5]) - float(words[2])
+    print(f"with the weight of {WEIGHT}: {used_s / took_s:.2f} of {words[6]} processors")
+    assert words[6] == "2"
+    assert used_s < 0.55 * took_s
+
+
+def test_doctor_knows_a_stranger_in_the_leaf(host: Host, leaf: str) -> None:
+    script = f"sleep 1000 > /dev/null 2>&1 & echo $! > {leaf}/cgroup.procs; infernoctl doctor --json; kill $!"
+    found = {(each["rule"], each["what"]): each["problem"] for each in json.loads(host.sh(script).stdout)["findings"]}
+    assert "Uid 0 instead of" in found[7, "VMs as their own users"]
+    assert "outside of the VM's jail" in found[6, "VMs in their jails"]
 
 
 def test_a_guest_that_uses_all_it_has_is_not_killed(host: Host, leaf: str) -> None:
@@ -180,8 +201,13 @@ def test_tasks_are_bounded(host: Host, leaf: str) -> None:
 
 
 def test_memory_beyond_the_limit_is_death_and_told(host: Host, leaf: str) -> None:
+    swap = "head -c 33554432 /dev/zero > /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap"
+    host.sh(f"swapoff -a; rm -f /swap; {swap}")
     done = host.rig.run(["python3", "-c", TOO_MUCH, leaf], check=False)
     assert (done.returncode, done.stdout) == (137, "")
+    assert host.sh(f"cat {leaf}/memory.swap.peak; swapoff /swap").stdout == "0\n", (
+        "there was room, and it is not for VMs"
+    )
     host.sh("infernoctl wait greedy", status=None)
     shown = host.status("greedy")
     assert shown["state"] == "stopped"
