@@ -28,8 +28,12 @@ pub struct Launcher {
     limits: Vec<Limit>,
     /// Whether the image's process is one, and then its mounts.
     is_init_system: bool,
+    is_systemd: bool,
     mounts: Option<File>,
 }
+
+/// SIGRTMIN+3, as glibc counts: systemd(1) halts the machine.
+const HALT: i32 = 37;
 
 /// Of the terminal of the image's process, until somebody attaches.
 const FIRST_SIZE: api::Size = api::Size { rows: 24, cols: 80 };
@@ -64,7 +68,15 @@ impl Group {
 impl Launcher {
     /// For processes that are in no group and keep init's own limits.
     pub fn new(image: Process, hostname: String) -> Self {
-        Self { image, hostname, groups: None, limits: Vec::new(), is_init_system: false, mounts: None }
+        Self {
+            image,
+            hostname,
+            groups: None,
+            limits: Vec::new(),
+            is_init_system: false,
+            is_systemd: false,
+            mounts: None,
+        }
     }
 
     /// With the machine's groups, and the limits that the image's process is to have.
@@ -111,6 +123,8 @@ impl Launcher {
         })?;
         if is_init_system {
             self.is_init_system = true;
+            self.is_systemd = std::fs::read_link(format!("/proc/{}/exe", started.pid))
+                .is_ok_and(|program| program.file_name().is_some_and(|name| name == "systemd"));
             // None when it ended already: then nothing will be started beside it.
             self.mounts = File::open(format!("/proc/{}/ns/mnt", started.pid)).ok();
         }
@@ -120,6 +134,12 @@ impl Launcher {
     /// Whether the image's process is PID 1 of a namespace of its own.
     pub fn runs_init_system(&self) -> bool {
         self.is_init_system
+    }
+
+    /// What to send the image's process when the host says this. SIGTERM, which images leave to `stop` that say
+    /// nothing else, is to end a process; systemd takes it for the wish to be executed anew.
+    pub fn signal(&self, number: i32) -> i32 {
+        if self.is_systemd && number == sys::SIGTERM { HALT } else { number }
     }
 
     /// Starts a further process beside it.

@@ -46,7 +46,7 @@ pub fn respond(
 ) -> Result<Stream, Answer> {
     match api::react(request, status) {
         Reaction::Answer(answer) => Err(answer),
-        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, signal) {
+        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, launcher.signal(signal)) {
             Ok(()) => Answer::ok("{}"),
             Err(error) => Answer::refuse(409, &error.to_string()),
         }),

@@ -162,6 +162,21 @@ fn an_init_system_that_ends_at_once_is_reported_as_any_other() {
     std::fs::remove_dir_all(init.parent().unwrap()).unwrap();
 }
 
+#[test]
+fn systemd_is_asked_to_halt_where_others_are_to_end() {
+    let init = program("systemd", "");
+    let folder = init.parent().unwrap();
+    let make = "cp -L /bin/sh systemd && ln -sf systemd init";
+    assert!(Command::new("sh").args(["-c", make]).current_dir(folder).status().unwrap().success());
+    let script =
+        "trap 'exit 9' 37; trap 'exit 1' TERM; echo > $FOLDER/up; while :; do sleep 1000 & wait; done";
+    let Some(machine) = Machine::run(&[init.to_str().unwrap(), "-c", script]) else { return };
+    wait_until_up(&machine);
+    assert_eq!(machine.signal(15), 200);
+    assert_eq!(machine.ended().0["exit_code"], 9);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// Makes an `init` in a folder of its own. By another process, since what a test forks meanwhile would hold a file of
 /// ours open for writing, and such a file cannot be executed.
 fn program(name: &str, script: &str) -> PathBuf {

@@ -1,0 +1,46 @@
+"""systemd as the image's process: PID 1 of a namespace, with the cgroups below its own, up to a clean power-off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rig import systemd
+from tests.rig.machine import Rig
+from tests.rig.typed import Host
+
+# Its words on the console; what follows the log ends by its deadline.
+UP = (
+    """bash -c 'grep -m 1 "Reached target .*multi-user" < <(timeout 100 infernoctl logs show -f --vm sd < /dev/null)'"""
+)
+
+
+@pytest.fixture(scope="module")
+def rig(built: None) -> Iterator[Rig]:
+    with Rig.start(extra=systemd.bases()) as rig:
+        rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/images.tar"])
+        yield rig
+
+
+def test_it_starts_its_units_and_powers_off(host: Host) -> None:
+    host.create("sd", image=systemd.ref(), options="--memory 256")
+    host.type("start sd --detach")
+    host.sh(UP)
+    asked = (
+        "cat /proc/1/comm; systemctl is-system-running --wait; systemctl is-active hello.service;"
+        " systemctl show -p ControlGroup --value systemd-journald; cat /proc/self/cgroup; systemd-detect-virt -c"
+    )
+    said = host.type(f"exec sd -- sh -c '{asked}'").stdout.split()
+    assert said == [
+        "systemd",
+        "running",
+        "active",
+        "/system.slice/systemd-journald.service",
+        "0::/exec",
+        "container-other",
+    ]
+    assert "hello from a unit" in host.type("logs show --vm sd --source kernel").stdout
+    host.type("stop sd --timeout 60")
+    shown = host.status("sd")
+    assert (shown["exit_code"], shown["signal"], shown["vm_error"]) == (0, None, None), shown
