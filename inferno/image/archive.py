@@ -84,7 +84,7 @@ def look(archive: Archive, ask: Ask, seen: str) -> Image:
     """What the archive holds, of either kind."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
         index = layout.read_index(archive.read("index.json"), archive.ref)
-        found = layout.from_index(index, ask, lambda wanted: _blob(archive, wanted), "archive")
+        found = layout.from_index(index, ask, lambda wanted: read_blob(archive, wanted), "archive")
         return Image(found.digest, found.manifest, found.config, "archive", seen)
     return _docker(archive, seen)
 
@@ -93,7 +93,7 @@ def parts(archive: Archive, image: Image) -> list[Blob]:
     """The image's layers in the archive."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
         return [
-            archive.layer(_blob_name(layer.digest), layer.digest, diff_id)
+            archive.layer(blob_name(layer.digest), layer.digest, diff_id)
             for layer, diff_id in layout.with_diff_ids(image)
         ]
     names, diff_ids = json.loads(image.manifest)["Layers"], config.parse(image.config).diff_ids
@@ -190,9 +190,9 @@ def _stat(ref: Reference) -> str:
     return f"{info.st_mtime_ns} {info.st_size} {info.st_ino}"
 
 
-def _blob(archive: Archive, wanted: Descriptor) -> bytes:
-    return layout.check_blob(archive.read(_blob_name(wanted.digest)), wanted, archive.ref)
+def read_blob(archive: Archive, wanted: Descriptor) -> bytes:
+    return layout.check_blob(archive.read(blob_name(wanted.digest)), wanted, archive.ref)
 
 
-def _blob_name(digest: str) -> str:
+def blob_name(digest: str) -> str:
     return str(Path("blobs", *digest.split(":", 1)))

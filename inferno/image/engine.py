@@ -1,8 +1,9 @@
 """Images of the Docker Engine here (DOCKER_HOST, else its usual socket), through the docker SDK.
 
-The engine has no manifest to name an image by before it was pushed, so its own id does: the digest of the
-configuration, which holds the digests of all layers' content. What it saved to be looked at is kept until the base is
-made of it.
+Most engines have no manifest to name an image by before it was pushed, so their own id does: the digest of the
+configuration, which holds the digests of all layers' content. One that keeps images as registries do (containerd's
+store) has the manifest, but its id may be that of an index, which BuildKit writes anew with every build, time and all.
+What was saved to be looked at is kept until the base is made of it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferno import files
 from inferno.errors import UsageError
-from inferno.image import archive, manifest, reference
+from inferno.image import archive, layout, manifest, reference
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
 from inferno.layers.decompress import Blob
@@ -36,18 +38,12 @@ def resolve(ask: Ask, *, must: bool) -> Image | None:
     found = _id(ask, must=must)
     if found is None:
         return None
-    from inferno.image import store
-
-    known = store.image(found, ask.settings)
+    known = _known(ask, found)
     if known is not None:
-        return Image(found, *known, "engine", found)
+        return known
     with contextlib.ExitStack() as held:
-        saved = _save(ask, found, held)
-        image = _checked(saved, ask, found)
-        kept = _kept(ask, found)
-        kept.parent.mkdir(exist_ok=True)
-        with contextlib.suppress(FileExistsError):  # by another of its names, at the same time
-            files.give_name(saved.descriptor, kept)
+        saved, image = _checked(_save(ask, found, held), ask, found)
+        _keep(ask, saved, image)
         return image
 
 
@@ -57,15 +53,51 @@ def seen(ask: Ask) -> str | None:
 
 
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
-    saved = _take_kept(ask, image.digest, held) or _save(ask, image.digest, held)
-    return archive.parts(saved, _checked(saved, ask, image.digest))
+    saved = _take_kept(ask, image.digest, held) or _save(ask, image.seen, held)
+    saved, found = _checked(saved, ask, image.seen)
+    if found.digest != image.digest:
+        raise _another(found.digest, image.digest)
+    return archive.parts(saved, found)
 
 
-def _checked(saved: archive.Archive, ask: Ask, wanted: str) -> Image:
+def _known(ask: Ask, identity: str) -> Image | None:
+    """The image of the engine's id, when that was seen before."""
+    from inferno.image import store
+
+    stamp = store.stamp(ask.ref.text, ask.settings, ask.access.platform)
+    digest = stamp.digest if stamp and (stamp.place, stamp.seen) == ("engine", identity) else identity
+    known = store.image(digest, ask.settings)
+    return Image(digest, *known, "engine", identity) if known else None
+
+
+def _checked(saved: archive.Archive, ask: Ask, wanted: str) -> tuple[archive.Archive, Image]:
+    """The image of the id in what the engine sent, and that as an archive of the kind it is."""
     found = archive.look(saved, ask, wanted)
-    if found.digest != wanted and f"blobs/sha256/{wanted.removeprefix('sha256:')}" not in saved.parts:
-        raise UsageError(f"the Docker Engine sent another image: {found.digest}, not {wanted}", "run it again")
-    return Image(wanted, found.manifest, found.config, "engine", wanted)
+    if found.digest != wanted:
+        name = archive.blob_name(wanted)
+        if name not in saved.parts:
+            raise _another(found.digest, wanted)
+        saved = replace(saved, ref=replace(saved.ref, transport=reference.OCI_ARCHIVE))
+        index = [{"digest": wanted, "size": saved.part(name).size}]
+        inside = replace(ask, ref=saved.ref)
+        found = layout.from_index(index, inside, lambda blob: archive.read_blob(saved, blob), "engine")
+    return saved, Image(found.digest, found.manifest, found.config, "engine", wanted)
+
+
+def _another(found: str, wanted: str) -> UsageError:
+    return UsageError(f"the Docker Engine sent another image: {found}, not {wanted}", "run it again")
+
+
+def _keep(ask: Ask, saved: archive.Archive, image: Image) -> None:
+    """What was saved, unless the base is there already."""
+    from inferno.image import base
+
+    kept = _kept(ask, image.digest)
+    if not base.is_intact(image.digest, ask.settings):
+        kept.parent.mkdir(exist_ok=True)
+        kept.unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError):  # by another of its names, at the same time
+            files.give_name(saved.descriptor, kept)
 
 
 def _kept(ask: Ask, digest: str) -> Path:

@@ -31,7 +31,7 @@ MACHINE = manifest.host_platform().partition("/")[2]
 
 
 class Engine(ThreadingHTTPServer):
-    """Has one image, in the form of `docker save` before version 25; counts how often it is saved."""
+    """Has one image, in the form of `docker save` before version 25, or as `build` says; counts its saves."""
 
     daemon_threads = True
 
@@ -44,7 +44,29 @@ class Engine(ThreadingHTTPServer):
         self.id = manifest.digest_of(self.config)
         named = f"{self.id.removeprefix('sha256:')}.json"
         entry = {"Config": named, "RepoTags": ["app:dev"], "Layers": ["one/layer.tar"]}
-        parts = {"one/layer.tar": layer, named: self.config, "manifest.json": json.dumps([entry]).encode()}
+        self._save({"one/layer.tar": layer, named: self.config, "manifest.json": json.dumps([entry]).encode()})
+
+    def build(self, layout: Path, note: str) -> str:
+        """As BuildKit and containerd's store have the image of a layout: under an index, with a note of the build.
+
+        Returns the manifest's digest.
+        """
+        blobs = layout / "blobs/sha256"
+        image = json.loads((layout / "index.json").read_text())["manifests"][0]
+        inner = json.loads((blobs / image["digest"][7:]).read_text())
+        unknown = {"platform": {"os": "unknown", "architecture": "unknown"}}
+        noted = images.put(blobs, json.dumps({"built": note}).encode(), image["mediaType"]) | unknown
+        here = image | {"platform": {"os": "linux", "architecture": MACHINE}}
+        index = {"schemaVersion": 2, "manifests": [here, noted]}
+        top = images.put(blobs, json.dumps(index).encode(), "application/vnd.oci.image.index.v1+json")
+        config, *layers = (f"blobs/sha256/{part['digest'][7:]}" for part in (inner["config"], *inner["layers"]))
+        entry = {"Config": config, "RepoTags": ["app:dev"], "Layers": layers}
+        parts = {f"blobs/sha256/{path.name}": path.read_bytes() for path in blobs.iterdir()}
+        self._save({**parts, "manifest.json": json.dumps([entry]).encode()})
+        self.id = top["digest"]
+        return str(image["digest"])
+
+    def _save(self, parts: dict[str, bytes]) -> None:
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
             for name, data in parts.items():
@@ -126,3 +148,26 @@ def test_no_more_is_saved_than_an_image_may_have(engine: Engine, tmp_path: Path)
     with pytest.raises(UsageError, match="is larger than 2 MiB"):
         store.ensure(REF, settings)
     assert [path for path in settings.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("engine", [10], indirect=True)
+def test_an_image_built_again_of_the_same_is_the_same_image(engine: Engine, tmp_path: Path) -> None:
+    """BuildKit notes when it built, so the engine's id is another each time; the image's own manifest is not."""
+    settings = load(tmp_path)
+    layout = images.build(tmp_path / "layout", [[images.file("a", b"content")]], Cmd=["/x"])
+    digest = engine.build(layout, "at one")
+    before = engine.id
+    assert store.ensure(REF, settings).digest == digest
+    made = base.ensure(REF, settings)
+    assert (store.unchanged(REF, settings), engine.saves) == (True, 1)
+    assert engine.build(layout, "at two") == digest
+    assert engine.id != before
+    assert not store.unchanged(REF, settings)
+    assert store.ensure(REF, settings).digest == digest
+    assert base.is_intact(digest, settings)
+    assert not (made.parent / "saved.tar").exists()
+    assert (store.unchanged(REF, settings), engine.saves) == (True, 2)
+    store.ensure(REF, settings, policy=store.ALWAYS)
+    made.unlink()
+    base.ensure(REF, settings)
+    assert engine.saves == 3, "it was looked at by its id, and saved for the lost base"
