@@ -50,6 +50,12 @@ def write(path: Path, content: bytes | str, mode: int = 0o644) -> bool:
     return True
 
 
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed writers of `path` left; by whoever holds the lock under which alone it is written."""
+    for stale in path.parent.glob(f".{path.name}.*.tmp"):
+        stale.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> bool:
     """`write` of indented JSON; same value, same bytes."""
     return write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -91,7 +91,9 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
     os.fchmod(out, 0o444)
     info = os.fstat(out)
     noted = {"sha256": _sha256(out), "size": info.st_size, "mtime_ns": info.st_mtime_ns}
-    files.write_json(made.with_name("base.json"), noted)
+    note = made.with_name("base.json")
+    files.remove_unfinished(note)
+    files.write_json(note, noted)
     files.give_name(out, made)
 
 

@@ -82,15 +82,22 @@ def ensure(
             raise
         progress(f"{error.text}; going on with what is here")
         return known
+    made = Stamp(ref, found.digest, found.place, found.seen, access.platform)
+    _note(found, made, _stamp_path(ref, settings, access.platform), settings)
+    return made
+
+
+def _note(found: Image, made: Stamp, path: Path, settings: Settings) -> None:
+    """One at a time, so that what is unfinished is known to be of one that was killed."""
     paths = Paths(settings.root)
     folder = paths.image(found.digest)
-    files.write(folder / "manifest.json", found.manifest)
-    files.write(folder / "config.json", found.config)
-    made = Stamp(ref, found.digest, found.place, found.seen, access.platform)
-    path = _stamp_path(ref, settings, access.platform)
-    if not files.write_json(path, made._asdict()):
-        os.utime(path)
-    return made
+    with files.lock(paths.lock("image-notes"), "what is noted of images"):
+        for written in (folder / "manifest.json", folder / "config.json", path):
+            files.remove_unfinished(written)
+        files.write(folder / "manifest.json", found.manifest)
+        files.write(folder / "config.json", found.config)
+        if not files.write_json(path, made._asdict()):
+            os.utime(path)
 
 
 def lock(settings: Settings, what: str, *, alone: bool = False) -> contextlib.AbstractContextManager[None]:

@@ -265,6 +265,18 @@ def test_a_base_that_is_there_is_not_made_again(tmp_path: Path, settings: Settin
     assert base.ensure(f"oci:{folder}", settings).stat() == before
 
 
+def test_what_killed_writers_left_goes_with_the_next(tmp_path: Path, settings: Settings) -> None:
+    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+    made = make(folder, settings)
+    known = [path for path in settings.root.rglob("*.json") if path.is_file()]
+    assert {path.name for path in known} > {"manifest.json", "config.json", "base.json"}
+    for path in known:
+        path.with_name(f".{path.name}.x7.tmp").touch()
+    made.unlink()
+    assert make(folder, settings) == made
+    assert list(settings.root.rglob(".*.tmp")) == []
+
+
 def test_a_file_without_a_name_gets_one_or_is_gone(tmp_path: Path) -> None:
     with files.nameless(tmp_path) as descriptor:
         os.write(descriptor, b"x")
