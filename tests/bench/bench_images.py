@@ -79,9 +79,9 @@ def _by_hand(work: Path, layout: Path) -> Spent:
             subprocess.run(["tar", "-xzf", archive, "-C", tree], check=True)
         subprocess.run([_mkfs(), "--quiet", work / "out.erofs", tree], check=True, capture_output=True)
 
-    spent = _spent(unpack_and_pack)
-    shutil.rmtree(work)
-    return spent
+    # Its 16,000 files stay until all is measured: ext4 without a journal looks past each inode that was freed in the
+    # last minutes before it takes a new one, which had the next run take twice as long.
+    return _spent(unpack_and_pack)
 
 
 def _mkfs() -> str:
