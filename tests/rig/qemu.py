@@ -24,10 +24,15 @@ from tests.rig.processor import accelerated
 from tests.rig.qmp import Monitor
 
 MEMORY_MIB = 4096
+# tsc=reliable: else the kernel finds it to be none under emulation, asks a slow device for the time, and KVM has the
+# guests' clocks follow.
 CMDLINE = (
     "console=ttyS0 root=/dev/vda rw net.ifnames=0 quiet loglevel=4 mitigations=off nokaslr audit=0 lsm=capability "
-    "systemd.show_status=0 raid=noautodetect"
+    "systemd.show_status=0 raid=noautodetect tsc=reliable"
 )
+# Without what makes Linux copy by `rep movsb` (emulated, a byte at a time), and without the fifth level of page tables:
+# an eighth less of the processor's time.
+EMULATED = "max,erms=off,fsrm=off,fzrm=off,la57=off"
 READY = b"rig: ready"
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _LIBC = ctypes.CDLL(None)
@@ -158,9 +163,7 @@ def blank(path: Path, size: int) -> Path:
 def _arguments(folder: Path, system: Path, disks: Disks) -> list[str]:
     argv = ["qemu-system-x86_64", "-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,hpet=off"]
     argv += (
-        ["-accel", "kvm", "-cpu", "host"]
-        if accelerated(system)
-        else ["-accel", "tcg,thread=multi", "-cpu", "max,erms=off,fsrm=off,fzrm=off,la57=off"]
+        ["-accel", "kvm", "-cpu", "host"] if accelerated(system) else ["-accel", "tcg,thread=multi", "-cpu", EMULATED]
     )
     argv += ["-smp", "2", "-m", str(MEMORY_MIB)]
     argv += ["-kernel", str(system / "vmlinux"), "-initrd", str(system / "initrd.img"), "-append", CMDLINE]
