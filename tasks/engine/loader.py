@@ -15,7 +15,7 @@ from doit.cmd_base import TaskLoader2
 from doit.task import Task
 
 import tasks
-from inferno import cli, names
+from inferno import cli, garbage, names
 from inferno.errors import UsageError
 from inferno.words import check_text
 from tasks.engine import options
@@ -36,6 +36,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         self.context: Context
 
     def setup(self, opt_values: dict[str, Any]) -> None:
+        garbage.seldom()
         self.context = Context()
         self.context.options.update(self._preset)
         self._with_subtasks = bool(opt_values.get("subtasks"))
