@@ -123,7 +123,7 @@ def test_an_interrupted_start_undoes_what_it_made(host: Host) -> None:
 def test_a_killed_start_is_made_good_by_the_next(host: Host) -> None:
     before = host.inventory()
     moments = random.Random(4711)
-    for _ in range(6):
+    for _ in range(3):
         delay = moments.uniform(0.5, 4.5)
         host.sh(
             "setsid infernoctl start web --detach 2>/dev/null & pid=$!;"
