@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from inferno import cgroup, pit, run
 from inferno.doctor.rule import Rule
 from inferno.doctor.world import World
 from inferno.errors import InfernoError, MissingToolError
-from inferno.host import Check, need_cgroup
+from inferno.host import need_cgroup
 
 _MAX_CONSOLE_KIB = 1024
 _BOUNDED = ("Max file size", "Max open files")
@@ -20,9 +19,7 @@ _MIN_TIMER_US = 500
 
 
 def rules(world: World) -> list[Rule]:
-    def rule(number: int, must: bool, what: str, reason: str, probe: Callable[[World], None]) -> Rule:
-        return Rule(number, must, Check(what, reason, lambda: probe(world)))
-
+    rule = world.rule
     return [
         rule(2, True, "a bounded serial console", "a guest writes to it without end", console),
         rule(3, False, "logs that fit on their disk", "guests say how much is logged", logs),

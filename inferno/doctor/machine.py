@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from inferno.doctor.rule import Rule, UnknownError
 from inferno.doctor.world import World
 from inferno.errors import InfernoError
-from inferno.host import Check
 
 _CPU = "sys/devices/system/cpu"
 # From 6.1 on KVM's start of a VM waits for a grace period of the cgroup's (docs/prod-host-setup.md, "Linux 6.1").
@@ -16,9 +14,7 @@ _SLOW_SINCE = (6, 1)
 
 
 def rules(world: World) -> list[Rule]:
-    def rule(number: int, must: bool, what: str, reason: str, probe: Callable[[World], None]) -> Rule:
-        return Rule(number, must, Check(what, reason, lambda: probe(world)))
-
+    rule = world.rule
     return [
         rule(4, False, "a quiet console", "KVM's messages, which guests cause, would wait for a slow console", quiet),
         rule(14, True, "no swap to disk", "guests' memory would stay on the disk", no_swap),

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from inferno import cgroup
 from inferno.doctor.rule import Rule
 from inferno.doctor.world import Running, World
 from inferno.errors import InfernoError
-from inferno.host import Check
 
 _SHARED = "unset INFERNO_JAIL_UID and INFERNO_JAIL_GID; restart the VMs"
 
 
 def rules(world: World) -> list[Rule]:
-    def rule(number: int, what: str, reason: str, probe: Callable[[World], None]) -> Rule:
-        return Rule(number, True, Check(what, reason, lambda: probe(world)))
-
+    rule = world.rule
     return [
-        rule(6, "VMs in their jails", "whoever breaks out of Firecracker sees what it sees", jailed),
-        rule(7, "VMs as their own users", "one that broke out has the rights of its process", own_users),
+        rule(6, True, "VMs in their jails", "whoever breaks out of Firecracker sees what it sees", jailed),
+        rule(7, True, "VMs as their own users", "one that broke out has the rights of its process", own_users),
     ]
 
 

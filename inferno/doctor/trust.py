@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from inferno import cgroup
 from inferno.doctor.rule import NotApplicableError, Rule
 from inferno.doctor.world import World
 from inferno.errors import InfernoError
-from inferno.host import Check
 from inferno.net import nft
 from inferno.slot import SLOTS
 
@@ -20,16 +18,18 @@ _FILTERED = "2"  # proc(5): SECCOMP_MODE_FILTER
 
 
 def rules(world: World) -> list[Rule]:
-    def rule(number: int, what: str, reason: str, probe: Callable[[World], None]) -> Rule:
-        return Rule(number, True, Check(what, reason, lambda: probe(world)))
-
+    rule = world.rule
     return [
-        rule(1, "Firecracker's seccomp filters", "they are what holds a guest that took Firecracker over", filtered),
-        rule(6, "folders that only root writes", "jailer and jails are made from what lies there", trusted),
-        rule(7, "a uid and gid per VM", "VMs that share one can reach each other's jails", own_uids),
-        rule(12, "the fence around guests", "a guest reaches the host, its neighbours, and cloud metadata", fenced),
-        rule(18, "snapshots", "they hold guests' memory, and fill disks", no_snapshots),
-        rule(20, "page-fault handlers", "a guest can flood them", no_handlers),
+        rule(
+            1, True, "Firecracker's seccomp filters", "they are what holds a guest that took Firecracker over", filtered
+        ),
+        rule(6, True, "folders that only root writes", "jailer and jails are made from what lies there", trusted),
+        rule(7, True, "a uid and gid per VM", "VMs that share one can reach each other's jails", own_uids),
+        rule(
+            12, True, "the fence around guests", "a guest reaches the host, its neighbours, and cloud metadata", fenced
+        ),
+        rule(18, True, "snapshots", "they hold guests' memory, and fill disks", no_snapshots),
+        rule(20, True, "page-fault handlers", "a guest can flood them", no_handlers),
     ]
 
 

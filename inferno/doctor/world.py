@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inferno.config import Settings
-from inferno.doctor.rule import NotApplicableError
+from inferno.doctor.rule import NotApplicableError, Rule
+from inferno.host import Check
 from inferno.instance import Instance
 from inferno.paths import Paths, VersionDir
 from inferno.state import State
@@ -66,6 +68,10 @@ class World:
     def observed(self) -> list[Running]:
         """The VMs that run. Raises NotApplicableError when none does."""
         return self.running() or _none_runs()
+
+    def rule(self, number: int, must: bool, what: str, reason: str, probe: Callable[[World], None]) -> Rule:
+        """The rule that the probe asks of this world."""
+        return Rule(number, must, Check(what, reason, lambda: probe(self)))
 
     def file(self, name: str) -> Path:
         """A file of this host's, by its path without the first slash."""
