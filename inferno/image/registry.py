@@ -48,7 +48,7 @@ def seen(ask: Ask) -> str | None:
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
-    _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings), found)
+    _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings), found, _missing(ask.settings, found))
     return [
         Blob(*open_part(held, blob(ask.settings, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in layout.with_diff_ids(image)
@@ -74,7 +74,7 @@ def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
     known = _known_config(settings, image)
     missing = _missing(settings, image)
     try:
-        brought = _fetch(ask, skopeo, image)
+        brought = _fetch(ask, skopeo, image, missing)
     except UsageError:
         if known is None and missing:
             # skopeo fetches the configuration last. When that is bad, nothing of the image is of any use; after any
@@ -104,14 +104,13 @@ def _missing(settings: Settings, image: Manifest) -> dict[str, Descriptor]:
     return {layer.digest: layer for layer in image.layers if not is_whole(settings, layer)}
 
 
-def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes | None:
-    """Bring the layers that are not here. A killed fetch leaves whole blobs, and nothing else that counts.
+def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest, missing: dict[str, Descriptor]) -> bytes | None:
+    """Bring the layers that are missing. A killed fetch leaves whole blobs, and nothing else that counts.
 
     Returns the image's configuration, when skopeo had to bring that too and did not write it anew.
     """
     settings, images = ask.settings, Paths(ask.settings.root).images
     files.remove_stale(images, _PREFIX)
-    missing = _missing(settings, image)
     if not missing:
         return None
     for digest in missing:  # one that is there, but of the wrong size, would be taken for whole
