@@ -41,16 +41,11 @@ _HELP = ("-h", "--help")
 
 def main(argv: list[str] | None = None) -> int:
     """The console script's entry point."""
-    if argv is not None:
-        return _main(argv)
-    garbage.seldom()
-    return _main(sys.argv[1:])
-
-
-def _main(words: list[str]) -> int:
+    if argv is None:
+        garbage.seldom()
     streams.fill()
     try:
-        status = _dispatch(words)
+        status = _dispatch(sys.argv[1:] if argv is None else argv)
         streams.flush()
         return status
     except InfernoError as error:
