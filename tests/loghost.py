@@ -112,6 +112,13 @@ class Vm:
         assert process.stdout.readline() == b"connected\n"
         return process
 
+    @staticmethod
+    def tell(peer: subprocess.Popen[bytes], *lines: bytes) -> None:
+        """Send by a peer that stays."""
+        assert peer.stdin is not None
+        peer.stdin.write(b"".join(lines))
+        peer.stdin.flush()
+
     def line(self, message: str, source: str = "stdout") -> bytes:
         return line(self.ulid, message, source)
 

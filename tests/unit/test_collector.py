@@ -82,8 +82,7 @@ def test_one_of_another_inferno_is_replaced_by_the_next_start(host: LogHost) -> 
     vm = host.vm("web")
     with vm.peer() as peer:
         assert peer.stdin is not None
-        peer.stdin.write(vm.line("to the old one"))
-        peer.stdin.flush()
+        vm.tell(peer, vm.line("to the old one"))
         collector.ensure_running(host.settings)
         pid = host.pid()
         (host.paths.collector / "protocol").write_text("inferno-log/0")

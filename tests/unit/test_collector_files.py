@@ -49,10 +49,8 @@ def test_a_full_disk_is_survived_and_told(host: LogHost) -> None:
         assert peer.stdin is not None
 
         def say(*lines: bytes) -> None:
-            assert peer.stdin is not None
             with collector_reads(host):
-                peer.stdin.write(b"".join(lines))
-                peer.stdin.flush()
+                vm.tell(peer, *lines)
 
         say(vm.line("before"))
         size = vm.log.stat().st_size
@@ -90,9 +88,7 @@ def test_files_removed_moved_or_torn_by_hand_are_no_obstacle(host: LogHost) -> N
         assert peer.stdin is not None
 
         def say(message: str) -> None:
-            assert peer.stdin is not None
-            peer.stdin.write(vm.line(message))
-            peer.stdin.flush()
+            vm.tell(peer, vm.line(message))
             eventually(lambda: vm.log.exists() and messages(vm.log)[-1:] == [message])
 
         say("one")

@@ -108,8 +108,7 @@ def test_a_flood_delays_nobody_and_a_sync_ends(host: LogHost) -> None:
     with flooder.peer(flood) as flooding, web.peer() as peer:
         assert peer.stdin is not None
         for number in range(10):
-            peer.stdin.write(web.line(str(number)))
-            peer.stdin.flush()
+            web.tell(peer, web.line(str(number)))
             began = time.monotonic()
             eventually(
                 lambda number=number: web.log.exists() and messages(web.log) == list(map(str, range(number + 1)))
@@ -166,9 +165,7 @@ def test_where_vms_share_a_uid_their_cgroups_tell_them_apart(tmp_path: Path, req
         collector.sync(host.settings)  # it is up: what a process was that has ended since, nobody can tell it
         enter = f"open({str(leaf / 'cgroup.procs')!r}, 'w').write('0')\n"
         with vm.peer(enter + PEER) as peer:
-            assert peer.stdin is not None
-            peer.stdin.write(vm.line(f"I am {name}"))
-            peer.stdin.flush()
+            vm.tell(peer, vm.line(f"I am {name}"))
             eventually(lambda vm=vm: vm.log.exists())  # it must be there until it is looked at
             peer.communicate(timeout=DEADLINE_S)
         assert messages(vm.log) == [f"I am {name}"]

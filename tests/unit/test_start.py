@@ -16,9 +16,7 @@ pytestmark = pytest.mark.root
 def test_last_words_of_the_run_before_are_not_shown_as_this_ones(host: LogHost) -> None:
     vm = host.vm("web")
     with vm.peer() as peer:
-        assert peer.stdin is not None
-        peer.stdin.write(vm.line("first"))
-        peer.stdin.flush()
+        vm.tell(peer, vm.line("first"))
         eventually(lambda: vm.log.exists() and messages(vm.log) == ["first"])
         host.paths.started("web").unlink()  # nothing is left of that run but lines on their way to the log
         peer.communicate(b"".join(vm.line(f"old {number}") for number in range(5000)), timeout=DEADLINE_S)
