@@ -68,16 +68,16 @@ def artifacts(context: Context, _subject: str) -> Iterable[InfernoTask]:
 
 
 def _crate(context: Context, name: str, crate: str) -> InfernoTask:
-    from inferno.artifact import cargo
+    from inferno.artifact import cache, cargo
 
     def made_from() -> dict[str, str]:
         toolchain = cargo.toolchain_files()
-        sources = [path for path in cargo.sources(crate, config.CHECKOUT) if path not in toolchain]
-        found = {"sources": _digest(sources)}
+        found = {"sources": _digest(cargo.sources(crate, config.CHECKOUT))}
         return {**found, "toolchain": _digest(toolchain)} if toolchain else found
 
     def build() -> None:
-        cargo.build(crate, context.settings.share_dir / name, config.CHECKOUT, context.progress)
+        out = context.settings.share_dir / name
+        cargo.build(crate, out, config.CHECKOUT, cache.directory(), context.progress)
 
     return _task(context, name, [name], made_from, build)
 

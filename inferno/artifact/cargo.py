@@ -2,16 +2,19 @@
 
 Three things would put a folder's name into a binary: the checkout, cargo's home (sources of dependencies) and
 the toolchain's sysroot (sources of std). rustc is told to write a fixed name for each. The profile (size,
-LTO, strip) is the workspace's Cargo.toml.
+LTO, strip) is the workspace's Cargo.toml. Being the same, a program is cached by the digest of what goes into it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
 
-from inferno import run
+from inferno import files, run
 from inferno.artifact import cache
 from inferno.artifact.follow import follow
 from inferno.errors import InfernoError
@@ -20,14 +23,16 @@ from inferno.log import Progress, quiet
 TARGET = "x86_64-unknown-linux-gnu"
 # Which program each crate makes.
 BINARIES = {"kiln": "kiln", "guest": "init"}
+_STATIC = "-Ctarget-feature=+crt-static"
+_KEPT = 16  # programs in the cache
 # Where rustup and cargo keep things is theirs to know; the rest of the environment must not change a build.
 _PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "https_proxy", "HTTPS_PROXY", "no_proxy")
 
 
 def sources(crate: str, checkout: Path) -> list[Path]:
-    """Every file the crate's binary is made from, sorted: manifests, lock, sources, what says which compiler.
+    """Every file of the checkout that the crate's binary is made from, sorted: manifests, lock, sources.
 
-    Cheap: starts no process, so that a build that is up to date costs a directory walk.
+    Cheap, as `toolchain_files`: starts no process, so that a build that is up to date costs a directory walk.
     """
     fixed = (
         checkout / "Cargo.toml",
@@ -38,7 +43,7 @@ def sources(crate: str, checkout: Path) -> list[Path]:
     )
     found = [path for path in fixed if path.is_file()]
     found += [path for path in (checkout / crate / "src").rglob("*") if path.is_file()]
-    return sorted(found) + toolchain_files()
+    return sorted(found)
 
 
 def toolchain_files() -> list[Path]:
@@ -52,17 +57,38 @@ def toolchain_files() -> list[Path]:
     return [p for p in records if p.is_file()] if real.name == "rustup" else [real]
 
 
-def build(crate: str, out: Path, checkout: Path, progress: Progress = quiet) -> None:
+def build(crate: str, out: Path, checkout: Path, cached: Path | None = None, progress: Progress = quiet) -> None:
     """Build the crate and put its program at `out`, 0755, atomically; an equal one stays as it is.
 
+    `cached` is the folder of `cache.directory()`: what it holds of the same inputs is not built again.
     Raises MissingToolError without cargo, CommandError (its `output` holds the compiler's words) on failure.
     """
     if crate not in BINARIES:
         raise InfernoError(f"no such crate: {crate}", f"one of {', '.join(BINARIES)}")
+    if cached is None:
+        return _install(_compile(crate, checkout, progress), out)
+    key = _key(crate, checkout)
+    known = cached / "rust" / f"{BINARIES[crate]}-{key}"
+    if known.is_file():
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(known)
+            return _install(known, out)
+    program = _compile(crate, checkout, progress)
+    _install(program, out)
+    if _key(crate, checkout) == key:  # else somebody edits a source just now: what was compiled is not known
+        cache.install(program, known, 0o755)
+        _remove_old(known.parent)
+
+
+def _install(program: Path, out: Path) -> None:
+    if not (out.is_file() and out.read_bytes() == program.read_bytes()):
+        cache.install(program, out, 0o755)
+
+
+def _compile(crate: str, checkout: Path, progress: Progress) -> Path:
     binary = BINARIES[crate]
     # A target directory of its own: `cargo test` beside a build neither waits for it nor undoes its flags.
     target = checkout / "target" / "artifact"
-    environ = _environment(checkout)
     argv: list[run.Arg] = [
         "cargo",
         "build",
@@ -75,21 +101,48 @@ def build(crate: str, out: Path, checkout: Path, progress: Progress = quiet) -> 
         "-p",
         binary,
     ]
-    follow(argv, what=binary, progress=progress, env=environ, cwd=checkout)
-    built = target / TARGET / "release" / binary
-    if not (out.is_file() and out.read_bytes() == built.read_bytes()):
-        cache.install(built, out, 0o755)
+    follow(argv, what=binary, progress=progress, env=_environment(checkout), cwd=checkout)
+    return target / TARGET / "release" / binary
+
+
+def _key(crate: str, checkout: Path) -> str:
+    """The digest of a program's inputs: sources, compiler, linker, and the C library that is linked into it."""
+
+    def said(*argv: str) -> str:
+        return run.run(argv, cwd=checkout, env=_passed_on()).stdout.decode().strip()
+
+    inputs = {
+        "sources": [(os.fspath(path.relative_to(checkout)), files.sha256(path)) for path in sources(crate, checkout)],
+        "compiler": said("rustc", "-vV"),
+        "linker": said("ld", "--version"),
+        "libc": files.sha256(Path(said("gcc", "-print-file-name=libc.a"))),
+        "options": [TARGET, _STATIC],
+    }
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _remove_old(folder: Path) -> None:
+    programs = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # others build too
+            programs.append((path.stat().st_mtime, path))
+    for _, path in sorted(programs)[:-_KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def _passed_on() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def _environment(checkout: Path) -> dict[str, str]:
     """The build's environment: fixed flags in cargo's own encoding, which leaves spaces in paths alone."""
-    environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environ = _passed_on()
     sysroot = run.run(["rustc", "--print", "sysroot"], cwd=checkout, env=environ).stdout.decode().strip()
     cargo_home = environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo")
     # The last matching prefix wins, so the checkout, which may hold the others, comes first.
     prefixes = {os.fspath(checkout): "/inferno", cargo_home: "/cargo", sysroot: "/rust"}
     flags = [
-        "-Ctarget-feature=+crt-static",
+        _STATIC,
         *(f"--remap-path-prefix={old}={new}" for old, new in prefixes.items()),
     ]
     # Incremental code generation depends on what was compiled before, and is of no use to a release.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import images
-from tests.rig.cache import CHECKOUT, cached, digest_of_files
+from tests.rig import bases
+from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files
 from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
@@ -23,8 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def extra() -> Path:
-    """The images that the tests create VMs of, made on this machine: /extra in the rig."""
+def layouts() -> Path:
+    """The images that the tests create VMs of, made on this machine."""
     recipe = digest_of_files(
         Path(images.__file__), *(CHECKOUT / "tools" / name for name in ("debian_image.py", "make-nginx-image"))
     )
@@ -37,14 +38,27 @@ def _make_images(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def extra(layouts: Path, built: None) -> Path:
+    """The images with their bases: /extra in the rig."""
+
+    def make(folder: Path) -> None:
+        for name in ("busybox", "nginx"):
+            bases.make(folder / f"{name}.tar", [f"oci:{layouts / name}"], named=False)
+            subprocess.run(["cp", "-al", layouts / name, folder / name], check=True)
+
+    return cached("extra", digest(layouts.name, bases.recipe()), "the bases of the tests' images", make)
+
+
+@pytest.fixture(scope="session")
 def built() -> None:
     """The rig has neither compilers nor a network: what is not built here fails there."""
     subprocess.run([CHECKOUT / ".venv/bin/doit", "artifacts"], cwd=CHECKOUT, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
-def rig(extra: Path, built: None) -> Iterator[Rig]:
+def rig(extra: Path) -> Iterator[Rig]:
     with Rig.start(extra=extra) as rig:
+        rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/busybox.tar"])
         yield rig
 
 

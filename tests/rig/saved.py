@@ -16,7 +16,7 @@ from tests.rig.qemu import Console, Disks, Qemu, blank, overlay, ssh_port
 from tests.rig.ssh import Ssh
 
 HERE = Path(__file__).resolve().parent
-BOOT_WITHIN_S = 180
+BOOT_WITHIN_S = 120
 # What the first commands would otherwise wait for, brought into the page cache; and proof that the boot is whole.
 WARM = """
 set -e

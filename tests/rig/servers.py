@@ -6,14 +6,12 @@ are made on this machine: under emulation that takes half a minute each.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from tests import images
-from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files
+from tests.rig import bases
+from tests.rig.cache import cached, digest, digest_of_files
 from tools import debian_image
 from tools.debian_image import PATH, Image
 
@@ -96,10 +94,9 @@ def layout() -> Path:
     return cached("servers", recipe, "images of well-known servers", _make_layout) / "layout"
 
 
-def bases() -> Path:
+def pulled() -> Path:
     """A folder with images.tar: what INFERNO_ROOT/images holds once they were pulled."""
-    recipe = digest(str(layout()), digest_of_files(CHECKOUT / "inferno/layers", CHECKOUT / "inferno/image/base.py"))
-    return cached("server-bases", recipe, "bases of well-known servers", _make_bases)
+    return cached("server-bases", digest(str(layout()), bases.recipe()), "bases of well-known servers", _make_bases)
 
 
 def ref(tag: str) -> str:
@@ -122,8 +119,4 @@ def _make_layout(folder: Path) -> None:
 
 
 def _make_bases(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="root.", dir=folder) as root:
-        argv = [Path(sys.executable).with_name("infernoctl"), "images", "pull", "--quiet", *map(ref, PROCESSES)]
-        subprocess.run(argv, env={**os.environ, "INFERNO_ROOT": root}, check=True)
-        # pax: the times of bases are on record, to the nanosecond.
-        subprocess.run(["tar", "-C", root, "--format=pax", "-cf", folder / "images.tar", "images"], check=True)
+    bases.make(folder / "images.tar", map(ref, PROCESSES), named=True)

@@ -5,13 +5,11 @@ The base is made on this machine: under emulation that takes half a minute.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files
+from tests.rig import bases
+from tests.rig.cache import cached, digest, digest_of_files
 from tools import debian_image
 from tools.debian_image import PATH, Image
 
@@ -39,10 +37,9 @@ def ref() -> str:
     return f"oci:{cached('systemd', recipe, 'an image with systemd', _make_layout) / 'layout'}:latest"
 
 
-def bases() -> Path:
+def pulled() -> Path:
     """A folder with images.tar: what INFERNO_ROOT/images holds once it was pulled."""
-    recipe = digest(ref(), digest_of_files(CHECKOUT / "inferno/layers", CHECKOUT / "inferno/image/base.py"))
-    return cached("systemd-base", recipe, "the base of systemd's image", _make_bases)
+    return cached("systemd-base", digest(ref(), bases.recipe()), "the base of systemd's image", _make_bases)
 
 
 def _make_layout(folder: Path) -> None:
@@ -52,8 +49,4 @@ def _make_layout(folder: Path) -> None:
 
 
 def _make_bases(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="root.", dir=folder) as root:
-        argv = [Path(sys.executable).with_name("infernoctl"), "images", "pull", "--quiet", ref()]
-        subprocess.run(argv, env={**os.environ, "INFERNO_ROOT": root}, check=True)
-        # pax: the times of bases are on record, to the nanosecond.
-        subprocess.run(["tar", "-C", root, "--format=pax", "-cf", folder / "images.tar", "images"], check=True)
+    bases.make(folder / "images.tar", [ref()], named=True)

@@ -62,7 +62,7 @@ def hard() -> list[list[Member]]:
 
 
 @pytest.fixture(scope="module")
-def rig(extra: Path, built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(layouts: Path, built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("images", numbered=True)
     images.build(folder / "hard", hard(), Cmd=["/x"])
     chance = random.Random(127)
@@ -79,7 +79,7 @@ def rig(extra: Path, built: None, tmp_path_factory: pytest.TempPathFactory) -> I
         symlink("usr/bin/sh", "busybox"), symlink("usr/bin/id", "busybox"),
     ]  # fmt: skip
     images.build(folder / "merged", [merged], Cmd=["sh", "-c", "id -u; touch /tmp/x && echo wrote"], User="1234:56")
-    shutil.copytree(extra / "nginx", folder / "nginx")
+    shutil.copytree(layouts / "nginx", folder / "nginx")
     with Rig.start(extra=folder) as rig:
         yield rig
 

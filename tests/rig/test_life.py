@@ -28,6 +28,7 @@ def vms(host: Host) -> Iterator[None]:
         "one": "exit 1",
     }
     host.create_all(scripts)
+    host.sh("tar -C /var/lib/inferno -xf /extra/nginx.tar")
     yield
 
 

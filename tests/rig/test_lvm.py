@@ -1,4 +1,7 @@
-"""Scratch disks in an LVM thin pool: snapshots that are the VM's own, and gone with its run, however that ends."""
+"""Scratch disks in an LVM thin pool: snapshots that are the VM's own, and gone with its run, however that ends.
+
+What a power cut makes of them: test_reboot.py.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,10 @@ import re
 
 import pytest
 
-from tests.rig.cache import CHECKOUT
-from tests.rig.machine import Rig
+from tests.rig.pool import GROUP, runs, set_up
 from tests.rig.typed import Host
 
-GROUP = "inferno_rootfs_vg"
 CURRENT = "/var/lib/inferno/vms/web/current"
-
-
-def runs(host: Host) -> dict[str, tuple[str, str]]:
-    """The snapshots of runs: name -> whether it is active, how many percent of it are there."""
-    said = host.sh(f"lvs --reportformat json -o lv_name,lv_active,data_percent {GROUP}").stdout
-    rows = json.loads(said)["report"][0]["lv"]
-    return {r["lv_name"]: (r["lv_active"], r["data_percent"]) for r in rows if r["lv_name"].startswith("inferno_run_")}
-
-
-def set_up() -> str:
-    """The commands that docs/storage.md gives, with this host's disk."""
-    text = (CHECKOUT / "docs/storage.md").read_text()
-    found = re.search(r"^    DISK=/dev/sdX\n(?:    .*\n)+", text, re.MULTILINE)
-    assert found is not None
-    # A small pool: a guest's few MiB are percents of it. VMs may write more than it has, as with any thin pool.
-    small = found[0].replace("--extents 95%FREE", "--size 256M")
-    assert small != found[0]
-    return "set -e\n" + small.replace("/dev/sdX", "/dev/vdc")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +26,7 @@ def at_rest(host: Host) -> set[str]:
     said = host.sh("INFERNO_STORAGE=lvm infernoctl start web --detach", status=2).stderr
     assert f"error: disk:web: there is no thin pool {GROUP}/rootfs_pool" in said
     host.check_inventory(before)
-    host.sh(set_up())
+    set_up(host)
     host.sh("for vm in web other; do infernoctl start $vm --detach && infernoctl stop $vm --kill || exit; done")
     return host.inventory()
 
@@ -118,17 +101,4 @@ def test_what_was_deleted_by_hand_goes_with_the_next_start(host: Host, at_rest: 
     host.sh("doit disk:web; infernoctl create web --memory 192")
     assert len(runs(host)) == 1
     host.sh("infernoctl stop other --kill; infernoctl create web --memory 128")
-    assert runs(host) == {}
-
-
-def test_a_power_cut_leaves_snapshots_that_nobody_looks_at(rig: Rig, host: Host) -> None:
-    before = host.inventory()
-    host.sh("infernoctl start web --detach && infernoctl start other --detach && sync")
-    assert len(runs(host)) == 2
-    rig.cut()
-    assert host.states() == {"other": "stopped", "web": "stopped"}
-    assert [active for active, _ in runs(host).values()] == ["", ""]
-    host.sh("infernoctl start web --detach && infernoctl stop web --kill && infernoctl stop other")
-    host.check_inventory(before)
-    host.sh("infernoctl start web --detach; infernoctl destroy web --yes; infernoctl destroy other --yes")
     assert runs(host) == {}

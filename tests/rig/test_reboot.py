@@ -1,37 +1,46 @@
-"""A host that loses power, or reboots, under its VMs: it says so, starts them again, and nothing stale is left."""
+"""A host that loses power, or reboots, under its VMs: it says so, starts them again, and nothing stale is left.
+
+One VM has its scratch disk in a file, the other in an LVM thin pool.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.rig.machine import Rig
-from tests.rig.typed import NGINX, Host
+from tests.rig.pool import runs, set_up
+from tests.rig.typed import Host
 
+SERVER = "mkdir /www; echo hello > /www/index.html; trap 'exit 0' TERM; httpd -f -p 80 -h /www & wait"
 ANSWERS = "curl --silent --retry 20 --retry-connrefused --retry-delay 0 --fail http://172.16.0.2/"
+START = "INFERNO_STORAGE=file infernoctl start web --detach && infernoctl start pooled --detach"
+STOP = "infernoctl stop web && infernoctl stop pooled --kill"
 
 
 @pytest.fixture(scope="module")
 def at_rest(host: Host) -> set[str]:
-    """The host with a VM that has run."""
-    host.create("web", image=NGINX, options="--memory 256")
-    host.sh("infernoctl start web --detach && infernoctl stop web && sync")
+    """The host with VMs that have run."""
+    host.create_all({"web": SERVER, "pooled": "sleep 1000 & wait"})
+    set_up(host)
+    host.sh(f"{START} && {STOP} && sync")
     return host.inventory()
 
 
 def starts_again(host: Host, at_rest: set[str]) -> None:
-    host.sh(f"infernoctl start web --detach && {ANSWERS} && infernoctl stop web")
+    host.sh(f"{START} && {ANSWERS} && {STOP}")
     host.check_inventory(at_rest)
 
 
 def test_a_power_cut_ends_vms_and_loses_none(rig: Rig, host: Host, at_rest: set[str]) -> None:
-    host.type("start web --detach")
+    host.sh(f"{START} && sync")
     made = host.create("new", "exit 3")
     rig.cut()
-    assert host.states() == {"new": "created", "web": "stopped"}
+    assert host.states() == {"new": "created", "pooled": "stopped", "web": "stopped"}
     shown = host.status("web")
     assert (shown["pid"], shown["exit_code"]) == (None, 125)
     assert "left no exit status" in shown["vm_error"]
     assert "was not running" in host.type("stop web").stderr
+    assert [active for active, _ in runs(host).values()] == [""], "a snapshot that nobody looked at"
     assert host.status("new")["version"] == made["version"]
     host.type("start new", status=3)
     host.type("destroy new --yes")
@@ -39,8 +48,10 @@ def test_a_power_cut_ends_vms_and_loses_none(rig: Rig, host: Host, at_rest: set[
 
 
 def test_a_reboot_ends_vms_and_start_makes_what_the_host_forgot(rig: Rig, host: Host, at_rest: set[str]) -> None:
-    host.type("start web --detach")
+    host.sh(START)
     rig.reboot()
-    assert host.states() == {"web": "stopped"}
+    assert host.states() == {"pooled": "stopped", "web": "stopped"}
     assert host.status("web")["vm_error"]
     starts_again(host, at_rest)
+    host.sh("infernoctl start pooled --detach; infernoctl destroy pooled --yes")
+    assert runs(host) == {}

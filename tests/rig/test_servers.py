@@ -18,7 +18,7 @@ SQL = "create table t as select g n, md5(g::text) s from generate_series(1, 1000
 
 @pytest.fixture(scope="module")
 def rig(built: None) -> Iterator[Rig]:
-    with Rig.start(extra=servers.bases()) as rig:
+    with Rig.start(extra=servers.pulled()) as rig:
         rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/images.tar"])
         yield rig
 

@@ -18,7 +18,7 @@ UP = (
 
 @pytest.fixture(scope="module")
 def rig(built: None) -> Iterator[Rig]:
-    with Rig.start(extra=systemd.bases()) as rig:
+    with Rig.start(extra=systemd.pulled()) as rig:
         rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/images.tar"])
         yield rig
 

@@ -19,6 +19,7 @@ http: {{addr: "{REGISTRY}"}}
 SERVICES = f"""
 set -e
 cat > /srv/registry.yml
+echo nameserver 127.0.0.1 > /etc/resolv.conf # nobody there: names are unknown at once, not after ten seconds
 setsid docker-registry serve /srv/registry.yml < /dev/null > /srv/registry.log 2>&1 &
 systemctl start docker
 docker version > /dev/null
@@ -45,6 +46,7 @@ END
 
 @pytest.fixture(scope="module", autouse=True)
 def services(host: Host) -> Iterator[None]:
+    host.sh("rm -r /var/lib/inferno/images")  # bases are made here of what comes
     host.rig.run(["sh", "-c", SERVICES], input=CONFIG, timeout=240)
     yield
 
