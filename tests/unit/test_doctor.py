@@ -9,11 +9,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from inferno import config, doctor
+from inferno import cgroup, config, doctor
 from inferno.doctor import limits, machine, processes, trust
 from inferno.doctor.rule import Rule, State, look
 from inferno.doctor.world import Running, World
@@ -171,6 +172,57 @@ def test_as_whom_and_where_a_vm_runs_is_asked_of_the_kernel(
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+ULIDS = ("01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC")
+
+
+@pytest.fixture
+def two(hierarchy: Path, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Two VMs that run, as far as the kernel knows: in leaf and jail of each a process of its uid."""
+    pids: dict[str, int] = {}
+
+    def run(**known: str) -> World:
+        settings = config.load({"INFERNO_ROOT": str(tmp_path / "root"), "INFERNO_UID_BASE": "800000", **known})
+        vms = tuple(Instance(settings, f"web{n}", Slot(n), ulid) for n, ulid in enumerate(ULIDS))
+        for vm, ulid in zip(vms, ULIDS, strict=True):
+            version = vm.paths.version(ulid)
+            version.jail.mkdir(parents=True)
+            pids[ulid] = child(version.jail, vm.uid, vm.gid, [])
+            (hierarchy / cgroup.SLICE / ulid).mkdir(parents=True)
+            cgroup.add(ulid, pids[ulid])
+        return World(settings, vms)
+
+    yield run
+    for ulid, pid in pids.items():
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        cgroup.remove(ulid)
+
+
+@pytest.mark.root
+def test_two_vms_have_not_the_same_user(two: Callable[..., World]) -> None:
+    here = two()
+    assert [vm.name for vm in here.running()] == ["web0", "web1"]
+    assert found(processes.rules(here), "own users") == ("ok", "None None")
+    # Of another number than its slot's, by which it would have web0's.
+    strayed = World(here.settings, (here.vms[0], here.vms[1]._replace(slot=Slot(0))))
+    assert "web0 and web1 run as the same user, 800000" in found(processes.rules(strayed), "own users")[1]
+
+
+@pytest.mark.root
+def test_one_user_that_is_forced_on_all_vms_is_named(two: Callable[..., World]) -> None:
+    here = two(INFERNO_JAIL_UID="4711")
+    state, says = found(processes.rules(here), "own users")
+    assert (state, says) == (
+        "fails",
+        "web0 and web1 run as the same user, 4711 unset INFERNO_JAIL_UID and INFERNO_JAIL_GID; restart the VMs",
+    )
+    # Whoever asks without that setting sees it too: by the processes.
+    settings = config.load({"INFERNO_ROOT": str(here.settings.root), "INFERNO_UID_BASE": "800000"})
+    unforced = World(settings, tuple(vm._replace(settings=settings) for vm in here.vms))
+    state, says = found(processes.rules(unforced), "own users")
+    assert (state, "has Uid 4711 instead of 800000" in says) == ("fails", True), says
 
 
 def test_logs_must_fit(tmp_path: Path) -> None:

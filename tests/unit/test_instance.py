@@ -21,18 +21,6 @@ OLD, NEW = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC"
 
 
 @pytest.fixture
-def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """cgroup v2, wherever this host has it."""
-    folder = tmp_path / "cgroup"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "cgroup2", "cgroup2", folder], check=False).returncode != 0:
-        pytest.skip("cgroup v2 cannot be mounted here")
-    monkeypatch.setattr(cgroup, "_MOUNT", folder)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@pytest.fixture
 def old_runs(hierarchy: Path) -> Iterator[None]:
     """A process in the leaf of the version OLD."""
     leaf = hierarchy / cgroup.SLICE / OLD
