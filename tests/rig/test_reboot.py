@@ -20,7 +20,8 @@ STOP = "infernoctl stop web && infernoctl stop pooled --kill"
 @pytest.fixture(scope="module")
 def at_rest(host: Host) -> set[str]:
     """The host with VMs that have run."""
-    host.create_all({"web": SERVER, "pooled": "sleep 1000 & wait"})
+    host.create("web", SERVER)
+    host.create("pooled", "sleep 1000 & wait")
     set_up(host)
     host.sh(f"{START} && {STOP} && sync")
     return host.inventory()
