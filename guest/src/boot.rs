@@ -48,29 +48,16 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     sys::null_stdio().doing("open /dev/null")?;
     let mut signals = sys::take_signals().doing("take the signals")?;
     let run = Run::load()?;
-    end::report_to(run.vsock_exit_port);
-    let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
-    *outbox = Outbox::new(Some(log));
-    outbox.push(&record::hello(end::key().doing("make a key")?));
-    let is_told = run.log.debug;
-    let step = |outbox: &mut Outbox, text: &str| {
-        if is_told {
-            outbox.say(&format!(
-                "{text} ({} ms, machine up {} s)",
-                born.elapsed().as_millis(),
-                end::uptime()
-            ));
-            outbox.flush();
-        }
-    };
-    step(outbox, "connected");
+    *outbox = connect(&run)?;
+    let steps = Steps { born, are_told: run.log.debug };
+    steps.tell(outbox, "connected");
     root::enter(&run.root)?;
     mounts::populate()?;
-    step(outbox, &root::describe(&run.root));
+    steps.tell(outbox, &root::describe(&run.root));
     etc::write_all(&run)?;
     net::set_up(&run.ips)?;
     net::relax()?;
-    step(outbox, "network is up");
+    steps.tell(outbox, "network is up");
     let listener = Listener::vsock(run.vsock_api_port).doing("listen for the host")?;
     let groups = cgroup::make()?;
     let name = run.process.args.first().cloned().unwrap_or_default();
@@ -83,19 +70,44 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
         ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
         ssh::make_folder()?;
         make_host_keys(&launcher, &mut signals, outbox);
-        step(outbox, "ssh keys are there");
+        steps.tell(outbox, "ssh keys are there");
     }
     if run.read_only {
         mounts::make_read_only()?;
     }
     let started = launcher.start()?;
-    step(outbox, &format!("executed {name}"));
+    steps.tell(outbox, &format!("executed {name}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));
     let supervisor =
         Supervisor::new(started, launcher, signals, connected, listener, born).doing("watch the process")?;
     let (report, last) = supervisor.run().doing("watch the process")?;
     *outbox = last;
     Ok(report)
+}
+
+/// Opens the log, with the key that tells init's report from others as its first record.
+fn connect(run: &Run) -> Result<Outbox, Failure> {
+    end::report_to(run.vsock_exit_port);
+    let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
+    let mut outbox = Outbox::new(Some(log));
+    outbox.push(&record::hello(end::key().doing("make a key")?));
+    Ok(outbox)
+}
+
+/// How far init is, and when: told only where the host asked for it.
+struct Steps {
+    born: Instant,
+    are_told: bool,
+}
+
+impl Steps {
+    fn tell(&self, outbox: &mut Outbox, text: &str) {
+        if self.are_told {
+            let (since, uptime) = (self.born.elapsed().as_millis(), end::uptime());
+            outbox.say(&format!("{text} ({since} ms, machine up {uptime} s)"));
+            outbox.flush();
+        }
+    }
 }
 
 /// Makes the guest's own ssh keys where they are needed. One that cannot is told of: the process may do without.
