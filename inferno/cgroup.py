@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from inferno import kthread
 from inferno.errors import InfernoError, UsageError
 
 SLICE = "inferno.slice"
@@ -86,6 +87,16 @@ def mount() -> Path:
         "this host has no unified cgroup v2 at /sys/fs/cgroup",
         "boot it with systemd.unified_cgroup_hierarchy=1 (the default since Debian 11)",
     )
+
+
+def need_controllers(directory: Path) -> None:
+    """Raises UsageError unless the children of `directory` can be given every controller that limits a VM."""
+    absent = sorted(set(CONTROLLERS) - set((directory / "cgroup.controllers").read_text().split()))
+    if absent:
+        raise UsageError(
+            f"this host's cgroup v2 has no {' and '.join(absent)} controller",
+            "is it in use by cgroup v1, or turned off (cgroup_disable=) on the kernel's command line?",
+        )
 
 
 def parent(ulid: str) -> str:
@@ -160,12 +171,12 @@ def pids(ulid: str, root: Path | None = None) -> list[int]:
 
 
 def processes(ulid: str, root: Path | None = None) -> dict[int, int]:
-    """The PIDs in the leaf with their sessions, without threads of the kernel's, which have none."""
+    """The PIDs in the leaf with their sessions (0: not seen from here), without threads of the kernel's."""
     found = {}
     for pid in pids(ulid, root):
         with contextlib.suppress(ProcessLookupError):
-            if session := os.getsid(pid):
-                found[pid] = session
+            if not kthread.name_of(pid):
+                found[pid] = os.getsid(pid)
     return found
 
 
@@ -267,12 +278,7 @@ def _delegate(directory: Path) -> None:
     missing = set(CONTROLLERS) - set(control.read_text().split())
     if not missing:
         return
-    absent = missing - set((directory / "cgroup.controllers").read_text().split())
-    if absent:
-        raise InfernoError(
-            f"this host's cgroup v2 has no {' and '.join(sorted(absent))} controller",
-            "is it in use by cgroup v1, or turned off (cgroup_disable=) on the kernel's command line?",
-        )
+    need_controllers(directory)
     _write(control, " ".join(f"+{name}" for name in sorted(missing)))
 
 

@@ -67,13 +67,7 @@ def need_kvm() -> None:
 
 def need_cgroup() -> None:
     """Raises UsageError unless cgroup v2 has every controller that limits a VM."""
-    available = set((cgroup.mount() / "cgroup.controllers").read_text().split())
-    absent = sorted(set(cgroup.CONTROLLERS) - available)
-    if absent:
-        raise UsageError(
-            f"this host's cgroup v2 has no {' and '.join(absent)} controller",
-            "is it turned off (cgroup_disable=) on the kernel's command line?",
-        )
+    cgroup.need_controllers(cgroup.mount())
 
 
 def need_tun() -> None:

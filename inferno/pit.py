@@ -10,13 +10,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from inferno import cgroup
+from inferno import cgroup, kthread
 
 PREFIX = "kvm-pit/"
 # kthreadd's children, in the order of their making (proc_pid_children(5)). No process of a user's is ever one.
 _KERNEL_THREADS = "/proc/2/task/2/children"
-_FLAGS = 6  # of what follows the name in /proc/PID/stat
-_PF_KTHREAD = 0x00200000  # include/linux/sched.h
 
 
 def adopt(ulid: str) -> bool:
@@ -26,27 +24,12 @@ def adopt(ulid: str) -> bool:
     """
     names = {f"{PREFIX}{pid}" for pid in cgroup.pids(ulid)}
     for pid in _kernel_threads():
-        if name_of(pid) in names:
+        if kthread.name_of(pid) in names:
             with contextlib.suppress(OSError):
                 cgroup.add(ulid, pid)
                 return True
             return False
     return False
-
-
-def name_of(pid: int) -> str:
-    """What a thread of the kernel's is called; empty for a user's process, which may call itself anything.
-
-    By the flags in /proc/PID/stat (proc_pid_stat(5)): a session of 0 would not do, since in a container a user's
-    process has that too if its session began outside.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            _, _, rest = file.read().partition("(")
-    except OSError:  # it has ended
-        return ""
-    name, _, numbers = rest.rpartition(")")
-    return name if int(numbers.split()[_FLAGS]) & _PF_KTHREAD else ""
 
 
 def _kernel_threads() -> Iterator[int]:

@@ -90,8 +90,9 @@ def status(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _of_run(vm: Instance, running: VersionDir) -> dict[str, Any]:
-    """What only a VM that runs has. kiln leads the session it was launched in, so any process of the leaf names it."""
-    shown: dict[str, Any] = {"pid": next(iter(cgroup.processes(running.ulid).values()), None)}
+    """What only a VM that runs has. Its PID is kiln's, which leads the session it was launched in."""
+    found = cgroup.processes(running.ulid)
+    shown: dict[str, Any] = {"pid": next((pid for pid, session in found.items() if pid == session), None)}
     with contextlib.suppress(OSError):
         since = os.lstat(vm.paths.started(vm.name)).st_mtime
         at = datetime.datetime.fromtimestamp(since, datetime.UTC)

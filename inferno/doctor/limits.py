@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from inferno import cgroup, pit, run
+from inferno import cgroup, kthread, pit, run
 from inferno.doctor.rule import Rule
 from inferno.doctor.world import World
 from inferno.errors import InfernoError, MissingToolError
@@ -78,7 +78,7 @@ def timer(world: World) -> None:
         return  # the other way the guide names: then the threads have little to do
     leaves = {f"{pit.PREFIX}{pid}": vm for vm in world.observed() for pid in cgroup.processes(vm.ulid)}
     for folder in world.file("proc").iterdir():
-        vm = leaves.get(pit.name_of(int(folder.name))) if folder.name.isdigit() else None
+        vm = leaves.get(kthread.name_of(int(folder.name))) if folder.name.isdigit() else None
         if vm is None:
             continue
         leaf = cgroup.parent(vm.ulid)
