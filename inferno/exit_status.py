@@ -19,6 +19,7 @@ from inferno.paths import Paths, VersionDir
 
 CODE_NO_PROCESS = 125  # what `docker run` ends with when the process could not be run
 _MAX_BYTES = 16 * 1024
+_UNFINISHED = f"{jail.EXIT_STATUS}.tmp"  # of which kiln makes it (kiln/src/status.rs)
 _MAX_SIGNAL = 64
 _BYTE, _SIGNAL = range(256), range(1, _MAX_SIGNAL + 1)
 # Field -> the numbers it may hold, or its type; null is fine for all but oom_killed (tests/contract/exit_status.json).
@@ -40,20 +41,23 @@ class _BadStatusError(Exception):
     """Why there is no telling how it ended."""
 
 
-def record(paths: Paths, name: str, version: VersionDir) -> Status:
-    """Keep what the version's jail says of its end, and return it. Called again, it does the same again.
+def record(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> Status:
+    """Keep what the version's jail says of its end, and return it. Called again, the first word holds.
 
-    Without a word from kiln, or with a bad one, `vm_error` says so. The caller holds the VM's lock; nothing runs.
+    Without a word from kiln, or with a bad one, `vm_error` says so, and why: `because`, of a caller who knows. The
+    caller holds the VM's lock; nothing runs.
     """
-    status = _of(paths, name, version)
-    files.write_json(_kept(paths, name), status)
+    status = _kept(paths, name)
+    if status is None:
+        status = _of(paths, name, version, because)
+        files.write_json(_file(paths, name), status)
     return status
 
 
 def forget(paths: Paths, name: str) -> None:
     """A new run begins: nothing is known of its end."""
     with contextlib.suppress(FileNotFoundError):
-        _kept(paths, name).unlink()
+        _file(paths, name).unlink()
 
 
 def last(paths: Paths, name: str) -> Status | None:
@@ -61,14 +65,10 @@ def last(paths: Paths, name: str) -> Status | None:
 
     A run that ended by itself has its word still in the jail.
     """
-    version = _started(paths, name)
-    if version is not None and version.jail.is_dir():
+    status, version = _kept(paths, name), _started(paths, name)
+    if status is None and version is not None and version.jail.is_dir():
         return _of(paths, name, version)
-    try:
-        found = json.loads(_kept(paths, name).read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and set(_SHAPE) <= set(found) else None
+    return status
 
 
 def code(status: Status) -> int:
@@ -79,27 +79,45 @@ def code(status: Status) -> int:
     return 128 + int(signal) if signal else CODE_NO_PROCESS
 
 
-def _of(paths: Paths, name: str, version: VersionDir) -> Status:
-    killed = cgroup.memory_events(version.ulid).get("oom_kill", 0)
+def killed_for_memory(events: dict[str, int]) -> str | None:
+    """What a leaf's memory.events say of its end (cgroup-v2.rst): `oom` counts how often its own limit was met."""
+    if not events.get("oom_kill"):
+        return None
+    return "it used more memory than its limit" if events.get("oom") else "the host had no memory left"
+
+
+def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> Status:
+    killed = killed_for_memory(cgroup.memory_events(version.ulid))
     try:
         with jail.opened(version) as root:
             status = _read(root)
     except (_BadStatusError, OSError) as error:
         why = (
-            error if isinstance(error, _BadStatusError) else "it left no exit status: killed, or cut off with the host"
+            str(error) if isinstance(error, _BadStatusError) else f"it left no exit status: {because or _fate(version)}"
         )
-        status = {**dict.fromkeys(_SHAPE), "vm_error": str(why), "oom_killed": False}
+        status = {**dict.fromkeys(_SHAPE), "vm_error": why, "oom_killed": False}
         status["started_at"] = _launched_at(paths, name)
     if killed:
-        status["vm_error"] = "killed by the host: it used more memory than its limit"
+        status["vm_error"] = f"killed by the host: {killed}"
     return status
+
+
+def _fate(version: VersionDir) -> str:
+    """Of a run that left no word. Its leaf stays until its end was recorded, unless the host itself went down."""
+    return "kiln was killed" if version.ulid in cgroup.leaves() else "it was cut off with the host"
 
 
 def _read(root: int) -> Status:
     """exit_status.json of the jail whose `/` is the descriptor `root`. Raises OSError, or _BadStatusError."""
-    descriptor = os.open(
-        jail.EXIT_STATUS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=root
-    )
+    try:
+        descriptor = os.open(
+            jail.EXIT_STATUS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=root
+        )
+    except FileNotFoundError:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(_UNFINISHED, dir_fd=root, follow_symlinks=False)
+            raise _BadStatusError("kiln did not get its exit status written: is the disk full?") from None
+        raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _BadStatusError("its exit status is no regular file")
@@ -146,5 +164,14 @@ def _launched_at(paths: Paths, name: str) -> str | None:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _kept(paths: Paths, name: str) -> Path:
+def _kept(paths: Paths, name: str) -> Status | None:
+    """What was recorded since the last launch."""
+    try:
+        found = json.loads(_file(paths, name).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and set(_SHAPE) <= set(found) else None
+
+
+def _file(paths: Paths, name: str) -> Path:
     return paths.vm(name) / jail.EXIT_STATUS

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from inferno.paths import VersionDir
 # kiln holds some twenty descriptors; Firecracker one per drive, queue and vsock connection, of which it takes at
 # most 1023 (vmm/src/devices/virtio/vsock/csm/mod.rs, MAX_CONNECTIONS). The jailer's own default, made explicit.
 MAX_OPEN_FILES = 2048
+# A process leaves its cgroup a moment before its parent sees it end.
+_END_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,20 @@ def launch(plan: Plan, timeout_s: float) -> int:
         raise LaunchError(outcome.reason(timeout_s), outcome.lines())
     pit.adopt(plan.version.ulid)
     return pid
+
+
+def seen_end(pid: int) -> str | None:
+    """How kiln ended, in words; None for all but its parent, and while it runs. `pid` is what `launch` returned."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        process = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(process, select.POLLIN)
+            if poll.poll(_END_S * 1000):
+                return f"kiln {readiness.ending(readiness.reap(process))}"
+        finally:
+            os.close(process)
+    return None
 
 
 @contextlib.contextmanager

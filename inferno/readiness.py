@@ -44,7 +44,7 @@ class Outcome:
         if self.ended is None:
             return f"its process did not run within {timeout_s:g} s"
         said = self.lines()
-        return self.status or _panic(said) or _last_own(said) or f"the jailer {_end(self.ended)}"
+        return self.status or _panic(said) or _last_own(said) or f"the jailer {ending(self.ended)}"
 
 
 def wait(notify: socket.socket, output: int, process: int, timeout_s: float) -> Outcome:
@@ -65,7 +65,7 @@ def wait(notify: socket.socket, output: int, process: int, timeout_s: float) -> 
         if output in ready and not _read_output(output, found):
             poll.unregister(output)
         if process in ready:
-            found.ended = _reap(process)
+            found.ended = reap(process)
             _read_output(output, found)  # what it wrote between the two looks
         _read_messages(notify, found)
     return found
@@ -75,6 +75,20 @@ def printable(text: str) -> str:
     """A line from a jail as one may show it: no control characters, no endless line."""
     clean = "".join(char if char.isprintable() else " " for char in text.rstrip())
     return clean if len(clean) <= _MAX_LINE_CHARS else f"{clean[:_MAX_LINE_CHARS]}…"
+
+
+def ending(ended: int) -> str:
+    """In words: how a process ended, as in Outcome."""
+    if ended >= 0:
+        return f"ended with status {ended} and said nothing"
+    return f"was killed by {signal.Signals(-ended).name}" if -ended in signal.valid_signals() else f"ended by {-ended}"
+
+
+def reap(process: int) -> int:
+    """Of a child, by its pidfd: how it ended, as in Outcome; waits for it. Raises ChildProcessError if it is none."""
+    end = os.waitid(os.P_PIDFD, process, os.WEXITED)
+    assert end is not None  # without WNOHANG
+    return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
 
 
 def _read_output(output: int, found: Outcome) -> bool:
@@ -105,12 +119,6 @@ def _read_messages(notify: socket.socket, found: Outcome) -> None:
                 found.status = printable(value)
 
 
-def _reap(process: int) -> int:
-    end = os.waitid(os.P_PIDFD, process, os.WEXITED)
-    assert end is not None  # without WNOHANG
-    return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-
-
 def _panic(lines: list[str]) -> str | None:
     """The message of the jailer's panic."""
     for before, line in itertools.pairwise(lines):
@@ -123,9 +131,3 @@ def _last_own(lines: list[str]) -> str | None:
     """The last line that is no continuation: kiln indents the lines of the console that follow its reason."""
     own = [line for line in lines if not line.startswith((" ", "kiln:  ", _PANIC_HINT))]
     return own[-1] if own else None
-
-
-def _end(ended: int) -> str:
-    if ended >= 0:
-        return f"ended with status {ended} and said nothing"
-    return f"was killed by {signal.Signals(-ended).name}" if -ended in signal.valid_signals() else f"ended by {-ended}"

@@ -16,10 +16,11 @@ from inferno.net import nft, tap
 from inferno.paths import VersionDir
 
 
-def reconcile(vm: Instance, *, network: bool = True) -> bool:
+def reconcile(vm: Instance, *, network: bool = True, because: str | None = None) -> bool:
     """Take away what earlier runs left, unless the VM runs; return whether it runs.
 
-    Without `network` its TAP and rules stay, for the start that follows. The caller holds the VM's lock.
+    Without `network` its TAP and rules stay, for the start that follows. `because` is as in exit_status.record. The
+    caller holds the VM's lock.
     """
     versions = vm.versions()
     if any(cgroup.populated(version.ulid) for version in versions):
@@ -28,21 +29,21 @@ def reconcile(vm: Instance, *, network: bool = True) -> bool:
 
     def files_of_runs() -> None:
         for version in versions:
-            clear(vm, version, ran=version == started)
+            clear(vm, version, ran=version == started, because=because)
 
     together(files_of_runs, *(network_removals(vm) if network else ()))
     vm.unmark()
     return False
 
 
-def clear(vm: Instance, version: VersionDir, *, ran: bool) -> None:
+def clear(vm: Instance, version: VersionDir, *, ran: bool, because: str | None = None) -> None:
     """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran."""
     if ran:
         stray.end(version)
     scratch.empty(version)  # on a full disk the rest needs the room
     if ran and version.jail.is_dir():
         try:
-            exit_status.record(vm.paths, vm.name, version)
+            exit_status.record(vm.paths, vm.name, version, because)
         except OSError as error:
             if not files.is_full(error):  # it is full again: better to lose this than to keep all else
                 raise

@@ -39,6 +39,8 @@ class Start:
     record: dict[str, Any]
     undo: contextlib.ExitStack
     launched: bool = False  # by this start; else it ran already, or runs not yet
+    pid: int | None = None  # of what it launched: the jailer, and then kiln
+    failure: str = "its start was interrupted"  # what is said of a launch that is undone
     log_position: int = 0  # where this run's lines begin in the VM's log
     _reconciled: bool = field(default=False)
 
@@ -144,9 +146,12 @@ def launch_it(start: Start) -> None:
     with jail.opened(start.version) as root:
         collector.link_into(vm.paths, root)
     try:
-        launch.launch(_plan(start), vm.settings.start_timeout_s)
-    except launch.LaunchError as error:
-        raise _explained(start, error) from None
+        start.pid = launch.launch(_plan(start), vm.settings.start_timeout_s)
+    except InfernoError as error:
+        start.failure = error.text
+        if isinstance(error, launch.LaunchError):
+            raise _explained(start, error) from None
+        raise
     start.launched = True
     start.undo.pop_all()
 
@@ -191,7 +196,7 @@ def _end(start: Start) -> None:
     stray.end(start.version)
     cgroup.kill(ulid)
     cgroup.wait_empty(ulid, time.monotonic() + _KILL_WAIT_S)
-    exit_status.record(start.vm.paths, start.vm.name, start.version)
+    exit_status.record(start.vm.paths, start.vm.name, start.version, start.failure)
     cgroup.remove(ulid)
     start.vm.unmark()
 

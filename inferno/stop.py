@@ -51,30 +51,33 @@ def stop(vm: Instance, request: Request) -> bool:
         reconcile(vm)
         return False
     collector.revive(vm.settings)
-    _end(running, request)
+    because = _end(running, request)
 
     def keep_and_clear() -> None:
         collector.sync(vm.settings)
-        clear(vm, running, ran=True)
+        clear(vm, running, ran=True, because=because)
 
     together(keep_and_clear, *network_removals(vm))
     reconcile(vm, network=False)
     return True
 
 
-def _end(running: VersionDir, request: Request) -> None:
+def _end(running: VersionDir, request: Request) -> str | None:
+    """End it; return why there may be no word from kiln, if it had to be killed."""
     asked = request.signal or _stop_signal(running)
     rungs: list[tuple[Callable[[], bool], float]] = [
         (lambda: _signal_process(running, asked), request.timeout_s),
         (lambda: _signal_process(running, signal.SIGKILL), GUEST_END_S),
         (lambda: terminate(running.ulid), KILN_END_S),
-        (lambda: _kill(running.ulid), KILL_END_S),
     ]
     for act, patience_s in rungs[2:] if request.kill else rungs:
         if act() and cgroup.wait_empty(running.ulid, time.monotonic() + patience_s):
-            return
+            return None
         if not cgroup.populated(running.ulid):
-            return
+            return None
+    cgroup.kill(running.ulid)
+    if cgroup.wait_empty(running.ulid, time.monotonic() + KILL_END_S):
+        return f"kiln did not end within {KILN_END_S:g} s of SIGTERM, and was killed"
     raise InfernoError(f"version {running.ulid} does not end, not even by cgroup.kill", "see dmesg: is a disk stuck?")
 
 
@@ -105,9 +108,4 @@ def terminate(ulid: str) -> bool:
                     signal.pidfd_send_signal(process, signal.SIGTERM)
             finally:
                 os.close(process)
-    return True
-
-
-def _kill(ulid: str) -> bool:
-    cgroup.kill(ulid)
     return True

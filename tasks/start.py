@@ -141,8 +141,8 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         from inferno.cli.interact import interact
 
         if is_interactive:
-            return interact(begun.vm, begun.version, begun.log_position, tty=tty)
-        return attach(begun.vm, begun.version, begun.log_position)
+            return interact(begun, tty=tty)
+        return attach(begun)
 
     context.after(f"start:{name}", end)
     yield InfernoTask(

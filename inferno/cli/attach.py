@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from inferno import cgroup, exit_status, files, logs, stop
+from inferno import cgroup, exit_status, files, launch, logs, stop
 from inferno.cli import output
 from inferno.cli.speak import report, say
 from inferno.config import DEFAULT_STOP_TIMEOUT_S
@@ -21,6 +21,7 @@ from inferno.errors import InfernoError
 from inferno.instance import Instance
 from inferno.paths import VersionDir
 from inferno.reconcile import reconcile
+from inferno.start import Start
 from inferno.state import State
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,32 +32,35 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def attach(vm: Instance, version: VersionDir, since: int, *, shows: bool = True, stops: bool = False) -> int:
-    """Follow the VM's log from position `since` to the VM's end; take the run away; return the exit status.
+def attach(start: Start, *, shows: bool = True, stops: bool = False) -> int:
+    """Follow the log of a VM that was just started to the VM's end; take the run away; return the exit status.
 
     Without `shows` the output is not written: somebody had it already. With `stops`, whoever had it asked for the end.
     """
+    vm, version = start.vm, start.version
     stopper = _Stopper(vm, version)
     with stopper.on_signals():
         if stops:
             stopper.ask()
-        _follow(vm, version, since, stopper, shows)
+        _follow(start, stopper, shows)
         stopper.wait()
+        because = launch.seen_end(start.pid) if start.pid else None
         with _lock(vm, "the end of its run"):
-            again = not _is_there(vm) or reconcile(vm)
+            again = not _is_there(vm) or reconcile(vm, because=because)
             last = None if again else exit_status.last(vm.paths, vm.name)
     if stopper.error:
         report(stopper.error)
     return _told(vm, last)
 
 
-def _follow(vm: Instance, version: VersionDir, since: int, stopper: _Stopper, shows: bool) -> None:
+def _follow(start: Start, stopper: _Stopper, shows: bool) -> None:
+    vm, version = start.vm, start.version
     with contextlib.ExitStack() as held:
         end = logs.End(-1, 0, lambda: True)
         with contextlib.suppress(FileNotFoundError):  # it ended, and another command took the leaf away already
             descriptor, ended = held.enter_context(cgroup.watched(version.ulid))
             end = logs.End(descriptor, cgroup.CHANGED, ended)
-        for record in held.enter_context(logs.follow(vm.paths, vm.name, since, end)):
+        for record in held.enter_context(logs.follow(vm.paths, vm.name, start.log_position, end)):
             if shows:
                 try:
                     output.write(record)

@@ -19,6 +19,7 @@ from inferno.paths import VersionDir
 from inferno.reach import guest, session
 from inferno.reach.leaving import LeftError
 from inferno.reach.relay import GivenUpError
+from inferno.start import Start
 
 # In which a VM whose process ended has ended, too: init gives what is left two seconds.
 _ENDING_S = 5.0
@@ -30,28 +31,29 @@ def check_ours(verb: str) -> None:
         raise UsageError(f"{verb} -i wants a terminal on standard input and output", f"without -i: infernoctl {verb}")
 
 
-def interact(vm: Instance, version: VersionDir, since: int, *, tty: bool) -> int:
+def interact(start: Start, *, tty: bool) -> int:
     """With the process of a VM that was just started, to its end; return its exit status, or 0 when the caller left.
 
-    `since` is where its lines begin in the VM's log: all there is to see of one that was faster than we are.
+    Of one that was faster than we are, its log is all there is to see.
     """
+    vm, version = start.vm, start.version
     try:
         joined = _join(vm, replay=True, tty=tty)
     except InfernoError:
         if not _ends(version):
             raise
-        return attach(vm, version, since)
+        return attach(start)
     try:
         if not _stay(vm, joined, tty=tty):
             return 0
     except (BrokenPipeError, GivenUpError):
         if tty:
             raise
-        return attach(vm, version, since, shows=False, stops=True)  # as without -i
+        return attach(start, shows=False, stops=True)  # as without -i
     except InfernoError:
         if not _ends(version):
             raise
-    return attach(vm, version, since, shows=False)
+    return attach(start, shows=False)
 
 
 def join(vm: Instance, *, tty: bool) -> bool:

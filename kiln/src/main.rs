@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kiln::config::{self, Config};
-use kiln::outcome::Outcome;
+use kiln::outcome::{self, Outcome};
 use kiln::supervisor::Supervisor;
 use kiln::{notify, report, sys};
 
@@ -26,12 +26,17 @@ fn main() -> ExitCode {
 }
 
 fn supervise(config: &Config) -> ExitCode {
-    let outcome = match Supervisor::start(config) {
+    outcome::record_panics(config.exit_status_path.clone());
+    let (outcome, written) = match Supervisor::start(config) {
         Ok(supervisor) => supervisor.run(),
-        Err(error) => Outcome::not_begun(error.to_string()),
+        Err(error) => {
+            let outcome = Outcome::not_begun(error.to_string());
+            let written = outcome.record(&config.exit_status_path);
+            (outcome, written)
+        }
     };
-    if let Err(error) = outcome.status().write(&config.exit_status_path) {
-        say(&format!("cannot write {}: {error}", config.exit_status_path.display()));
+    if let Err(error) = written {
+        say(&error);
     }
     if let Some(reason) = outcome.failed_start() {
         say(&reason);

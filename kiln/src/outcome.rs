@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
 use crate::report::{CODE_NO_PROCESS, ExitReport};
@@ -85,6 +86,11 @@ impl Outcome {
         if is_told { &[] } else { &self.last_lines }
     }
 
+    /// Writes exit_status.json; the error is one line.
+    pub fn record(&self, path: &Path) -> Result<(), String> {
+        self.status().write(path).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
     /// The file's content.
     pub fn status(&self) -> ExitStatus {
         let report = self.report.as_ref();
@@ -99,5 +105,34 @@ impl Outcome {
             started_at: self.started_at.map(|at| at.to_string()),
             exited_at: self.exited_at.map(|at| at.to_string()),
         }
+    }
+}
+
+/// From now on a panic, which takes the VM with it, leaves its reason in exit_status.json: nobody reads what it says.
+pub fn record_panics(path: PathBuf) {
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let reason = printable(&format!("kiln {info}").replace('\n', " "));
+        let _ = Outcome::not_begun(reason).record(&path);
+        say(info);
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_leaves_its_reason() {
+        let path = std::env::temp_dir().join(format!("kiln-panic-{}.json", std::process::id()));
+        let before = std::panic::take_hook();
+        record_panics(path.clone());
+        let panicked = std::panic::catch_unwind(|| panic!("on\npurpose")).is_err();
+        std::panic::set_hook(before);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(panicked);
+        assert!(text.contains("\"vm_error\": \"kiln panicked at kiln/src/outcome.rs:"), "{text}");
+        assert!(text.contains(" on purpose\""), "{text}");
     }
 }

@@ -101,8 +101,9 @@ impl<'a> Supervisor<'a> {
         Ok(made)
     }
 
-    /// Supervises until the VM has ended and its last lines are with the collector, or cannot be brought there.
-    pub fn run(mut self) -> Outcome {
+    /// Supervises until the VM has ended and its last lines are with the collector, or cannot be brought there; then
+    /// records what became of it, or says why that cannot be done.
+    pub fn run(mut self) -> (Outcome, Result<(), String>) {
         let (mut fds, mut tokens) = (Vec::new(), Vec::new());
         while !self.is_done() {
             fds.clear();
@@ -133,7 +134,13 @@ impl<'a> Supervisor<'a> {
         ] {
             let _ = fs::remove_file(path);
         }
-        self.outcome
+        let written = self.outcome.record(&self.config.exit_status_path);
+        if let Err(error) = &written {
+            // Into the log as well: the starter is gone.
+            self.collector.push(&Entry::text(Level::Error, Source::Kiln, error));
+            self.collector.flush();
+        }
+        (self.outcome, written)
     }
 
     fn watch(&self, mut add: impl FnMut(i32, i16, Token)) {

@@ -73,7 +73,8 @@ def test_a_fault_is_told_as_a_shell_does(host: Host, ended: dict[str, str]) -> N
 
 def test_a_kernel_panic_is_no_clean_end(host: Host, ended: dict[str, str]) -> None:
     shown = host.status("panics")
-    assert shown["vm_error"].startswith("kernel panic: not syncing: sysrq triggered crash"), shown
+    why = shown["vm_error"]
+    assert why.startswith("kernel panic: not syncing: sysrq triggered crash"), (why, ended["panics"])
     assert (shown["exit_code"], shown["oom_killed"]) == (125, False)
     assert ended["panics"].endswith("status 125\n")
     assert "kernel panic: not syncing" in ended["panics"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from inferno import exit_status
+from inferno import cgroup, exit_status
 from inferno.paths import Paths, VersionDir
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
@@ -72,10 +72,47 @@ def test_the_code_is_the_process_s_own(paths: Paths, version: VersionDir, fields
 
 def test_no_word_is_told_as_such(paths: Paths, version: VersionDir) -> None:
     status = exit_status.record(paths, "web1", version)
-    assert "left no exit status" in status["vm_error"]
+    assert status["vm_error"] == "it left no exit status: it was cut off with the host"
     assert status["started_at"].endswith("Z")
     assert (status["exit_code"], status["oom_killed"], exit_status.code(status)) == (None, False, 125)
     assert set(status) == set(json.loads(GOLDEN.read_text()))
+
+
+def test_who_knows_why_there_is_no_word_is_heard_first(paths: Paths, version: VersionDir) -> None:
+    said = exit_status.record(paths, "web1", version, "kiln was killed by SIGSYS")
+    assert said["vm_error"] == "it left no exit status: kiln was killed by SIGSYS"
+    assert exit_status.record(paths, "web1", version) == exit_status.last(paths, "web1") == said
+
+
+def test_of_a_killed_kiln_its_cgroup_is_left(
+    paths: Paths, version: VersionDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / cgroup.SLICE / ULID).mkdir(parents=True)
+    monkeypatch.setattr(cgroup, "_MOUNT", tmp_path)
+    assert exit_status.record(paths, "web1", version)["vm_error"] == "it left no exit status: kiln was killed"
+
+
+def test_a_word_that_was_not_finished_is_told_as_such(paths: Paths, version: VersionDir) -> None:
+    (version.jail / "exit_status.json.tmp").write_text("{")
+    assert "is the disk full?" in exit_status.record(paths, "web1", version)["vm_error"]
+
+
+@pytest.mark.parametrize(
+    ("events", "says"),
+    [
+        ("max 3\noom 0\noom_kill 0\n", "kiln was killed"),
+        ("max 3\noom 1\noom_kill 2\noom_group_kill 1\n", "killed by the host: it used more memory than its limit"),
+        ("max 0\noom 0\noom_kill 2\n", "killed by the host: the host had no memory left"),
+    ],
+)
+def test_whose_memory_ran_out_is_told(
+    paths: Paths, version: VersionDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: str, says: str
+) -> None:
+    leaf = tmp_path / cgroup.SLICE / ULID
+    leaf.mkdir(parents=True)
+    (leaf / "memory.events").write_text(events)
+    monkeypatch.setattr(cgroup, "_MOUNT", tmp_path)
+    assert says in exit_status.record(paths, "web1", version)["vm_error"]
 
 
 def _symlink(name: Path) -> None:

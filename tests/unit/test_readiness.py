@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno import readiness
+from inferno import launch, readiness
 from inferno.readiness import Outcome
 
 SPEAK = """
@@ -129,3 +129,12 @@ def test_a_flood_costs_bounded_memory_and_keeps_the_last(start: Start) -> None:
 def test_nothing_from_a_jail_reaches_a_terminal_as_it_is(start: Start) -> None:
     outcome = start(r"say.send(b'STATUS=\x1b[31mred\x07\x9b\xff'); print('\x1b]0;title\x07\x00\u202e'); sys.exit(1)")
     assert all(char.isprintable() for line in [*outcome.lines(), outcome.reason(LONG_S)] for char in line)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"), [("kill -SYS $$", "kiln was killed by SIGSYS"), ("exit 125", "kiln ended with status 125")]
+)
+def test_how_kiln_ended_is_seen_by_who_started_it(script: str, says: str) -> None:
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], {})
+    assert (launch.seen_end(pid) or "").startswith(says)
+    assert launch.seen_end(pid) is None, "it was seen, and is no child of ours any more"

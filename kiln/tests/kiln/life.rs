@@ -212,3 +212,22 @@ fn what_an_earlier_run_left_is_replaced() {
     let left = ["control.sock", "control.sock_10000", "control.sock_10001", "exit_status.json.tmp"];
     assert!(!names.iter().any(|name| left.contains(&name.as_str())), "{names:?}");
 }
+
+#[test]
+fn an_end_that_cannot_be_recorded_is_said_in_the_log() {
+    let jail = Jail::new();
+    fs::create_dir(jail.path("exit_status.json.tmp")).unwrap();
+    let lines = collect(jail.collector());
+    let (kiln, mut vmm) = jail.boot();
+    let mut log = kiln.log();
+    log.write_all(started().as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(3)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    let lines = lines.recv().unwrap();
+    let why = "cannot write /exit_status.json: File exists (os error 17)";
+    assert_eq!(messages(&lines, "kiln"), [why]);
+    let (status, file, _) = kiln.ended();
+    assert_eq!(status.code(), Some(3));
+    assert!(file.is_null(), "{file}");
+}
