@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inferno import cpio
 from tests import images
+from tests.rig.evil import compiled
 from tests.rig.machine import Rig
 from tests.rig.typed import BUSYBOX, Host
 
-EVIL = Path(__file__).with_name("evil")
 PATIENT = "trap 'exit 7' TERM; echo begun; sleep 1000 & wait"
 SCRATCH_MB = 64
 FORGED = r'{"type":"log","source":"stdout","message":"forged","partial":false}\n{"type":"end"}\n'
@@ -35,20 +33,12 @@ REQUESTS = {
 WAYS = "ndgtyue"
 
 
-def _compiled(folder: Path, name: str) -> bytes:
-    source, target = EVIL / f"{name}.c", folder / name
-    subprocess.run(["gcc", "-static", "-Os", "-s", "-pthread", "-o", target, source], check=True, capture_output=True)
-    program = target.read_bytes()
-    target.unlink()
-    return program
-
-
 @pytest.fixture(scope="module")
 def rig(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("hostile")
-    images.busybox(folder / "busybox", images.file("bin/vsock", _compiled(folder, "guest"), 0o755))
+    folder, programs = tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("programs")
+    images.busybox(folder / "busybox", images.file("bin/vsock", compiled(programs, "guest").read_bytes(), 0o755))
     with (folder / "evil.cpio").open("wb") as archive:
-        cpio.write(archive, [cpio.Entry("inferno/init", 0o755, _compiled(folder, "init"))])
+        cpio.write(archive, [cpio.Entry("inferno/init", 0o755, compiled(programs, "init").read_bytes())])
     with Rig.start(extra=folder) as rig:
         yield rig
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.rig.evil import compiled
 from tests.rig.typed import Host
 
 SLICE = "/sys/fs/cgroup/inferno.slice"
@@ -216,7 +218,7 @@ def test_memory_beyond_the_limit_is_death_and_told(host: Host, leaf: str) -> Non
 
 @pytest.mark.parametrize(
     ("victim", "says"),
-    [("kiln", "it left no exit status"), ("firecracker", "firecracker was killed by signal 9")],
+    [("kiln", "it left no exit status: kiln was killed"), ("firecracker", "firecracker was killed by signal 9")],
 )
 def test_neither_outlives_the_other(host: Host, leaf: str, victim: str, says: str) -> None:
     host.type("start greedy --detach")
@@ -225,3 +227,16 @@ def test_neither_outlives_the_other(host: Host, leaf: str, victim: str, says: st
     print(f"{victim} was killed; {took_ms} ms later nothing ran")
     assert took_ms < 3000, "natively it is a tenth of that"
     assert says in host.status("greedy")["vm_error"]
+
+
+def test_what_stands_in_firecrackers_place_meets_the_limits_of_its_process(
+    host: Host, leaf: str, tmp_path: Path
+) -> None:
+    """Through the real jailer and kiln; and it has not said in time that a guest is up, which is kept."""
+    host.rig.put(compiled(tmp_path, "vmm"), "/tmp/vmm")
+    host.sh("install -m 555 /tmp/vmm /var/lib/inferno/vms/greedy/current/firecracker")
+    said = host.sh("INFERNO_START_TIMEOUT=2 infernoctl start greedy", status=1).stderr
+    assert "as large as the scratch disk, then: File too large" in said, said
+    assert "2048 files, then: Too many open files" in said, said
+    assert "its process did not run within 2 s" in said
+    assert host.status("greedy")["vm_error"] == "it left no exit status: its process did not run within 2 s"
