@@ -150,3 +150,16 @@ def test_what_is_piped_in_is_the_processs_input(host: Host, ended: dict[str, str
     )
     assert done.stdout == "6\nsame\n", host.sh("grep -vE '^[0-9]+$' /tmp/err").stdout
     assert "neither a terminal nor standard input" in host.type("attach -i box", status=1).stderr
+
+
+def test_a_guest_without_memory_is_told_as_such(host: Host, ended: dict[str, str]) -> None:
+    """It is gone where no death gives it back: huge pages kept in store, a file in a tmpfs. Init lives to tell."""
+    script = (
+        "for pid in $(pidof sleep); do echo 1000 > /proc/$pid/oom_score_adj; done;"  # else who fills it may go first
+        " echo 100000 > /proc/sys/vm/nr_hugepages; mount -t tmpfs -o size=100% none /srv; cat /dev/zero > /srv/full"
+    )
+    host.sh(f"infernoctl exec -u 0 box -- sh -c '{script}'; timeout 60 infernoctl wait box", status=137)
+    shown = host.status("box")
+    assert (shown["state"], shown["exit_code"], shown["oom_killed"]) == ("stopped", 137, True)
+    assert re.match(r"Out of memory: Killed process \d+ \(sleep\)", shown["error"])
+    assert shown["vm_error"] is None, "the host's limit is not what it met"
