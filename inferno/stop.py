@@ -51,7 +51,7 @@ def stop(vm: Instance, request: Request) -> bool:
         reconcile(vm)
         return False
     collector.revive(vm.settings)
-    because = _end(running, request)
+    because = end(running, request)
 
     def keep_and_clear() -> None:
         collector.sync(vm.settings)
@@ -62,7 +62,7 @@ def stop(vm: Instance, request: Request) -> bool:
     return True
 
 
-def _end(running: VersionDir, request: Request) -> str | None:
+def end(running: VersionDir, request: Request) -> str | None:
     """End it; return why there may be no word from kiln, if it had to be killed."""
     asked = request.signal or _stop_signal(running)
     rungs: list[tuple[Callable[[], bool], float]] = [

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from inferno import cgroup
+from inferno import stop as ending
 from inferno.errors import UsageError
+from inferno.paths import VersionDir
 from inferno.state import State
 from tasks import stop
 
 BIN = Path(sys.executable).parent
+ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def root(tmp_path: Path) -> Path:
     folder.mkdir()
     state = State(folder / "inferno.db")
     state.reserve("web1")
-    state.save("web1", {"image": "oci:x"}, "01JD8ZK3V5N9Q2R7T4W6X8Y0AB")
+    state.save("web1", {"image": "oci:x"}, ULID)
     state.close()
     return folder
 
@@ -87,6 +91,24 @@ def test_destroy_asks_on_a_terminal_and_takes_only_yes(root: Path, tmp_path: Pat
     assert done.returncode == 1
     assert "destroy web1, its versions and its log? [y/N] " in done.stderr
     assert "error: destroy:web1: web1 stays as it is" in done.stderr
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("trap", "says"), [("", None), ("trap '' TERM;", "kiln did not end within 0.2 s of SIGTERM, and was killed")]
+)
+def test_a_kiln_that_had_to_be_killed_is_told_of(
+    hierarchy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str, says: str | None
+) -> None:
+    monkeypatch.setattr(ending, "KILN_END_S", 0.2)
+    (hierarchy / cgroup.SLICE / ULID).mkdir(parents=True)
+    script = ["sh", "-c", f"{trap} echo up; exec sleep 1000"]
+    with subprocess.Popen(script, stdout=subprocess.PIPE, start_new_session=True) as kiln:
+        assert kiln.stdout is not None
+        kiln.stdout.readline()
+        cgroup.add(ULID, kiln.pid)
+        assert ending.end(VersionDir(tmp_path / ULID), ending.Request(1, kill=True)) == says
+    cgroup.remove(ULID)
 
 
 @pytest.mark.parametrize("word", ["TERM", "term", "SIGTERM", "15"])
