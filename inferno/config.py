@@ -33,6 +33,9 @@ DEFAULT_LOG_MAX_FILES = 5
 DEFAULT_IMAGE_MAX_MIB = 65_536
 DEFAULT_IMAGE_MAX_ENTRIES = 2_000_000
 DEFAULT_IMAGE_TIMEOUT_S = 3600
+# What bases are compressed by: nothing, but where it takes much out (docs/images.md), or always lz4.
+AUTO, LZ4 = "auto", "lz4"
+COMPRESSIONS = (AUTO, LZ4)
 # The first uid (and gid) of the range VMs run as: above what /etc/subuid hands out by default on Debian
 # (100000 + 65536 each for the first users), below nspawn's 524288..1879048191 collisions being merely possible.
 DEFAULT_UID_BASE = 800_000
@@ -59,6 +62,7 @@ class Settings(NamedTuple):
     image_max_entries: int = DEFAULT_IMAGE_MAX_ENTRIES
     image_timeout_s: int = DEFAULT_IMAGE_TIMEOUT_S
     image_max_age_s: int | None = None  # after which a tag is asked for again; None: only on request
+    image_compression: str = AUTO
     insecure_registries: tuple[str, ...] = ()
     log_max_size_mb: int = DEFAULT_LOG_MAX_SIZE_MB
     log_max_files: int = DEFAULT_LOG_MAX_FILES
@@ -97,6 +101,7 @@ _VARIABLES = {
     "image_max_entries": "INFERNO_IMAGE_MAX_ENTRIES",
     "image_timeout_s": "INFERNO_IMAGE_TIMEOUT",
     "image_max_age_s": "INFERNO_IMAGE_MAX_AGE",
+    "image_compression": "INFERNO_IMAGE_COMPRESSION",
     "insecure_registries": "INFERNO_INSECURE_REGISTRIES",
     "log_max_size_mb": "INFERNO_LOG_MAX_SIZE_MB",
     "log_max_files": "INFERNO_LOG_MAX_FILES",
@@ -140,6 +145,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
         image_max_entries=_integer(values, "INFERNO_IMAGE_MAX_ENTRIES", 1, 1 << 30) or DEFAULT_IMAGE_MAX_ENTRIES,
         image_timeout_s=_integer(values, "INFERNO_IMAGE_TIMEOUT", 1, 86_400) or DEFAULT_IMAGE_TIMEOUT_S,
         image_max_age_s=_integer(values, "INFERNO_IMAGE_MAX_AGE", 0, 2**31),
+        image_compression=_choice(values, "INFERNO_IMAGE_COMPRESSION", COMPRESSIONS),
         insecure_registries=tuple(_words(values, "INFERNO_INSECURE_REGISTRIES")),
         log_max_size_mb=_integer(values, "INFERNO_LOG_MAX_SIZE_MB", 1, 1 << 19) or DEFAULT_LOG_MAX_SIZE_MB,
         log_max_files=_integer(values, "INFERNO_LOG_MAX_FILES", 2, 1000) or DEFAULT_LOG_MAX_FILES,

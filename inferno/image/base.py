@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from inferno import files, run
-from inferno.config import Settings
+from inferno.config import LZ4, Settings
 from inferno.errors import InfernoError, MissingToolError
 from inferno.image import reference, source, store, work
 from inferno.image.source import PUBLIC, Access, Ask
@@ -23,7 +23,6 @@ from inferno.log import Progress, quiet
 from inferno.paths import Paths
 
 MINIMUM = (1, 7)  # of erofs-utils: the first with --tar
-_COMPRESSION = "lz4"  # half the disk, no slower to make or to boot: docs/images.md
 
 
 def path(digest: str, settings: Settings) -> Path:
@@ -82,7 +81,7 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
         "out": out,
         "mkfs": mkfs,
         "uuid": _uuid(made.parent.name),
-        "compression": _COMPRESSION,
+        "compress": settings.image_compression == LZ4,
         "max_entries": settings.image_max_entries,
     }
     needed = sum(layer.size for layer in layers)

@@ -158,12 +158,16 @@ def _take_over(there: Entry, entry: Entry) -> None:
     there.mtime_ns, there.xattrs = entry.mtime_ns, entry.xattrs
 
 
-def total_bytes(tree: Tree) -> int:
-    """Bytes of all files, each counted once."""
+def measure(tree: Tree, block_bytes: int) -> tuple[int, int]:
+    """Bytes of all files, each counted once; and how many zeros lie on a disk of such blocks: holes, and the rest of
+    each file's last block."""
     seen: set[int] = set()
-    total = 0
+    total = zeros = 0
     for _, entry in tree.walk():
         if entry.kind == FILE and id(entry) not in seen:
             seen.add(id(entry))
             total += entry.size
-    return total
+            zeros += -entry.size % block_bytes
+            if entry.chunks is not None:
+                zeros += entry.size - sum(size for _, size, _ in entry.chunks)
+    return total, zeros

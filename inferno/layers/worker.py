@@ -28,12 +28,14 @@ from inferno.errors import InfernoError
 from inferno.layers import confine, decompress, emit, tar
 from inferno.layers.decompress import Blob
 from inferno.layers.entry import BadImageError
-from inferno.layers.tree import Tree, total_bytes
+from inferno.layers.tree import Tree, measure
 
 # Loaded here, as root, since the folder of the Python packages may be closed to others.
 _LOADED = (bz2, lzma, igzip, zstandard)
 _SAY_EVERY_S = 0.1
 _MAX_SAID_BYTES = 2000
+_BLOCK_BYTES = 4096
+_MAX_ZEROS_SHARE = 8  # an eighth
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,14 @@ class Base:
     """`layers` from the lowest up, each with an empty file to decompress it into; `out` becomes the file system.
 
     `mkfs` is mkfs.erofs, open, since its folder may be closed to the user this becomes. `uuid` is the file system's.
+    `compress` is for all images; else those are compressed that gain much by it.
     """
 
     layers: list[tuple[Blob, int]]
     out: int
     mkfs: int
     uuid: str
-    compression: str
+    compress: bool
     uid: int
     max_entries: int
     max_bytes: int
@@ -141,8 +144,11 @@ def build(job: Base, speaker: Speaker) -> int:
         except BaseException:
             _cancel(ready)
             raise
-    total = total_bytes(tree)
-    _make(job, tree, files, speaker.total("make the base", total))
+    total, zeros = measure(tree, _BLOCK_BYTES)
+    # Not compressed, each file's data goes straight to its place, and mkfs works a third as long. Where tails and
+    # holes would be more than an eighth of the base, as with many small files, compression takes them out.
+    compress = job.compress or zeros * _MAX_ZEROS_SHARE > total
+    _make(job, tree, files, "-zlz4" if compress else "-Enoinline_data", speaker.total("make the base", total))
     return total
 
 
@@ -159,13 +165,12 @@ def _archive(blob: Blob, spool: int, max_bytes: int, speaker: Speaker) -> tuple[
     return spool, 0, decompress.decompress(blob, spool, max_bytes, speaker.more("decompress the layers"))
 
 
-def _make(job: Base, tree: Tree, layers: list[int], progress: Callable[[int], None]) -> None:
+def _make(job: Base, tree: Tree, layers: list[int], how: str, progress: Callable[[int], None]) -> None:
     """Run mkfs.erofs on the stream. Its complaint goes before that of a pipe that it closed."""
     reader, writer = os.pipe()
     _enlarge(writer)
     said = os.memfd_create("said")  # not a pipe: one that fills up would stop both
-    compression = [f"-z{job.compression}"] if job.compression else []
-    options = ["-b4096", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", *compression]
+    options = [f"-b{_BLOCK_BYTES}", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", how]
     mkfs = run.spawn(
         [f"/proc/self/fd/{job.mkfs}", *options, f"/proc/self/fd/{job.out}"],
         stdin=reader,
@@ -177,7 +182,7 @@ def _make(job: Base, tree: Tree, layers: list[int], progress: Callable[[int], No
     broken = False
     try:
         emit.write(tree, layers, writer, progress)
-        # mkfs has put all data aside, in its own file, before it compresses any: three times would lie on the disk.
+        # Before mkfs compresses any data it has put all aside, in its own file: three times would lie on the disk.
         # What is still in the pipe are whole pages, which stay until they are read.
         for _, spool in job.layers:
             os.ftruncate(spool, 0)
@@ -189,8 +194,9 @@ def _make(job: Base, tree: Tree, layers: list[int], progress: Callable[[int], No
     finally:
         os.close(writer)
         status = mkfs.wait()
-    if status or broken:
-        _explain(status, os.pread(said, _MAX_SAID_BYTES, 0))
+    # mkfs goes on after data that it could not write, and ends with 0: whatever it says is a failure.
+    if (words := os.pread(said, _MAX_SAID_BYTES, 0)) or status or broken:
+        _explain(status, words)
 
 
 def _enlarge(pipe: int) -> None:

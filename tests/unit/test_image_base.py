@@ -26,6 +26,8 @@ from tests import images
 pytestmark = pytest.mark.root
 MAGIC = b"\xe2\xe1\xf5\xe0"  # EROFS_SUPER_MAGIC_V1, little endian, at byte 1024
 LAYERS = [[images.directory("etc"), images.file("etc/x", b"hello")], [images.hard_link("y", "etc/x")]]
+LARGE = [*LAYERS, [images.file("large", random.Random(2).randbytes(100_000) + bytes(900_000))]]  # of small ones few
+of_both_kinds = pytest.mark.parametrize("layers", [LAYERS, LARGE], ids=["compressed", "as-it-is"])
 
 
 @pytest.fixture
@@ -42,8 +44,9 @@ def make(folder: Path, settings: Settings) -> Path:
     return base.ensure(f"oci:{folder}", settings)
 
 
-def test_a_base_is_roots_read_only_and_reproducible(tmp_path: Path) -> None:
-    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+@of_both_kinds
+def test_a_base_is_roots_read_only_and_reproducible(layers: list[list[images.Member]], tmp_path: Path) -> None:
+    folder = images.build(tmp_path / "l", layers, Cmd=["/x"])
     made = [make(folder, load(tmp_path / name)) for name in ("one", "two")]
     assert made[0].read_bytes() == made[1].read_bytes()
     assert made[0].read_bytes()[1024:1028] == MAGIC
@@ -51,10 +54,24 @@ def test_a_base_is_roots_read_only_and_reproducible(tmp_path: Path) -> None:
     assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == (0, 0, 0o444)
 
 
-def test_the_same_bytes_as_another_user(tmp_path: Path) -> None:
-    folder = images.build(tmp_path / "l", LAYERS, Cmd=["/x"])
+@of_both_kinds
+def test_the_same_bytes_as_another_user(layers: list[list[images.Member]], tmp_path: Path) -> None:
+    folder = images.build(tmp_path / "l", layers, Cmd=["/x"])
     other = load(tmp_path / "two", INFERNO_UID_BASE="900000")
     assert make(folder, load(tmp_path / "one")).read_bytes() == make(folder, other).read_bytes()
+
+
+def test_it_is_compressed_where_that_takes_much_out_or_when_told_to(tmp_path: Path) -> None:
+    large = images.build(tmp_path / "large", LARGE, Cmd=["/x"])
+    as_it_is = make(large, load(tmp_path / "one")).stat().st_size
+    told = make(large, load(tmp_path / "two", INFERNO_IMAGE_COMPRESSION="lz4")).stat().st_size
+    assert as_it_is > 1_000_000
+    assert told < 200_000
+    small = images.build(tmp_path / "small", [[images.file(f"f{n}", b"x") for n in range(500)]], Cmd=["/x"])
+    assert make(small, load(tmp_path / "three")).stat().st_size < 100_000
+    pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "30000000", "GNU.sparse.name": "h"}
+    holes = images.build(tmp_path / "holes", [[images.file("h", b"0\n" + bytes(510), pax=pax)]], Cmd=["/x"])
+    assert make(holes, load(tmp_path / "four")).stat().st_size < 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -255,6 +272,20 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
         assert [path.name for path in root.rglob("*.erofs")] == []
     finally:
         subprocess.run(["umount", root], check=True)
+
+
+def test_a_failure_that_mkfs_only_mentions_is_one(tmp_path: Path) -> None:
+    """1.8 passes over data that it could not write: where something else makes room, it goes on and ends with 0."""
+    mkfs = tmp_path / "share/tools/mkfs.erofs"
+    mkfs.parent.mkdir(parents=True)
+    mkfs.write_text(
+        "#!/bin/sh\n[ $1 = -V ] && exec echo 1.8.6\ncat > /dev/null; echo 'write: No space left on device' >&2\n"
+    )
+    mkfs.chmod(0o755)
+    settings = load(tmp_path, INFERNO_SHARE_DIR=str(tmp_path / "share"))
+    with pytest.raises(UsageError, match="no space left on the disk"):
+        make(images.build(tmp_path / "l", LAYERS, Cmd=["/x"]), settings)
+    assert [path.name for path in settings.root.rglob("*.erofs")] == []
 
 
 def test_a_base_that_is_there_is_not_made_again(tmp_path: Path, settings: Settings) -> None:
