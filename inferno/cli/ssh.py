@@ -1,7 +1,7 @@
 """`infernoctl ssh-config`: what ssh needs to know to reach VMs over vsock, where their images have an sshd.
 
-ssh's own connection is `exec` of `sshd -i` in the guest: no daemon and no network there. Host keys are made in the
-guest by its first connection, and are new in each run, as its root is; the way to it is this host's own kernel.
+ssh's own connection is `exec` of `sshd -i` in the guest: no daemon and no network there. Where it has no host keys, the
+first connection makes one, which is new in each run, as its root is; the way to it is this host's own kernel.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from inferno.config import Settings
 from inferno.errors import UsageError
 from inferno.image import store
 
-# sshd wants its folder, keys, and to be called by its whole path.
+# sshd wants its folder, a key, and to be called by its whole path. One key will do for us, of the kind that is made at
+# once (RSA's take seconds); in /run, which can be written whatever the root is; whole, though two connect at once.
 _SSHD = (
-    "mkdir -p /run/sshd; ls /etc/ssh/ssh_host_*_key > /dev/null 2>&1 || ssh-keygen -A > /dev/null 2>&1;"
-    ' PATH=$PATH:/usr/sbin:/usr/local/sbin; exec "$(command -v sshd || echo sshd)" -i'
+    "mkdir -p /run/sshd; key=/run/sshd/ssh_host_key; set --;"
+    " ls /etc/ssh/ssh_host_*_key > /dev/null 2>&1 || { set -- -h $key; [ -f $key ] || {"
+    " ssh-keygen -q -t ed25519 -N '' -f $key.$$ < /dev/null && mv $key.$$ $key; rm -f $key.$$*; } > /dev/null 2>&1; };"
+    ' PATH=$PATH:/usr/sbin:/usr/local/sbin; exec "$(command -v sshd || echo sshd)" -i "$@"'
 )
 
 # What may stand in ssh's configuration: an image's own user could else be further lines of it.

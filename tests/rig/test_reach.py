@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,11 +162,12 @@ def test_a_guest_cannot_lead_a_copy_out_of_its_folder(host: Host) -> None:
         racing.communicate(timeout=60)
 
 
-def test_ssh_goes_through_vsock_to_an_image_with_an_sshd(host: Host) -> None:
-    """The image has none, so the rig's own is copied into the guest, with what it is linked to."""
+def test_ssh_and_rsync_go_through_vsock_to_an_image_that_has_them(host: Host) -> None:
+    """The image has none: the rig's sshd and our rsync are copied into the guest, with what they are linked to."""
+    host.rig.put(Path(shutil.which("rsync") or "rsync"), "/usr/bin/rsync")
     key = "test -f /tmp/key || ssh-keygen -q -t ed25519 -N '' -f /tmp/key; "
     host.sh(
-        f"{key} programs=$(ls /usr/sbin/sshd /usr/bin/ssh-keygen /usr/lib/openssh/sshd-*);"
+        f"{key} programs=$(ls /usr/sbin/sshd /usr/bin/ssh-keygen /usr/bin/rsync /usr/lib/openssh/sshd-*);"
         " libraries=$(for p in $programs; do ldd $p; done | grep -o '/[^ )]*' | sort -u);"
         " tar -ch $programs $libraries 2> /dev/null | infernoctl cp - box:/"
     )
@@ -176,9 +179,19 @@ def test_ssh_goes_through_vsock_to_an_image_with_an_sshd(host: Host) -> None:
         "-i < /tmp/key.pub",
     )
     host.sh("infernoctl ssh-config box > /tmp/ssh_config")
-    ssh = "ssh -F /tmp/ssh_config -i /tmp/key -o BatchMode=yes"
+    # One connection for all: each handshake takes the emulated guest seconds.
+    ssh = "ssh -F /tmp/ssh_config -i /tmp/key -o BatchMode=yes -o ControlPath=/tmp/ssh.sock"
+    host.sh(f"{ssh} -fNM box > /dev/null 2>&1 < /dev/null")
     done = host.sh(f"echo input | {ssh} box 'cat; hostname; exit 3'", status=3)
     assert done.stdout == "input\nbox\n"
+    rsync = f"rsync -a -e '{ssh}'"
+    host.sh(
+        "mkdir -p /tmp/site/sub && head -c 100000 /dev/urandom > /tmp/site/sub/big && ln -s sub/big /tmp/site/link"
+        " && chmod 640 /tmp/site/sub/big && chown 12:34 /tmp/site/sub/big"
+        f" && {rsync} /tmp/site/ box:/srv/site/ && {rsync} box:/srv/site/ /tmp/fetched/"
+        " && diff -r /tmp/site /tmp/fetched && test $(readlink /tmp/fetched/link) = sub/big"
+        f" && test $(stat -c %u:%g:%a /tmp/fetched/sub/big) = 12:34:640 && {ssh} -O exit box"
+    )
 
 
 def test_a_hundred_at_once(host: Host) -> None:
