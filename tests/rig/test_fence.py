@@ -42,7 +42,8 @@ TARGETS = {
 PROBE = f"""
 get() {{ printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 $1 $2 | grep -q .; }}
 try() {{ if get $2 $3; then echo "reached $1"; else echo "not $1"; fi; }}
-{"".join(f"try {shlex.quote(name)} {address.replace(':', ' ')};" for name, address in TARGETS.items())}
+{"".join(f"try {shlex.quote(name)} {address.replace(':', ' ')} &" for name, address in TARGETS.items())}
+wait
 ping -c 1 -W 2 198.51.100.2 >/dev/null && echo "ping as itself"
 ip addr add 172.16.0.99/32 dev eth0
 ping -c 1 -W 2 -I 172.16.0.99 198.51.100.2 >/dev/null && echo "ping as another" || echo "no ping as another"
