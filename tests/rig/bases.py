@@ -1,6 +1,7 @@
 """What INFERNO_ROOT/images holds once images were pulled, made on this machine: under emulation a base takes long.
 
-It is a tar that is unpacked in the rig. The bytes are those that the rig would make: the same image, the same base.
+It is a tar that is unpacked in the rig. The bases are compressed, so that less is to be brought in; those that tests
+make in the rig are as they are by default. Either way the bytes are what the rig would make of the same image.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tests.rig.cache import CHECKOUT, digest_of_files
 
 def recipe() -> str:
     """The digest of what makes a base of an image."""
-    return digest_of_files(CHECKOUT / "inferno/layers", CHECKOUT / "inferno/image/base.py")
+    return digest_of_files(Path(__file__), CHECKOUT / "inferno/layers", CHECKOUT / "inferno/image/base.py")
 
 
 def make(archive: Path, refs: Iterable[str], *, named: bool) -> None:
@@ -26,5 +27,6 @@ def make(archive: Path, refs: Iterable[str], *, named: bool) -> None:
     pack = ["tar", "--format=pax", *([] if named else ["--exclude=images/refs"]), "-cf", archive]
     with tempfile.TemporaryDirectory(prefix="root.", dir=archive.parent) as root:
         argv = [Path(sys.executable).with_name("infernoctl"), "images", "pull", "--quiet", *refs]
-        subprocess.run(argv, env={**os.environ, "INFERNO_ROOT": root}, check=True)
+        settings = {"INFERNO_ROOT": root, "INFERNO_IMAGE_COMPRESSION": "lz4"}
+        subprocess.run(argv, env={**os.environ, **settings}, check=True)
         subprocess.run([*pack, "-C", root, "images"], check=True)
