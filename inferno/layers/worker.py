@@ -36,6 +36,9 @@ _SAY_EVERY_S = 0.1
 _MAX_SAID_BYTES = 2000
 _BLOCK_BYTES = 4096
 _MAX_ZEROS_SHARE = 8  # an eighth
+_AS_IT_IS = ("-Enoinline_data",)
+# Into 16 KiB at a time, not 4: a twentieth smaller, mkfs writes less often, and booting is no slower one could see.
+_COMPRESSED = ("-zlz4", "-C16384")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def build(job: Base, speaker: Speaker) -> int:
     # Not compressed, each file's data goes straight to its place, and mkfs works a third as long. Where tails and
     # holes would be more than an eighth of the base, as with many small files, compression takes them out.
     compress = job.compress or zeros * _MAX_ZEROS_SHARE > total
-    _make(job, tree, files, "-zlz4" if compress else "-Enoinline_data", speaker.total("make the base", total))
+    _make(job, tree, files, _COMPRESSED if compress else _AS_IT_IS, speaker.total("make the base", total))
     return total
 
 
@@ -165,12 +168,12 @@ def _archive(blob: Blob, spool: int, max_bytes: int, speaker: Speaker) -> tuple[
     return spool, 0, decompress.decompress(blob, spool, max_bytes, speaker.more("decompress the layers"))
 
 
-def _make(job: Base, tree: Tree, layers: list[int], how: str, progress: Callable[[int], None]) -> None:
+def _make(job: Base, tree: Tree, layers: list[int], how: tuple[str, ...], progress: Callable[[int], None]) -> None:
     """Run mkfs.erofs on the stream. Its complaint goes before that of a pipe that it closed."""
     reader, writer = os.pipe()
     _enlarge(writer)
     said = os.memfd_create("said")  # not a pipe: one that fills up would stop both
-    options = [f"-b{_BLOCK_BYTES}", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", how]
+    options = [f"-b{_BLOCK_BYTES}", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", *how]
     mkfs = run.spawn(
         [f"/proc/self/fd/{job.mkfs}", *options, f"/proc/self/fd/{job.out}"],
         stdin=reader,
