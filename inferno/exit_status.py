@@ -63,12 +63,12 @@ def forget(paths: Paths, name: str) -> None:
 def last(paths: Paths, name: str) -> Status | None:
     """How the VM's last run ended; None before the first. Asked while none runs.
 
-    A run that ended by itself has its word still in the jail.
+    A run that ended by itself has its word still in the jail. What another command puts away just now is kept before
+    it goes from there, so that is looked for in the same order.
     """
-    status, version = _kept(paths, name), _started(paths, name)
-    if status is None and version is not None and version.jail.is_dir():
-        return _of(paths, name, version)
-    return status
+    version = _started(paths, name)
+    said = _of(paths, name, version) if version is not None and version.jail.is_dir() else None
+    return _kept(paths, name) or said
 
 
 def code(status: Status) -> int:

@@ -46,6 +46,8 @@ PACKAGES = {
     "lvremove": "lvm2",
     "skopeo": "skopeo",
     "cargo": "cargo (1.85 or newer)",
+    "cc": "gcc",
+    "ld": "binutils",
     "make": "make",
     "dpkg-deb": "dpkg",
     "strip": "binutils",

@@ -76,8 +76,9 @@ def build(crate: str, out: Path, checkout: Path, cached: Path | None = None, pro
     program = _compile(crate, checkout, progress)
     _install(program, out)
     if _key(crate, checkout) == key:  # else somebody edits a source just now: what was compiled is not known
-        cache.install(program, known, 0o755)
-        _remove_old(known.parent)
+        with contextlib.suppress(OSError):  # a cache that is full, or not to be written to, is none
+            cache.install(program, known, 0o755)
+            _remove_old(known.parent)
 
 
 def _install(program: Path, out: Path) -> None:
@@ -106,19 +107,30 @@ def _compile(crate: str, checkout: Path, progress: Progress) -> Path:
 
 
 def _key(crate: str, checkout: Path) -> str:
-    """The digest of a program's inputs: sources, compiler, linker, and the C library that is linked into it."""
+    """The digest of what decides a program's bytes: sources, how and by what they are built, the C library in it."""
 
     def said(*argv: str) -> str:
         return run.run(argv, cwd=checkout, env=_passed_on()).stdout.decode().strip()
 
+    libc = Path(said("cc", "-print-file-name=libc.a"))
     inputs = {
         "sources": [(os.fspath(path.relative_to(checkout)), files.sha256(path)) for path in sources(crate, checkout)],
-        "compiler": said("rustc", "-vV"),
-        "linker": said("ld", "--version"),
-        "libc": files.sha256(Path(said("gcc", "-print-file-name=libc.a"))),
-        "options": [TARGET, _STATIC],
+        "options": files.sha256(Path(__file__)),
+        "settings": [files.sha256(path) for path in _settings(checkout)],
+        "compiler": [said("cargo", "--version"), said("rustc", "-vV")],
+        "linker": [said("cc", "--version"), said("ld", "--version")],
+        # Where there is none cc prints the name alone, and a build fails with the linker's words.
+        "libc": files.sha256(libc) if libc.is_absolute() else None,
     }
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _settings(checkout: Path) -> list[Path]:
+    """The files in which cargo finds settings, profiles and linkers among them: above the checkout, and in its home."""
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    folders = [*(folder / ".cargo" for folder in (checkout, *checkout.parents)), home]
+    paths = dict.fromkeys(folder / name for folder in folders for name in ("config", "config.toml"))
+    return [path for path in paths if path.is_file()]
 
 
 def _remove_old(folder: Path) -> None:

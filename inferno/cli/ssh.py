@@ -20,7 +20,8 @@ from inferno.errors import UsageError
 from inferno.image import store
 
 # sshd wants its folder, a key, and to be called by its whole path. One key will do for us, of the kind that is made at
-# once (RSA's take seconds); in /run, which can be written whatever the root is; whole, though two connect at once.
+# once (RSA's take seconds); in /run, which mostly is a tmpfs, so that it can be written where the root cannot; whole,
+# though two connect at once.
 _SSHD = (
     "mkdir -p /run/sshd; key=/run/sshd/ssh_host_key; set --;"
     " ls /etc/ssh/ssh_host_*_key > /dev/null 2>&1 || { set -- -h $key; [ -f $key ] || {"

@@ -149,7 +149,7 @@ def build(job: Base, speaker: Speaker) -> int:
             raise
     total, zeros = measure(tree, _BLOCK_BYTES)
     # Not compressed, each file's data goes straight to its place, and mkfs works a third as long. Where tails and
-    # holes would be more than an eighth of the base, as with many small files, compression takes them out.
+    # holes come to more than an eighth of the files' bytes, as with many small ones, compression takes them out.
     compress = job.compress or zeros * _MAX_ZEROS_SHARE > total
     _make(job, tree, files, _COMPRESSED if compress else _AS_IT_IS, speaker.total("make the base", total))
     return total

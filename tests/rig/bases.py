@@ -1,7 +1,7 @@
 """What INFERNO_ROOT/images holds once images were pulled, made on this machine: under emulation a base takes long.
 
 It is a tar that is unpacked in the rig. The bases are compressed, so that less is to be brought in; those that tests
-make in the rig are as they are by default. Either way the bytes are what the rig would make of the same image.
+make in the rig are as they are by default. With the same setting the rig would make the same bytes of an image.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +23,14 @@ def host(tmp_path: Path) -> Iterator[LogHost]:
 
 @pytest.fixture
 def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """cgroup v2, wherever this host has it."""
+    """cgroup v2, wherever this host has it: a part that is this test's own, for the kernel has but one hierarchy."""
     folder = tmp_path / "cgroup"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "cgroup2", "cgroup2", folder], check=False).returncode != 0:
         pytest.skip("cgroup v2 cannot be mounted here")
-    monkeypatch.setattr(cgroup, "_MOUNT", folder)
-    yield folder
+    own = folder / f"inferno-test-{secrets.token_hex(4)}"
+    own.mkdir()
+    monkeypatch.setattr(cgroup, "_MOUNT", own)
+    yield own
+    own.rmdir()
     subprocess.run(["umount", "--lazy", folder], check=True)

@@ -62,6 +62,36 @@ def test_what_was_built_of_the_same_is_not_built_again(workspace: Callable[[str,
     assert one.read_bytes() == again.read_bytes() != other.read_bytes()
     assert again.stat().st_mode & 0o777 == 0o755
     assert run([other]).stdout == b"two\n"
+    settings = tmp_path / "told/.cargo/config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("profile.release.strip = true\n")
+    told, compiled_as_told = built("told/one", 'fn main() { println!("one") }\n')
+    assert compiled_as_told
+    assert told.stat().st_size < one.stat().st_size
+
+
+def test_a_cache_that_cannot_be_written_to_is_none(workspace: Callable[[str, str], Path], tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    root = workspace("one", 'fn main() { println!("one") }\n')
+    cargo.build("kiln", root / "out", root, tmp_path / "cache")
+    assert run([root / "out"]).stdout == b"one\n"
+
+
+def test_without_a_static_c_library_the_linker_has_the_word(
+    workspace: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linker = tmp_path / "bin/cc"
+    linker.parent.mkdir()
+    linker.write_text(
+        "#!/bin/sh\ncase $1 in -print-file-name=*) echo libc.a ;; --version) echo cc ;;"
+        " *) echo 'cannot find -lc' >&2; exit 1 ;; esac\n"
+    )
+    linker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{linker.parent}:{os.environ['PATH']}")
+    root = workspace("one", "fn main() {}\n")
+    with pytest.raises(CommandError) as failure:
+        cargo.build("kiln", root / "out", root, tmp_path / "cache")
+    assert "cannot find -lc" in failure.value.output
 
 
 def test_the_cache_keeps_the_newest(workspace: Callable[[str, str], Path], tmp_path: Path) -> None:

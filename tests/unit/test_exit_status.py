@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inferno import cgroup, exit_status
+from inferno import cgroup, exit_status, files
 from inferno.paths import Paths, VersionDir
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
@@ -50,6 +51,23 @@ def test_kilns_word_is_kept_when_its_jail_goes(paths: Paths, version: VersionDir
     exit_status.forget(paths, "web1")
     exit_status.forget(paths, "web1")
     assert exit_status.last(paths, "web1") is None
+
+
+def test_what_another_command_puts_away_meanwhile_is_found(paths: Paths, version: VersionDir) -> None:
+    say(version)
+    kept, made = paths.vm("web1") / "exit_status.json", paths.vm("web1") / "made"
+    os.mkfifo(kept)
+
+    def put_away() -> None:
+        with kept.open("w"):  # here it is looked for there, and not there yet
+            made.write_bytes(GOLDEN.read_bytes())
+            made.rename(kept)
+            files.remove_tree(version.jail)
+
+    other = threading.Thread(target=put_away, daemon=True)
+    other.start()
+    assert exit_status.last(paths, "web1") == json.loads(GOLDEN.read_text())
+    other.join()
 
 
 @pytest.mark.parametrize(
