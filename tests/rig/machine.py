@@ -114,15 +114,8 @@ class Rig:
         self._connect(saved.restore(self._qemu, state, detached=detached, locks=self._descriptors))
 
     def _boot(self, detached: bool) -> None:
-        """Once more when it does not get far, as happens under emulation; to the disks that is a power cut."""
         self._qemu = Qemu(self.folder, self.system, self._disks)
-        try:
-            port = saved.boot(self._qemu, detached=detached, locks=self._descriptors)
-        except RigError as problem:
-            say(f"{problem}\nbooting once more")
-            self._qemu.kill()
-            port = saved.boot(self._qemu, detached=detached, locks=self._descriptors)
-        self._connect(port)
+        self._connect(saved.boot(self._qemu, detached=detached, locks=self._descriptors))
 
     @property
     def _disks(self) -> Disks:

@@ -55,7 +55,19 @@ def restore(qemu: Qemu, state: Path, *, detached: bool, locks: tuple[int, ...]) 
 
 
 def boot(qemu: Qemu, *, detached: bool, locks: tuple[int, ...]) -> int:
-    """Start `qemu` from its disks and wait for the end of the boot; returns the port of its sshd. Raises RigError."""
+    """Start `qemu` from its disks and wait for the end of the boot; returns the port of its sshd. Raises RigError.
+
+    Once more when it does not get far, as happens under emulation: to the disks that is a power cut.
+    """
+    try:
+        return _boot(qemu, detached=detached, locks=locks)
+    except RigError as problem:
+        say(f"{problem}\nbooting once more")
+        qemu.kill()
+        return _boot(qemu, detached=detached, locks=locks)
+
+
+def _boot(qemu: Qemu, *, detached: bool, locks: tuple[int, ...]) -> int:
     monitor = qemu.start(detached=detached, locks=locks)
     with contextlib.closing(monitor):
         Console(qemu.folder).wait_ready(BOOT_WITHIN_S)
