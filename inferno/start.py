@@ -137,8 +137,8 @@ def launch_it(start: Start) -> None:
     if start.running():
         return
     vm = start.vm
-    collector.ensure_running(vm.settings)
-    collector.sync(vm.settings)  # what the run before said last is not of this one
+    if collector.ensure_running(vm.settings):
+        collector.sync(vm.settings)  # what the run before said last is not of this one
     start.log_position = logs.end(vm.paths, vm.name)
     start.undo.callback(_end, start)
     exit_status.forget(vm.paths, vm.name)

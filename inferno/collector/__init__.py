@@ -34,10 +34,11 @@ _held: dict[Path, socket.socket] = {}
 _children: set[int] = set()
 
 
-def ensure_running(settings: Settings) -> None:
+def ensure_running(settings: Settings) -> bool:
     """Start the collector unless it runs, also in place of one of another Inferno's that does not understand our kilns.
 
-    It goes on until `link_into`, or the end of this process, at the least.
+    It goes on until `link_into`, or the end of this process, at the least. Returns whether one ran, which may have
+    lines to write still: a new one has none.
 
     Raises InfernoError when it cannot be started.
     """
@@ -47,19 +48,21 @@ def ensure_running(settings: Settings) -> None:
         paths.collector.mkdir(mode=0o700, parents=True, exist_ok=True)
         with gate(paths):
             connection = _connect(paths)
+            ran = connection is not None
             if connection is None:
                 connection = _start(settings, paths)
             elif not _understands(paths):
                 with connection:
                     connection = _start(settings, paths, connection)
     except BlockingIOError:  # it runs, but has more to accept than it can hold: waited for without the gate
-        connection = _connect(paths, wait=True)
+        connection, ran = _connect(paths, wait=True), True
     except OSError as error:
         raise InfernoError(f"the log collector cannot be started: {error.strerror}") from None
     if connection is None:
         raise InfernoError("the log collector does not answer", "infernoctl logs restart")
     release(paths)
     _held[paths.root] = connection
+    return ran
 
 
 def revive(settings: Settings) -> None:

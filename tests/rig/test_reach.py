@@ -162,12 +162,13 @@ def test_a_guest_cannot_lead_a_copy_out_of_its_folder(host: Host) -> None:
         racing.communicate(timeout=60)
 
 
-def test_ssh_and_rsync_go_through_vsock_to_an_image_that_has_them(host: Host) -> None:
+def test_ssh_scp_and_rsync_go_through_vsock_to_an_image_that_has_them(host: Host) -> None:
     """The image has none: the rig's sshd and our rsync are copied into the guest, with what they are linked to."""
     host.rig.put(Path(shutil.which("rsync") or "rsync"), "/usr/bin/rsync")
     key = "test -f /tmp/key || ssh-keygen -q -t ed25519 -N '' -f /tmp/key; "
     host.sh(
-        f"{key} programs=$(ls /usr/sbin/sshd /usr/bin/ssh-keygen /usr/bin/rsync /usr/lib/openssh/sshd-*);"
+        f"{key} programs=$(ls /usr/sbin/sshd /usr/bin/ssh-keygen /usr/bin/rsync);"
+        ' programs="$programs $(ls /usr/lib/openssh/sshd-* /usr/lib/openssh/sftp-server)";'
         " libraries=$(for p in $programs; do ldd $p; done | grep -o '/[^ )]*' | sort -u);"
         " tar -ch $programs $libraries 2> /dev/null | infernoctl cp - box:/"
     )
@@ -175,12 +176,14 @@ def test_ssh_and_rsync_go_through_vsock_to_an_image_that_has_them(host: Host) ->
         host,
         "mkdir -p /etc/ssh /root/.ssh /var/empty; chmod 700 /root /root/.ssh; cat > /root/.ssh/authorized_keys;"
         " echo sshd:x:101:65534::/run/sshd:/bin/false >> /etc/passwd;"
-        " grep -q ^root: /etc/passwd || echo root:x:0:0::/root:/bin/sh >> /etc/passwd; echo > /etc/ssh/sshd_config",
+        " grep -q ^root: /etc/passwd || echo root:x:0:0::/root:/bin/sh >> /etc/passwd;"
+        " echo Subsystem sftp /usr/lib/openssh/sftp-server > /etc/ssh/sshd_config",
         "-i < /tmp/key.pub",
     )
     host.sh("infernoctl ssh-config box > /tmp/ssh_config")
     # One connection for all: each handshake takes the emulated guest seconds.
-    ssh = "ssh -F /tmp/ssh_config -i /tmp/key -o BatchMode=yes -o ControlPath=/tmp/ssh.sock"
+    options = "-F /tmp/ssh_config -i /tmp/key -o BatchMode=yes -o ControlPath=/tmp/ssh.sock"
+    ssh = f"ssh {options}"
     host.sh(f"{ssh} -fNM box > /dev/null 2>&1 < /dev/null")
     done = host.sh(f"echo input | {ssh} box 'cat; hostname; exit 3'", status=3)
     assert done.stdout == "input\nbox\n"
@@ -190,7 +193,9 @@ def test_ssh_and_rsync_go_through_vsock_to_an_image_that_has_them(host: Host) ->
         " && chmod 640 /tmp/site/sub/big && chown 12:34 /tmp/site/sub/big"
         f" && {rsync} /tmp/site/ box:/srv/site/ && {rsync} box:/srv/site/ /tmp/fetched/"
         " && diff -r /tmp/site /tmp/fetched && test $(readlink /tmp/fetched/link) = sub/big"
-        f" && test $(stat -c %u:%g:%a /tmp/fetched/sub/big) = 12:34:640 && {ssh} -O exit box"
+        " && test $(stat -c %u:%g:%a /tmp/fetched/sub/big) = 12:34:640"
+        f" && scp -q {options} /tmp/site/sub/big box:/srv/big && scp -q {options} box:/srv/big /tmp/fetched/"
+        f" && cmp /tmp/site/sub/big /tmp/fetched/big && {ssh} -O exit box"
     )
 
 

@@ -70,7 +70,7 @@ def test_when_both_its_processes_are_killed_the_next_start_replaces_them(host: L
         os.kill(each, signal.SIGKILL)
         ended(each)
     before = (vm.version.jail / LOG_SOCKET).stat().st_ino
-    collector.ensure_running(host.settings)
+    assert not collector.ensure_running(host.settings), "none ran: there is nothing to wait for"
     assert host.pid()
     collector.release(host.paths)
     assert (vm.version.jail / LOG_SOCKET).stat().st_ino != before
@@ -86,7 +86,7 @@ def test_one_of_another_inferno_is_replaced_by_the_next_start(host: LogHost) -> 
         collector.ensure_running(host.settings)
         pid = host.pid()
         (host.paths.collector / "protocol").write_text("inferno-log/0")
-        collector.ensure_running(host.settings)
+        assert collector.ensure_running(host.settings), "what the old one has may be on its way to the log"
         collector.release(host.paths)
         ended(pid)
         peer.stdin.close()
