@@ -41,8 +41,10 @@ def kernel() -> Iterator[str]:
         yield " ".join(line.split()[3:6])
     yield from (folder for folder, _, _ in os.walk("/sys/fs/cgroup") if "inferno" in folder)
     yield from said("losetup", "--list", "--noheadings", "--output", "BACK-FILE")
-    yield from said("lvs", "--noheadings", "--options", "lv_full_name")
-    yield from (line.split()[0] for line in said("dmsetup", "ls"))  # without numbers, which a reboot deals anew
+    mapped = [line.split()[0] for line in said("dmsetup", "ls")]  # without numbers, which a reboot deals anew
+    yield from mapped
+    if mapped != ["No"]:  # "No devices found": then there is no pool, and lvs takes its time to find none
+        yield from said("lvs", "--noheadings", "--options", "lv_full_name")
 
 
 def files() -> Iterator[str]:

@@ -94,17 +94,6 @@ def test_what_a_host_lacks_is_said_before_anything_is_changed(host: Host, create
     host.check_inventory(created)
 
 
-def test_a_process_that_cannot_be_executed_is_a_failed_start(host: Host, created: set[str]) -> None:
-    host.create("web", options="-- /no/such/program")
-    done = host.type("start web --detach", status=1)
-    assert "/no/such/program" in done.stderr
-    assert host.status("web")["exit_code"] == 127
-    host.create("web", options="-- /etc/passwd")
-    done = host.type("start web --detach", status=1)
-    assert host.status("web")["exit_code"] == 126
-    host.create("web", "echo begun; sleep 1000 & wait")
-
-
 def test_an_interrupted_start_undoes_what_it_made(host: Host) -> None:
     before = host.inventory()
     for word, status in (("INT", 130), ("TERM", 143)):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.rig.cache import CHECKOUT
-from tests.rig.typed import NGINX, Host
+from tests.rig.typed import BUSYBOX, NGINX, Host
 
 # What a process does that goes on until it is told to end, and says so; wait(1) lets the trap run at once.
 PATIENT = "trap 'echo asked; exit 7' TERM; echo begun; sleep 1000 & wait"
@@ -75,6 +75,15 @@ def test_the_exit_status_of_the_process_is_that_of_the_foreground(host: Host) ->
     assert shown["exited_at"] >= shown["started_at"]
 
 
+def test_a_process_that_cannot_be_executed_is_a_failed_start(host: Host) -> None:
+    create = f"infernoctl create $0 --image {BUSYBOX} -- $1 > /dev/null && exec infernoctl start $0 --detach"
+    ran = f"sh -c '{create}'"
+    done = host.sh(f"{ran} none /no/such/program & {ran} data /etc/passwd; echo $?; wait $!; echo $?")
+    assert done.stdout.split() == ["1", "1"]
+    assert "/no/such/program" in done.stderr
+    assert (host.status("none")["exit_code"], host.status("data")["exit_code"]) == (127, 126)
+
+
 def test_ten_thousand_lines_arrive_in_order_on_their_own_streams(host: Host) -> None:
     done = host.type("start lines", status=42)
     expected = [f"line {number}" for number in range(10_000)]
@@ -133,7 +142,7 @@ def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_proce
 
 
 def test_restart_runs_the_version_that_is_current(host: Host) -> None:
-    host.type("start patient --detach")
+    host.type("restart patient")  # of one that does not run: a start
     running = host.status("patient")["version"]
     made = host.create("patient", options="--memory 160")
     shown = host.status("patient")
@@ -141,9 +150,6 @@ def test_restart_runs_the_version_that_is_current(host: Host) -> None:
     host.type("restart patient --timeout 30")
     shown = host.status("patient")
     assert (shown["state"], shown["version"]) == ("running", made["version"])
-    host.type("stop patient")
-    host.type("restart patient")
-    assert host.states()["patient"] == "running"
     host.type("stop patient --kill")
 
 

@@ -13,7 +13,8 @@ from tests.rig.machine import Rig
 BUSYBOX, NGINX = "oci:/extra/busybox", "oci:/extra/nginx"
 Done = subprocess.CompletedProcess[str]
 # The log collector ends by itself when no VM is left; nothing else of ours may take time to go. (Not `i`: this line.)
-_SETTLED = "timeout 10 pidwait -f '[i]nferno/collector'; exec python tests/rig/inventory.py"
+_INVENTORY = "python -I -S tests/rig/inventory.py"
+_SETTLED = f"timeout 10 pidwait -f '[i]nferno/collector'; exec {_INVENTORY}"
 # A person at a terminal, who types a name when asked for one.
 TERMINAL = """
 import os, pty, sys
@@ -84,7 +85,7 @@ class Host:
 
     def inventory(self, *, running: bool = False) -> set[str]:
         """All that a VM's life may leave behind on this host; while VMs are `running`, all that it has there."""
-        return set(self.sh("python tests/rig/inventory.py" if running else _SETTLED).stdout.splitlines())
+        return set(self.sh(_INVENTORY if running else _SETTLED).stdout.splitlines())
 
     def check_inventory(self, before: set[str]) -> None:
         """Nothing is there now that was not, and all that was."""
