@@ -79,7 +79,7 @@ def code(status: Status) -> int:
     return 128 + int(signal) if signal else CODE_NO_PROCESS
 
 
-def killed_for_memory(events: dict[str, int]) -> str | None:
+def _killed_for_memory(events: dict[str, int]) -> str | None:
     """What a leaf's memory.events say of its end (cgroup-v2.rst): `oom` counts how often its own limit was met."""
     if not events.get("oom_kill"):
         return None
@@ -87,7 +87,7 @@ def killed_for_memory(events: dict[str, int]) -> str | None:
 
 
 def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> Status:
-    killed = killed_for_memory(cgroup.memory_events(version.ulid))
+    killed = _killed_for_memory(cgroup.memory_events(version.ulid))
     try:
         with jail.opened(version) as root:
             status = _read(root)

@@ -23,7 +23,6 @@ from inferno.log import Progress, quiet
 TARGET = "x86_64-unknown-linux-gnu"
 # Which program each crate makes.
 BINARIES = {"kiln": "kiln", "guest": "init"}
-_STATIC = "-Ctarget-feature=+crt-static"
 _KEPT = 16  # programs in the cache
 # Where rustup and cargo keep things is theirs to know; the rest of the environment must not change a build.
 _PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "https_proxy", "HTTPS_PROXY", "no_proxy")
@@ -127,10 +126,14 @@ def _key(crate: str, checkout: Path) -> str:
 
 def _settings(checkout: Path) -> list[Path]:
     """The files in which cargo finds settings, profiles and linkers among them: above the checkout, and in its home."""
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    folders = [*(folder / ".cargo" for folder in (checkout, *checkout.parents)), home]
+    folders = [*(folder / ".cargo" for folder in (checkout, *checkout.parents)), _home()]
     paths = dict.fromkeys(folder / name for folder in folders for name in ("config", "config.toml"))
     return [path for path in paths if path.is_file()]
+
+
+def _home() -> Path:
+    """Where cargo keeps its settings and the sources of dependencies."""
+    return Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
 
 
 def _remove_old(folder: Path) -> None:
@@ -150,11 +153,10 @@ def _environment(checkout: Path) -> dict[str, str]:
     """The build's environment: fixed flags in cargo's own encoding, which leaves spaces in paths alone."""
     environ = _passed_on()
     sysroot = run.run(["rustc", "--print", "sysroot"], cwd=checkout, env=environ).stdout.decode().strip()
-    cargo_home = environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo")
     # The last matching prefix wins, so the checkout, which may hold the others, comes first.
-    prefixes = {os.fspath(checkout): "/inferno", cargo_home: "/cargo", sysroot: "/rust"}
+    prefixes = {os.fspath(checkout): "/inferno", os.fspath(_home()): "/cargo", sysroot: "/rust"}
     flags = [
-        _STATIC,
+        "-Ctarget-feature=+crt-static",
         *(f"--remap-path-prefix={old}={new}" for old, new in prefixes.items()),
     ]
     # Incremental code generation depends on what was compiled before, and is of no use to a release.

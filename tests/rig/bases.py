@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.rig.cache import CHECKOUT, digest_of_files
+from tests.rig.machine import Rig
 
 
 def recipe() -> str:
@@ -30,3 +31,8 @@ def make(archive: Path, refs: Iterable[str], *, named: bool) -> None:
         settings = {"INFERNO_ROOT": root, "INFERNO_IMAGE_COMPRESSION": "lz4"}
         subprocess.run(argv, env={**os.environ, **settings}, check=True)
         subprocess.run([*pack, "-C", root, "images"], check=True)
+
+
+def unpack(rig: Rig, archive: str) -> None:
+    """Take in what `make` made; `archive` is its name in /extra."""
+    rig.run(["tar", "-C", "/var/lib/inferno", "-xf", f"/extra/{archive}"])

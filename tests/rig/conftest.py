@@ -58,7 +58,7 @@ def built() -> None:
 @pytest.fixture(scope="module")
 def rig(extra: Path) -> Iterator[Rig]:
     with Rig.start(extra=extra) as rig:
-        rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/busybox.tar"])
+        bases.unpack(rig, "busybox.tar")
         yield rig
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.rig import bases
 from tests.rig.cache import CHECKOUT
 from tests.rig.typed import BUSYBOX, NGINX, Host
 
@@ -28,7 +29,7 @@ def vms(host: Host) -> Iterator[None]:
         "one": "exit 1",
     }
     host.create_all(scripts)
-    host.sh("tar -C /var/lib/inferno -xf /extra/nginx.tar")
+    bases.unpack(host.rig, "nginx.tar")
     yield
 
 
@@ -143,7 +144,9 @@ def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_proce
 
 def test_restart_runs_the_version_that_is_current(host: Host) -> None:
     host.type("restart patient")  # of one that does not run: a start
-    running = host.status("patient")["version"]
+    shown = host.status("patient")
+    assert shown["state"] == "running"
+    running = shown["version"]
     made = host.create("patient", options="--memory 160")
     shown = host.status("patient")
     assert (shown["version"], shown["current_version"]) == (running, made["version"])

@@ -100,5 +100,5 @@ def test_what_was_deleted_by_hand_goes_with_the_next_start(host: Host, at_rest: 
     # A version that was laid out and never launched, and the one that took its place.
     host.sh("doit disk:web; infernoctl create web --memory 192")
     assert len(runs(host)) == 1
-    host.sh("infernoctl stop other --kill; infernoctl create web --memory 128")
+    host.sh("infernoctl destroy other --yes; infernoctl create web --memory 128")  # it runs, and takes its own along
     assert runs(host) == {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.rig import servers
+from tests.rig import bases, servers
 from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
@@ -19,7 +19,7 @@ SQL = "create table t as select g n, md5(g::text) s from generate_series(1, 1000
 @pytest.fixture(scope="module")
 def rig(built: None) -> Iterator[Rig]:
     with Rig.start(extra=servers.pulled()) as rig:
-        rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/images.tar"])
+        bases.unpack(rig, "images.tar")
         yield rig
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.rig import systemd
+from tests.rig import bases, systemd
 from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
@@ -19,7 +19,7 @@ UP = (
 @pytest.fixture(scope="module")
 def rig(built: None) -> Iterator[Rig]:
     with Rig.start(extra=systemd.pulled()) as rig:
-        rig.run(["tar", "-C", "/var/lib/inferno", "-xf", "/extra/images.tar"])
+        bases.unpack(rig, "images.tar")
         yield rig
 
 
