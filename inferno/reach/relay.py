@@ -94,6 +94,7 @@ class Relay:
         """
         self._take(self._stream.take(received))
         with signals.taken() as notes:
+            self._tell_size()  # it may have changed since it was asked for, while nobody took notes
             while not self._stream.over or self._pending():
                 self._turn(notes)
         if self._stream.exit is None:
@@ -102,7 +103,8 @@ class Relay:
 
     def _turn(self, notes: int) -> None:
         ready = self._wait(notes)
-        if notes in ready:
+        # Also where poll(2) did not yet see it: a signal that came while input was there already comes first.
+        with contextlib.suppress(BlockingIOError):
             self._forward(os.read(notes, 64))
         for output in self._outputs.values():
             if output.pending and output.descriptor in ready:
@@ -154,14 +156,17 @@ class Relay:
     def _forward(self, numbers: bytes) -> None:
         for number in numbers:
             if number == signals.RESIZED:
-                if self._size is not None:
-                    size = self._size()
-                    self._stream.put(frame.resize(size.rows, size.cols))
+                self._tell_size()
                 continue
             self._asked_to_end += number in _ENDING
             if self._asked_to_end >= _INSISTENT or self._stream.over:
                 raise GivenUpError(number)
             self._stream.put(frame.signal(number))
+
+    def _tell_size(self) -> None:
+        if self._size is not None:
+            size = self._size()
+            self._stream.put(frame.resize(size.rows, size.cols))
 
     def _take(self, output: list[tuple[int, bytes]]) -> None:
         for kind, payload in output:

@@ -1,0 +1,66 @@
+"""The relay against a guest that is the other end of a socket pair: orders that only chance brings about in a VM."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+from tests.conftest import CHECKOUT
+
+DEADLINE_S = 20
+# A process of its own, since signals are the main thread's. Its `poll` is the kernel's, after which the terminal's size
+# changes: as where the signal comes when poll(2) has seen the input, and not yet returned.
+_RELAY = """
+import os, select, signal, socket, struct, sys
+from inferno.reach import frame, relay
+from inferno.reach.terminal import Size
+
+guest = socket.socket(fileno=int(sys.argv[1]))
+guest.setblocking(False)
+sizes = [Size(24, 80), Size(40, 120)]
+real = select.poll
+class Late:
+    def __init__(self):
+        self.poll_for_real = real()
+        self.register = self.poll_for_real.register
+    def poll(self):
+        found = self.poll_for_real.poll()
+        if any(descriptor == 0 for descriptor, _ in found) and len(sizes) > 1:
+            del sizes[0]
+            os.kill(os.getpid(), signal.SIGWINCH)
+        return found
+relay.select.poll = Late
+window = frame._HEAD.pack(frame.WINDOW << 24, 4) + struct.pack(">I", 1000)
+ends = relay.Relay(guest, stdin=0, stdout=1, stderr=2, size=lambda: sizes[0])
+sys.exit(ends.run(window).status)
+"""
+
+
+def _frames(guest: socket.socket, count: int) -> list[tuple[int, bytes]]:
+    """The next frames of a host's: kind and payload (docs/guest-api.md, "Streams")."""
+    found = []
+    for _ in range(count):
+        head = guest.recv(8, socket.MSG_WAITALL)
+        found.append((head[0], guest.recv(int.from_bytes(head[4:], "big"), socket.MSG_WAITALL)))
+    return found
+
+
+def test_a_new_size_goes_before_the_keys_that_were_typed_after_it() -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(DEADLINE_S)
+    argv = [sys.executable, "-c", _RELAY, str(theirs.fileno())]
+    with ours, subprocess.Popen(argv, cwd=CHECKOUT, pass_fds=(theirs.fileno(),), stdin=subprocess.PIPE) as process:
+        theirs.close()
+        assert process.stdin is not None
+        try:
+            # The size at the start is told once more: it may have changed on the way there.
+            assert _frames(ours, 1) == [(3, b"\0\x18\0\x50")]
+            process.stdin.write(b"hello\n")
+            process.stdin.close()
+            assert _frames(ours, 3) == [(3, b"\0\x28\0\x78"), (1, b"hello\n"), (2, b"")]
+            ended = b'{"exit_code":7,"signal":null}'
+            ours.sendall(bytes([20, 0, 0, 0]) + len(ended).to_bytes(4, "big") + ended)
+            assert process.wait(DEADLINE_S) == 7
+        finally:
+            process.kill()
