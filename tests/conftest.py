@@ -27,10 +27,11 @@ def no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell starts what it puts into the background with SIGINT and SIGQUIT ignored, and children inherit that:
-    tests of Ctrl-C would wait for ever."""
+    """A shell starts what it puts into the background with SIGINT and SIGQUIT ignored, nohup with SIGHUP, and children
+    inherit that: tests of Ctrl-C would wait for ever."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks

@@ -28,7 +28,8 @@ def verb(word: str, rest: Sequence[str], tasks: Iterable[str], others: Iterable[
     """For a word that is no verb: neither one of `tasks` nor of `others`."""
     known = [*tasks, *others]
     name, colon, subject = word.partition(":")
-    near = difflib.get_close_matches(word.lower(), known, 1)
+    near = difflib.get_close_matches(word.lower(), known, 3)
+    near.sort(key=lambda each: sorted(each) != sorted(word.lower()))  # letters that changed places: strat is start
     if colon and name in known:
         hint = f"infernoctl {name} {subject}".rstrip()
     elif word.startswith("-"):

@@ -149,6 +149,18 @@ def test_how_a_guest_ends_is_told_truly(host: Host, rude: str, says: str) -> Non
     assert says in shown["vm_error"]
 
 
+@pytest.mark.parametrize("rude", ["halt -f", "poweroff -f"])
+def test_a_guest_whose_processors_halt_is_told_of_and_ended(host: Host, rude: str) -> None:
+    """Firecracker runs on: its guests have no power switch."""
+    host.sh(f"infernoctl start web --detach && infernoctl exec --detach web -- {rude}")
+    said = host.sh('while said=$(infernoctl ping web 2>&1); do :; done; echo "$said"').stdout
+    assert said.startswith("error: the guest did not answer GET /v1/ping within ")
+    host.sh("infernoctl stop web --timeout 1")
+    shown = host.status("web")
+    assert (shown["state"], shown["exit_code"]) == ("stopped", 137)
+    assert "killed by signal 15 to kiln" in shown["vm_error"]
+
+
 def test_nothing_is_left_of_them(host: Host, before: set[str]) -> None:
     host.type("destroy web evil --yes")
     kept = "files: /var/lib/inferno/"  # what the first create on a host makes: the store, locks

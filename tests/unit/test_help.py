@@ -98,6 +98,7 @@ def test_help_for_a_guests_program_is_its_own(capfd: pytest.CaptureFixture[str])
         (["start:web1"], "infernoctl start web1"),
         (["--json", "list"], "the verb comes first"),
         (["LIST"], "did you mean list?"),
+        (["strat", "web1"], "did you mean start?"),
         (["help", "crate"], "did you mean create?"),
         (["logs", "tial"], "did you mean tail?"),
         (["images", "pul"], "did you mean pull?"),
