@@ -73,7 +73,8 @@ impl Collector {
         self.stream.is_none() && self.retry_at.is_none()
     }
 
-    /// Whether nothing more can be got rid of: all was taken, or nobody listens and none is expected to soon.
+    /// Whether nothing more can be got rid of: all is in the collector's files, or nobody listens and none is expected
+    /// to soon. What was only sent is lost with a collector that is killed now.
     pub fn is_idle(&self) -> bool {
         self.outbox.is_empty() || (self.stream.is_none() && self.retry_at.is_none())
     }

@@ -67,7 +67,7 @@ impl Outbox {
 
     /// Whether `unsent` has something.
     pub fn has_unsent(&self) -> bool {
-        self.sent < self.window.len() || (self.window.len() < WINDOW_BYTES && !self.is_empty())
+        self.sent < self.window.len() || (self.window.len() < WINDOW_BYTES && !self.has_no_more())
     }
 
     /// The connection took this many of the bytes of `unsent`.
@@ -90,14 +90,19 @@ impl Outbox {
         self.sent = 0;
     }
 
-    /// Whether everything was sent.
+    /// Whether the collector has written everything, or there was nothing.
     pub fn is_empty(&self) -> bool {
-        self.sent == self.window.len() && self.ring.is_empty() && self.dropped == 0
+        self.window.is_empty() && self.has_no_more()
     }
 
     /// Whether lines of this many bytes in all fit without a loss, or the ring is as empty as it can be.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.ring.is_empty() || self.ring.room() >= bytes
+    }
+
+    /// Whether the window holds all that there is.
+    fn has_no_more(&self) -> bool {
+        self.ring.is_empty() && self.dropped == 0
     }
 
     fn refill(&mut self) {
@@ -186,7 +191,7 @@ mod tests {
         push(&mut outbox, "once");
         let len = outbox.unsent().len();
         outbox.advance(len);
-        assert!(outbox.is_empty() && !outbox.has_unsent());
+        assert!(!outbox.is_empty() && !outbox.has_unsent());
         outbox.rewind();
         assert!(outbox.has_unsent());
         outbox.advance(len);

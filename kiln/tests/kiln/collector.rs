@@ -156,6 +156,31 @@ fn a_collector_that_hung_up_just_now_is_tried_again_before_the_end() {
 }
 
 #[test]
+fn a_collector_that_dies_with_the_last_line_unwritten_takes_it_from_nobody() {
+    let jail = Jail::new();
+    jail.configure("log", serde_json::json!({"debug": true}));
+    let listener = jail.collector();
+    let (kiln, mut vmm) = jail.boot();
+    let first = listener.try_clone().unwrap();
+    let mut first = greeted(within(move || first.accept().unwrap().0));
+    let mut log = kiln.log();
+    log.write_all(record("stdout", "the last line").as_bytes()).unwrap();
+    drop(log);
+    assert!(kiln.report(&exited(0)).contains(" 200 "));
+    vmm.command("exit 0");
+    // kiln's own word of the end comes after all others.
+    let mut line = String::new();
+    while !line.contains("firecracker ended") {
+        line.clear();
+        assert!(first.read_line(&mut line).unwrap() > 0);
+    }
+    drop(first);
+    let lines = within(move || collect(listener).recv().unwrap());
+    assert_eq!(messages(&lines, "stdout"), ["the last line"]);
+    assert_eq!(kiln.ended().0.code(), Some(0));
+}
+
+#[test]
 fn a_flood_on_the_console_takes_no_other_lines_place() {
     let jail = Jail::new();
     let listener = jail.collector();
