@@ -76,7 +76,7 @@ impl Collector {
     /// Whether nothing more can be got rid of: all is in the collector's files, or nobody listens and none is expected
     /// to soon. What was only sent is lost with a collector that is killed now.
     pub fn is_idle(&self) -> bool {
-        self.outbox.is_empty() || (self.stream.is_none() && self.retry_at.is_none())
+        self.outbox.is_empty() || self.is_alone()
     }
 
     /// The connection's descriptor, and whether there is something to write.

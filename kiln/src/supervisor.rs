@@ -24,7 +24,7 @@ use crate::vmm::{self, Vmm};
 
 /// After its report the guest only has to sync, unmount and reboot.
 const GUEST_END: Duration = Duration::from_secs(5);
-/// How long the collector may take to accept the last lines.
+/// How long the collector may take to write the last lines to its files.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Why supervision could not begin or go on.
@@ -101,8 +101,8 @@ impl<'a> Supervisor<'a> {
         Ok(made)
     }
 
-    /// Supervises until the VM has ended and its last lines are with the collector, or cannot be brought there; then
-    /// records what became of it, or says why that cannot be done.
+    /// Supervises until the VM has ended and its last lines are in the collector's files, or cannot be brought there;
+    /// then records what became of it, or says why that cannot be done.
     pub fn run(mut self) -> (Outcome, Result<(), String>) {
         let (mut fds, mut tokens) = (Vec::new(), Vec::new());
         while !self.is_done() {

@@ -131,8 +131,8 @@ def _pull(work: Path, layout: Path, which: str, runs: int) -> Row:
     time is nearly the same for every image, so the row is taken for two sizes.
     """
     ours, theirs = [], []
-    into = work / "pulled"
-    with Registry(work / f"registry{which}") as registry:
+    data, into = work / "registry", work / "pulled"
+    with Registry(data) as registry:
         registry.push(layout, "bench:v1")
         ref = f"docker://{registry.host}/bench:v1"
         for _ in range(runs):
@@ -141,7 +141,7 @@ def _pull(work: Path, layout: Path, which: str, runs: int) -> Row:
             shutil.rmtree(into)
             ours.append(_timed([str(BIN / "infernoctl"), "image", ref], {"INFERNO_ROOT": str(into)}))
             shutil.rmtree(into)
-    shutil.rmtree(work / f"registry{which}")
+    shutil.rmtree(data)
     return _beside(f"pull from a registry on loopback{which} / skopeo copy to an OCI layout", 1.15, ours, theirs)
 
 

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 
+from inferno.reach import frame
 from tests.conftest import CHECKOUT
+from tests.guestlab import DEADLINE_S
 
-DEADLINE_S = 20
 # A process of its own, since signals are the main thread's. Its `poll` is the kernel's, after which the terminal's size
 # changes: as where the signal comes when poll(2) has seen the input, and not yet returned.
 _RELAY = """
@@ -31,7 +32,7 @@ class Late:
             os.kill(os.getpid(), signal.SIGWINCH)
         return found
 relay.select.poll = Late
-window = frame._HEAD.pack(frame.WINDOW << 24, 4) + struct.pack(">I", 1000)
+window = frame.encode(frame.WINDOW, struct.pack(">I", 1000))
 ends = relay.Relay(guest, stdin=0, stdout=1, stderr=2, size=lambda: sizes[0])
 sys.exit(ends.run(window).status)
 """
@@ -59,8 +60,7 @@ def test_a_new_size_goes_before_the_keys_that_were_typed_after_it() -> None:
             process.stdin.write(b"hello\n")
             process.stdin.close()
             assert _frames(ours, 3) == [(3, b"\0\x28\0\x78"), (1, b"hello\n"), (2, b"")]
-            ended = b'{"exit_code":7,"signal":null}'
-            ours.sendall(bytes([20, 0, 0, 0]) + len(ended).to_bytes(4, "big") + ended)
+            ours.sendall(frame.encode(frame.EXIT, b'{"exit_code":7,"signal":null}'))
             assert process.wait(DEADLINE_S) == 7
         finally:
             process.kill()
