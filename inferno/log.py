@@ -1,6 +1,7 @@
 """How the library tells a person what happens: by callbacks that the front end hands in, never by printing.
 
-`Progress` is what long work calls: progress("pull nginx", done_bytes, total_bytes). The default says nothing.
+`Progress` is what long work calls: progress("pull nginx", done_bytes, total_bytes), or
+progress("kernel", lines_so_far, detail="CC fs/inode.o"). The default says nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ logger = logging.getLogger("inferno")
 
 
 class Progress(Protocol):
-    """Told about long work: `what` is one line for a person; done and total are in one unit, or None when unknown."""
+    """Told about long work: `what` names the stage in one line for a person, `detail` what that stage does just now.
 
-    def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None: ...
+    done and total are in one unit, or None when unknown.
+    """
+
+    def __call__(self, what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None: ...
 
 
-def quiet(what: str, done: int | None = None, total: int | None = None) -> None:
+def quiet(what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
     """The Progress that tells nobody."""

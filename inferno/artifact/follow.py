@@ -1,5 +1,7 @@
 """Runs the long programs of a build (cargo, make, apt-get), and tells the caller each line they print.
 
+While a program is silent, its last line is told again every few seconds: the caller can show that the work goes on.
+
 Whoever waits for such a program owns it: when the waiting process dies, by whatever signal, the kernel sends
 the program SIGTERM (PR_SET_PDEATHSIG), on which make and cargo end their own children.
 """
@@ -7,8 +9,11 @@ the program SIGTERM (PR_SET_PDEATHSIG), on which make and cargo end their own ch
 from __future__ import annotations
 
 import collections
+import os
+import select
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO
 
 from inferno import run
 from inferno.log import Progress, quiet
@@ -16,6 +21,7 @@ from inferno.log import Progress, quiet
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 # A build's error is in its last lines, and more of them than a terminal shows help nobody.
 _KEPT_LINES = 40
+_AGAIN_S = 5
 
 
 def follow(
@@ -26,8 +32,11 @@ def follow(
     env: Mapping[str, str] | None = None,
     cwd: run.Arg | None = None,
     hint: str | None = None,
+    again_s: float = _AGAIN_S,
 ) -> None:
-    """Run `argv` to its end, telling `progress` "<what>: <line>" and the number of lines so far.
+    """Run `argv` to its end, telling `progress` each line as the detail of `what`, and the number of lines so far.
+
+    A program that prints nothing for `again_s` seconds has its last line told again.
 
     Raises MissingToolError, or CommandError whose `output` holds the last 40 lines.
     """
@@ -35,9 +44,13 @@ def follow(
     kept: collections.deque[bytes] = collections.deque(maxlen=_KEPT_LINES)
     try:
         assert process.stdout is not None
-        for number, line in enumerate(process.stdout, 1):
-            kept.append(line)
-            progress(f"{what}: {line.decode(errors='replace').strip()}", number)
+        number, detail = 0, ""
+        progress(what)
+        for line in _lines(process.stdout, again_s):
+            if line is not None:
+                kept.append(line)
+                number, detail = number + 1, line.decode(errors="replace").strip()
+            progress(what, number, detail=detail)
         status = process.wait()
     except BaseException:
         process.terminate()
@@ -48,6 +61,24 @@ def follow(
             process.stdout.close()
     if status != 0:
         raise run.CommandError(argv, run.Result(status, b"".join(kept), b""), hint)
+
+
+def _lines(stream: IO[bytes], again_s: float) -> Iterator[bytes | None]:
+    """Each line, and None whenever no byte has come for `again_s` seconds."""
+    begun = b""
+    while True:
+        if not select.select([stream], [], [], again_s)[0]:
+            yield None
+            continue
+        piece = os.read(stream.fileno(), 65536)
+        *whole, begun = (begun + piece).splitlines(keepends=True) or [b""]
+        if piece and begun.endswith(b"\n"):
+            whole, begun = [*whole, begun], b""
+        yield from whole
+        if not piece:
+            if begun:
+                yield begun
+            return
 
 
 def _die_with_parent() -> Callable[[], None]:

@@ -138,13 +138,13 @@ def unpack(work: Path, source: str, progress: Progress = quiet) -> Path:
     package, version = source.split()
     follow(["apt-get", "download", f"{package}={version}"], what="kernel source", progress=progress, cwd=work)
     [archive] = work.glob(f"{package}_*.deb")
-    progress(f"kernel source: unpack {archive.name}")
-    run.run(["dpkg-deb", "-x", archive, work / "deb"])
+    follow(["dpkg-deb", "-x", archive, work / "deb"], what=f"unpack {archive.name}", progress=progress)
     archive.unlink()
     tree = work / "linux"
     tree.mkdir()
     tarball = work / "deb/usr/src" / f"{package}.tar.xz"
-    run.run(["tar", "-xJf", tarball, "-C", tree, "--strip-components=1", "--no-same-owner"])
+    argv = ["tar", "-xJf", tarball, "-C", tree, "--strip-components=1", "--no-same-owner"]
+    follow(argv, what=f"unpack {tarball.name}", progress=progress)
     files.remove_tree(work / "deb")
     return tree
 

@@ -1,38 +1,55 @@
-"""Progress of long work on standard error: one line that moves on a terminal, a line per stage elsewhere."""
+"""Progress of long work on standard error: one line that moves on a terminal, a line now and then elsewhere.
+
+Elsewhere means a file, a pipe or a dumb terminal: a new stage is one line, and a stage that goes on says so every
+minute. Who reports long work calls every few seconds (artifact/follow.py), so a terminal never stands still.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from inferno.visible import visible
 
 _REDRAW_S = 0.1
+_AGAIN_S = 60
+# A stage that takes longer than this also shows for how long it has been going on.
+_LONG_S = 10
 
 
 class Show:
-    """An inferno.log.Progress for people. What is counted is bytes, or lines of a compiler, which never are a MiB."""
+    """An inferno.log.Progress for people. What is counted is bytes, or lines of a compiler, which never are a MiB.
 
-    def __init__(self) -> None:
+    `clock` returns seconds; a test hands in its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._stage = ""
-        self._drawn = 0.0
+        self._began = self._drawn = 0.0
         self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self.quiet = False
 
-    def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None:
-        now = time.monotonic()
+    def __call__(self, what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
         if self.quiet:
             return
-        what = visible(what)
+        now = self._clock()
+        new = what != self._stage
+        if new:
+            self._stage, self._began = what, now
+        line = f"   {visible(what)}{': ' if detail else ''}{visible(detail)}{_share(done, total)}"
+        spent = now - self._began
+        line += f" ({spent // 60:.0f}:{spent % 60:02.0f})" if spent >= _LONG_S else ""
         if self._terminal:
             if now - self._drawn >= _REDRAW_S or (total is not None and done == total):
-                line = f"   {what}{_share(done, total)}"[: _columns() - 1]  # a line that wraps cannot be taken back
-                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+                # A line that wraps cannot be taken back.
+                print(f"\r\033[K{line[: _columns() - 1]}", end="", file=sys.stderr, flush=True)
                 self._drawn = now
-        elif what != self._stage:
-            print(f"   {what}", file=sys.stderr, flush=True)
-        self._stage = what
+        elif new or now - self._drawn >= _AGAIN_S:
+            print(line, file=sys.stderr, flush=True)
+            self._drawn = now
 
     def close(self) -> None:
         """Clear the moving line."""

@@ -8,17 +8,39 @@ import pytest
 
 from inferno.artifact.follow import follow
 from inferno.errors import MissingToolError
+from inferno.log import Progress
 from inferno.run import CommandError
+
+Told = list[tuple[str, int | None, str]]
+
+
+def teller(told: Told) -> Progress:
+    def progress(what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
+        told.append((what, done, detail))
+
+    return progress
 
 
 def test_every_line_is_told_in_order_with_its_number() -> None:
-    told: list[tuple[str, int | None]] = []
-    follow(
-        ["sh", "-c", "echo one; echo two >&2"],
-        what="job",
-        progress=lambda what, done=None, _=None: told.append((what, done)),
-    )
-    assert told == [("job: one", 1), ("job: two", 2)]
+    told: Told = []
+    follow(["sh", "-c", "echo one; echo two >&2; printf three"], what="job", progress=teller(told))
+    assert told == [("job", None, ""), ("job", 1, "one"), ("job", 2, "two"), ("job", 3, "three")]
+
+
+def test_the_last_line_is_told_again_while_the_program_is_silent(tmp_path: Path) -> None:
+    """The program waits until it has been told twice more, so the test does not depend on time."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    told: Told = []
+
+    def progress(what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
+        told.append((what, done, detail))
+        if len(told) == 4:
+            fifo.write_text("go on\n")
+
+    follow(["sh", "-c", f"echo one; read x < {fifo}; echo two"], what="job", progress=progress, again_s=0.01)
+    assert told[:4] == [("job", None, "")] + 3 * [("job", 1, "one")]
+    assert told[-1] == ("job", 2, "two")
 
 
 def test_a_failure_carries_the_last_lines_and_the_status() -> None:
@@ -38,8 +60,9 @@ def test_when_telling_fails_the_program_is_ended(tmp_path: Path) -> None:
     class TellingFailedError(Exception):
         pass
 
-    def progress(what: str, done: int | None = None, total: int | None = None) -> None:
-        raise TellingFailedError(what)
+    def progress(what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
+        if detail:
+            raise TellingFailedError(what)
 
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

@@ -108,7 +108,7 @@ def test_a_release_out_of_reach_is_said_and_makes_it_the_wheels_turn(
         tmp_path / "cache",
         release=unreachable(page),
         wheel=wheel,
-        progress=lambda what, done=None, total=None: said.append(what),
+        progress=lambda what, done=None, total=None, detail="": said.append(what),
     )
     assert got.version == OLD
     assert any("cannot be reached" in line for line in said)

@@ -113,7 +113,9 @@ def test_without_a_registry_what_is_here_goes_on(tmp_path: Path) -> None:
         ref = f"{registry.host}/app:v1"
         made = store.ensure(ref, settings)
     said: list[str] = []
-    assert store.ensure(ref, settings, progress=lambda what, done=None, total=None: said.append(what)) == made
+    assert (
+        store.ensure(ref, settings, progress=lambda what, done=None, total=None, detail="": said.append(what)) == made
+    )
     assert "does not answer" in said[-1]
     base.ensure(ref, settings)
     with pytest.raises(UsageError, match="does not answer"):
