@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-_MAX_SAID = 6000  # characters; the end says most
 _SETTINGS = ("INFERNO_", "DB_PATH", "VG_NAME", "ROOTFS_SIZE_MB", "LOG_LEVEL", "DOIT_", "XDG_")
 
 
@@ -50,10 +49,3 @@ def _in_rig(item: pytest.Item) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.fail("this test needs root: sudo make test, or leave it out with -m 'not root'", pytrace=False)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Why a test was tried once more: else nobody would ever know."""
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"first try of {report.nodeid}", "_")
-        terminalreporter.write_line(report.longreprtext[-_MAX_SAID:])

@@ -11,39 +11,18 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+
+from tests.rig.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferno" / "rig"
 KEPT_S = 7 * 86400
-
-
-class RigError(Exception):
-    """The rig cannot do what was asked; the text is for people."""
-
-
-def say(text: str) -> None:
-    print(f"rig: {text}", file=sys.stderr, flush=True)
-
-
-def command(*argv: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Run a program of this machine and return its output. Raises RigError with all that it said."""
-    words = [str(word) for word in argv]
-    try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=cwd, env=env
-        )
-    except FileNotFoundError:
-        raise RigError(f"{words[0]} is not installed; tools/setup-rig installs what the rig needs") from None
-    if done.returncode:
-        raise RigError(f"{' '.join(words)[:400]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def digest(*parts: str) -> str:
@@ -84,7 +63,7 @@ def cached(kind: str, key: str, what: str, build: Callable[[Path], None]) -> Pat
     """The folder of `kind` for `key`; when it is not there yet, built beside itself, then renamed."""
     folder = CACHE / f"{kind}-{key}"
     if not folder.exists():
-        with locked("build"):
+        with locked(f"build-{kind}"):
             if not folder.exists():
                 _make(folder, what, build)
                 _remove_unused(kind, but=folder)
@@ -96,18 +75,17 @@ def _make(folder: Path, what: str, build: Callable[[Path], None]) -> None:
     making = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    say(f"making {what}")
-    began = time.monotonic()
-    build(making)
-    (making / "lock").touch()
-    making.rename(folder)
-    say(f"made {what} in {time.monotonic() - began:.0f} s")
+    with Progress(what):
+        build(making)
+        (making / "lock").touch()
+        making.rename(folder)
 
 
 def _remove_unused(kind: str, *, but: Path) -> None:
     """Under the build lock: folders that a killed build left, and those that nobody used for long."""
+    ours = re.compile(re.escape(kind) + r"-[0-9a-f]{20}(\.tmp)?")
     for folder in CACHE.glob(f"{kind}-*"):
-        if folder == but or not folder.is_dir():
+        if folder == but or not ours.fullmatch(folder.name):
             continue
         if folder.suffix != ".tmp":
             if time.time() - folder.stat().st_mtime < KEPT_S:

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.rig.cache import CACHE, CHECKOUT, command, digest, digest_of_files, locked
+from tests.rig.cache import CACHE, CHECKOUT, digest, digest_of_files, locked
+from tests.rig.program import command
 from tests.rig.system import make_disk
 
 # Disks are exchanged under a rig that knows their size: it never changes.

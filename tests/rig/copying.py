@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.rig.cache import RigError
 from tests.rig.command import Command
+from tests.rig.program import RigError
 from tests.rig.ssh import Ssh
 
 # Into a folder that is there; else under the new name, whole or not at all.

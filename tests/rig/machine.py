@@ -21,9 +21,12 @@ from types import TracebackType
 from typing import IO, Any
 
 from tests.rig import checkout, copying, saved
-from tests.rig.cache import CACHE, RigError, hold, locked, say
+from tests.rig.cache import CACHE, hold, locked
 from tests.rig.command import Command
+from tests.rig.emulator import emulator
+from tests.rig.program import RigError
 from tests.rig.qemu import Console, Disks, Qemu, blank, kill_pid
+from tests.rig.qmp import Monitor
 from tests.rig.ssh import Ssh
 from tests.rig.system import system
 from tests.rig.venv import venv
@@ -42,7 +45,7 @@ class Rig:
 
     @classmethod
     def start(cls, *, extra: Path | None = None, fresh: bool = False, name: str | None = None) -> Rig:
-        """A clean rig, restored from the saved boot, or booted when it is to be `fresh` or there is none to restore.
+        """A clean rig, restored from the saved boot, or booted when it is to be `fresh`.
 
         `extra` is a folder or file to be found in /extra; one with a `name` outlives this process. Raises RigError.
         """
@@ -83,7 +86,7 @@ class Rig:
     def _lock(self) -> None:
         """On the rig itself, and on all of the cache it uses."""
         own = hold(self.folder, alone=True)
-        parts = [hold(folder) for folder in (self.system, self.venv.parent)]
+        parts = [hold(folder) for folder in (emulator(), self.system, self.venv.parent)]
         if own is None or None in parts:
             raise RigError("the rig is in use or being removed by another process")
         self._locks = [own, *(part for part in parts if part)]
@@ -94,14 +97,11 @@ class Rig:
             checkout.pack_extra(self.folder / "extra.ext4", extra)
         else:
             blank(self.folder / "extra.ext4", checkout.EXTRA_BYTES)
-        if not fresh:
-            try:
-                return self._restore(detached)
-            except RigError as problem:
-                say(f"cannot restore the saved boot ({problem}); booting instead")
-                self._end_machine()
-        saved.overlays(self.folder, self.system, "raw")
-        self._boot(detached)
+        if fresh:
+            saved.overlays(self.folder, self.system, "raw")
+            self._boot(detached)
+        else:
+            self._restore(detached)
 
     def _restore(self, detached: bool) -> None:
         state = saved.saved(self.system, self.venv)
@@ -195,6 +195,10 @@ class Rig:
         if detached:
             self._lock()
         self._boot(detached)
+
+    def monitor(self) -> Monitor:
+        """A new connection to QEMU's monitor, which the caller closes. Raises RigError."""
+        return Monitor(self.folder / "qmp.sock")
 
     @property
     def console(self) -> str:

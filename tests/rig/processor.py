@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.rig.cache import CACHE, digest
+from tests.rig.emulator import bare_machine
 
 PROBE_WITHIN_S = 20
 
@@ -28,7 +29,7 @@ def accelerated(system: Path) -> bool:
 
 
 def _boots(system: Path) -> bool:
-    argv = ["qemu-system-x86_64", "-no-user-config", "-nodefaults", "-display", "none", "-M", "q35", "-no-reboot"]
+    argv = [*bare_machine(), "-M", "q35", "-no-reboot"]
     argv += ["-accel", "kvm", "-cpu", "host", "-smp", "2", "-m", "512", "-serial", "stdio"]
     argv += ["-kernel", str(system / "vmlinux"), "-initrd", str(system / "initrd.img")]
     argv += ["-append", "console=ttyS0 quiet rigprobe"]

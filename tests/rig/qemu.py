@@ -7,7 +7,6 @@ moment; they and the locks of what it uses are inherited.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import select
@@ -19,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rig.cache import RigError, command
+from tests.rig.emulator import bare_machine, program
 from tests.rig.processor import accelerated
+from tests.rig.program import RigError, command
 from tests.rig.qmp import Monitor
 
 MEMORY_MIB = 4096
@@ -34,8 +34,6 @@ CMDLINE = (
 # an eighth less of the processor's time.
 EMULATED = "max,erms=off,fsrm=off,fzrm=off,la57=off"
 READY = b"rig: ready"
-PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,8 @@ class Qemu:
     def start(self, *, incoming: bool = False, detached: bool = False, locks: Sequence[int] = ()) -> Monitor:
         """Start it; it dies with this process unless `detached`. Raises RigError."""
         with _listen(self.folder / "qmp.sock") as qmp, _listen(self.folder / "console.sock") as console:
-            argv = [
+            argv = [] if detached else ["setpriv", "--pdeathsig", "KILL"]
+            argv += [
                 word.replace("@qmp", str(qmp.fileno())).replace("@con", str(console.fileno())) for word in self._argv
             ]
             with (self.folder / "qemu.log").open("wb") as log:
@@ -78,7 +77,6 @@ class Qemu:
                     stderr=log,
                     start_new_session=True,
                     pass_fds=(qmp.fileno(), console.fileno(), *locks),
-                    preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509  # no thread runs here
                 )
         (self.folder / "pid").write_text(str(self._process.pid))
         try:
@@ -150,7 +148,7 @@ def kill_pid(pid: int) -> None:
 
 
 def overlay(path: Path, base: Path, form: str) -> Path:
-    command("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", form, path)
+    command(program("qemu-img"), "create", "-q", "-f", "qcow2", "-b", base, "-F", form, path)
     return path
 
 
@@ -161,7 +159,7 @@ def blank(path: Path, size: int) -> Path:
 
 
 def _arguments(folder: Path, system: Path, disks: Disks) -> list[str]:
-    argv = ["qemu-system-x86_64", "-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,hpet=off"]
+    argv = [*bare_machine(), "-M", "q35,hpet=off"]
     argv += (
         ["-accel", "kvm", "-cpu", "host"] if accelerated(system) else ["-accel", "tcg,thread=multi", "-cpu", EMULATED]
     )
@@ -192,10 +190,6 @@ def _listen(path: Path) -> Iterator[socket.socket]:
             raise RigError(f"{path}: {problem} (is XDG_CACHE_HOME too long for a socket's name?)") from None
         listener.listen(4)
         yield listener
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _text(said: bytes) -> str:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.rig.cache import RigError
+from tests.rig.program import RigError
 
 ANSWER_WITHIN_S = 60
 

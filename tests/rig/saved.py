@@ -11,7 +11,10 @@ import contextlib
 from pathlib import Path
 
 from tests.rig import checkout, processor
-from tests.rig.cache import RigError, cached, command, digest, digest_of_files, say
+from tests.rig.cache import cached, digest, digest_of_files
+from tests.rig.emulator import emulator
+from tests.rig.program import RigError, command
+from tests.rig.progress import detail
 from tests.rig.qemu import Console, Disks, Qemu, blank, overlay, ssh_port
 from tests.rig.ssh import Ssh
 
@@ -33,8 +36,7 @@ sync
 def saved(system: Path, venv: Path) -> Path:
     """The folder with ram, devices, and the disks root, data and pool as they were at that moment."""
     recipe = digest_of_files(Path(__file__), HERE / "qemu.py", HERE / "qmp.py")
-    version = command("qemu-system-x86_64", "--version")
-    key = digest(recipe, system.name, venv.parent.name, version, processor.kind(system))
+    key = digest(recipe, system.name, venv.parent.name, emulator().name, processor.kind(system))
     return cached("saved", key, "a booted rig to restore", lambda making: _save(making, system, venv))
 
 
@@ -55,19 +57,7 @@ def restore(qemu: Qemu, state: Path, *, detached: bool, locks: tuple[int, ...]) 
 
 
 def boot(qemu: Qemu, *, detached: bool, locks: tuple[int, ...]) -> int:
-    """Start `qemu` from its disks and wait for the end of the boot; returns the port of its sshd. Raises RigError.
-
-    Once more when it does not get far, as happens under emulation: to the disks that is a power cut.
-    """
-    try:
-        return _boot(qemu, detached=detached, locks=locks)
-    except RigError as problem:
-        say(f"{problem}\nbooting once more")
-        qemu.kill()
-        return _boot(qemu, detached=detached, locks=locks)
-
-
-def _boot(qemu: Qemu, *, detached: bool, locks: tuple[int, ...]) -> int:
+    """Start `qemu` from its disks and wait for the end of the boot; returns the port of its sshd. Raises RigError."""
     monitor = qemu.start(detached=detached, locks=locks)
     with contextlib.closing(monitor):
         Console(qemu.folder).wait_ready(BOOT_WITHIN_S)
@@ -82,7 +72,7 @@ def _save(making: Path, system: Path, venv: Path) -> None:
     qemu = Qemu(work, system, disks, ram=making / "ram", share=True)
     try:
         port = boot(qemu, detached=False, locks=())
-        say("booted; warming up")
+        detail("booted; warming up")
         with contextlib.closing(Ssh(port, system / "key", work)) as ssh:
             done = ssh.run(["sh", "-c", WARM], timeout=BOOT_WITHIN_S)
         if done.returncode:

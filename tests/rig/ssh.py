@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.rig.cache import RigError
+from tests.rig.program import RigError
 
 
 class Ssh:

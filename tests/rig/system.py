@@ -10,7 +10,9 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.rig.cache import RigError, cached, command, digest_of_files
+from tests.rig.cache import cached, digest_of_files
+from tests.rig.program import RigError, command, follow
+from tests.rig.progress import detail
 
 HERE = Path(__file__).resolve().parent
 SUITE = "trixie"
@@ -135,7 +137,8 @@ def _build(making: Path) -> None:
 def _install(tree: Path) -> None:
     options = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
     options += ["--variant=minbase", "--mode=root", "--skip=output/dev", "--aptopt=APT::Install-Recommends 0"]
-    command("mmdebstrap", *options, f"--include={','.join(PACKAGES)}", SUITE, tree, f"deb {mirror()} {SUITE} main")
+    packages = f"--include={','.join(PACKAGES)}"
+    follow("mmdebstrap", *options, packages, SUITE, tree, f"deb {mirror()} {SUITE} main", line=detail)
 
 
 def _configure(tree: Path, public_key: str) -> None:

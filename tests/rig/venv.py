@@ -14,7 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.rig.cache import CHECKOUT, RigError, cached, command, digest, digest_of_files, locked
+from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files, locked
+from tests.rig.program import RigError, command
 from tests.rig.system import make_disk
 
 # Checkers of the code's form run outside, never in the rig.
