@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tests.rig import checkout, copying, saved
+from tests.rig import boots, checkout, copying, saved
 from tests.rig.cache import CACHE, hold, locked
 from tests.rig.command import Command
 from tests.rig.emulator import emulator
@@ -104,6 +104,7 @@ class Rig:
             self._restore(detached)
 
     def _restore(self, detached: bool) -> None:
+        began = time.time()
         state = saved.saved(self.system, self.venv)
         used = hold(state)
         if used is None:
@@ -112,10 +113,13 @@ class Rig:
         saved.overlays(self.folder, state, "qcow2")
         self._qemu = Qemu(self.folder, self.system, self._disks, ram=state / "ram")
         self._connect(saved.restore(self._qemu, state, detached=detached, locks=self._descriptors))
+        boots.note("restored", began)
 
     def _boot(self, detached: bool) -> None:
+        began = time.time()
         self._qemu = Qemu(self.folder, self.system, self._disks)
         self._connect(saved.boot(self._qemu, detached=detached, locks=self._descriptors))
+        boots.note("booted", began)
 
     @property
     def _disks(self) -> Disks:
@@ -181,12 +185,14 @@ class Rig:
 
     def reboot(self) -> None:
         """systemctl reboot, and back. Raises RigError."""
+        began = time.time()
         console = Console(self.folder)
         self.ssh.run(["systemctl", "reboot", "--no-wall"])
         self.ssh.close()
         console.wait_ready(saved.BOOT_WITHIN_S)
         self.ssh.open()
         self._enter()
+        boots.note("rebooted", began)
 
     def cut(self) -> None:
         """Pull the plug: QEMU is killed, and the same disks are booted again, from nothing. Raises RigError."""
