@@ -1,8 +1,8 @@
 # What one can do here. Each line hands over to a script of its own; there is nothing clever in this file.
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo check check-root test rig-full soak coverage bench clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 setup: ## install what is missing (apt, Rust, .venv, erofs-utils); instant when nothing is
 	@tools/setup
@@ -13,11 +13,30 @@ demo: setup ## build everything, boot an nginx image (or IMAGE=REF) as a microVM
 check: setup ## format, lint, types, unit and contract tests; needs neither root nor network
 	@tools/check
 
-test: setup ## everything `check` does, and the tests that need root and the rig
+check-root: setup ## the tests that need root here and no rig
+	@tools/check-root
+
+test: ## the gate: everything `check` does, and the tests that need root and the rig
 	@tools/test
+
+rig-full: setup ## rig tests that are too long for the gate; `make rig-full layers`: those in files of that name
+	@tools/rig-full $(WORDS)
+
+soak: setup ## attacks by chance, tallied, to be continued: `make soak cuts N=100`, or SEED=…; alone it lists them
+	@.venv/bin/python -m tests.soak $(WORDS) $(if $(N),--until $(N)) $(if $(SEED),--seed $(SEED))
+
+coverage: setup ## which lines and branches the tests run, the rig's left out; a table, and no verdict
+	@tools/coverage
 
 bench: setup ## measure; prints a table of ratios, fails nothing
 	@.venv/bin/python -m tests.bench
 
 clean: ## remove what was built in this checkout (caches under ~/.cache/inferno stay)
 	rm -rf .venv artifacts target .mypy_cache .pytest_cache .ruff_cache
+
+# What stands behind one of these is a word for it, and nothing to make. Last in the file, so that no word is made.
+ifneq (,$(filter bench rig-full soak,$(firstword $(MAKECMDGOALS))))
+WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(WORDS)
+$(WORDS): ; @:
+endif

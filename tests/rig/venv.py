@@ -18,8 +18,8 @@ from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files, locked
 from tests.rig.program import RigError, command
 from tests.rig.system import make_disk
 
-# Checkers of the code's form run outside, never in the rig.
-OUTSIDE_ONLY = ("ruff", "mypy", "types-")
+# What looks at the code runs outside, never in the rig.
+OUTSIDE_ONLY = ("ruff", "mypy", "types-", "coverage")
 SCRIPT = "#!/opt/venv/bin/python3\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
 
 
