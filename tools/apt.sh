@@ -37,11 +37,10 @@ need() {
     [ -z "$missing" ] || { say "packages for $why:$missing"; wanted="$wanted$missing"; }
 }
 
-# install_wanted [option of apt-get…]
 install_wanted() {
     [ -n "$wanted" ] || return 0
     # shellcheck disable=SC2086  # one word per package
     as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes APT_LISTCHANGES_FRONTEND=none \
-        apt-get "$@" install -qq --no-install-recommends -o Dpkg::Use-Pty=0 $wanted >/dev/null
+        apt-get install -qq --no-install-recommends -o Dpkg::Use-Pty=0 $wanted >/dev/null
     wanted=
 }
