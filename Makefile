@@ -23,7 +23,7 @@ rig-full: setup ## rig tests that are too long for the gate; `make rig-full laye
 	@tools/rig-full $(WORDS)
 
 soak: setup ## attacks by chance, tallied, to be continued: `make soak cuts N=100`, or SEED=…; alone it lists them
-	@.venv/bin/python -m tests.soak $(WORDS) $(if $(N),--until $(N)) $(if $(SEED),--seed $(SEED))
+	@tools/soak $(WORDS) $(if $(N),--until $(N)) $(if $(SEED),--seed $(SEED))
 
 coverage: setup ## which lines and branches the tests run, the rig's left out; a table, and no verdict
 	@tools/coverage

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.rig.convergence import kill
 from tests.rig.typed import Host
 
 ROOT = "/var/lib/inferno"
@@ -114,10 +115,8 @@ def test_a_killed_start_is_made_good_by_the_next(host: Host) -> None:
     moments = random.Random(4711)
     for _ in range(3):
         delay = moments.uniform(0.5, 4.5)
-        host.sh(
-            "setsid infernoctl start web --detach 2>/dev/null & pid=$!;"
-            f" sleep {delay:.2f}; kill -9 $pid 2>/dev/null; wait $pid; infernoctl start web --detach",
-        )
+        kill(host, delay)
+        host.type("start web --detach")
         assert host.states()["web"] == "running"
         host.type("stop web --kill")
         host.check_inventory(before)

@@ -11,6 +11,7 @@ import re
 
 import pytest
 
+from tests.rig.convergence import kill
 from tests.rig.pool import GROUP, runs, set_up
 from tests.rig.typed import Host
 
@@ -81,10 +82,8 @@ def test_a_killed_start_is_made_good_by_the_next(host: Host, at_rest: set[str]) 
     moments = random.Random(4711)
     for _ in range(2):
         delay = moments.uniform(1.0, 3.0)
-        host.sh(
-            "setsid infernoctl start web --detach 2>/dev/null & pid=$!;"
-            f" sleep {delay:.2f}; kill -9 $pid 2>/dev/null; wait $pid; infernoctl start web --detach"
-        )
+        kill(host, delay)
+        host.type("start web --detach")
         assert len(runs(host)) == 1
         host.type("stop web --kill")
         host.check_inventory(at_rest)

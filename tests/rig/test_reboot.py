@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.rig.convergence import SERVER, serves_again
 from tests.rig.machine import Rig
 from tests.rig.pool import runs, set_up
 from tests.rig.typed import Host
-
-SERVER = "mkdir /www; echo hello > /www/index.html; trap 'exit 0' TERM; httpd -f -p 80 -h /www & wait"
-ANSWERS = "curl --silent --retry 20 --retry-connrefused --retry-delay 0 --fail http://172.16.0.2/"
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +20,6 @@ def at_rest(host: Host) -> set[str]:
     set_up(host)
     host.sh("infernoctl start web --detach && infernoctl stop web && sync")
     return host.inventory()
-
-
-def starts_again(host: Host, at_rest: set[str]) -> None:
-    host.sh(f"infernoctl start web --detach && {ANSWERS} && infernoctl stop web")
-    host.check_inventory(at_rest)
 
 
 def test_a_power_cut_ends_vms_and_loses_none(rig: Rig, host: Host, at_rest: set[str]) -> None:
@@ -42,7 +35,7 @@ def test_a_power_cut_ends_vms_and_loses_none(rig: Rig, host: Host, at_rest: set[
     assert host.status("new")["version"] == made["version"]
     host.type("start new", status=3)
     host.type("destroy new --yes")
-    starts_again(host, at_rest)
+    serves_again(host, at_rest)
 
 
 def test_a_reboot_ends_vms_and_start_makes_what_the_host_forgot(rig: Rig, host: Host, at_rest: set[str]) -> None:
@@ -50,4 +43,4 @@ def test_a_reboot_ends_vms_and_start_makes_what_the_host_forgot(rig: Rig, host: 
     rig.reboot()
     assert host.states() == {"web": "stopped"}
     assert host.status("web")["vm_error"]
-    starts_again(host, at_rest)
+    serves_again(host, at_rest)

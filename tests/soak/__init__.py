@@ -1,0 +1,1 @@
+"""Long attacks by chance, each trial from a seed, all of them tallied: `python -m tests.soak --help`."""
