@@ -14,7 +14,7 @@ LINK = re.compile(r"\[[^\]]+\]\((?!https?://)([^)#]+)(#[^)]*)?\)")
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
 
 
 def headings(page: Path) -> set[str]:
@@ -24,7 +24,7 @@ def headings(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_command_named_exists(page: Path) -> None:
-    named = set(re.findall(r"(?:^ {4}|`)(?:sudo )?make ([a-z]+)", page.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`)(?:sudo )?make ([a-z-]+)", page.read_text(), re.MULTILINE))
     assert named - make_targets() == set()
 
 
