@@ -1,5 +1,5 @@
 # What one can do here. Each line hands over to a script of its own; there is nothing clever in this file.
-.PHONY: help setup demo check check-root test rig-full soak coverage bench clean
+.PHONY: help setup demo check check-root test rig-full soak coverage bench bench-compare clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -28,8 +28,11 @@ soak: setup ## attacks by chance, tallied, to be continued: `make soak cuts N=10
 coverage: setup ## which lines and branches the tests run, the rig's left out; a table, and no verdict
 	@tools/coverage
 
-bench: setup ## measure; prints a table of ratios, fails nothing
-	@.venv/bin/python -m tests.bench
+bench: setup ## measure (all, or ROW...); prints a table of ratios, fails nothing
+	@.venv/bin/python -m tests.bench $(ROWS) $(WORDS)
+
+bench-compare: setup ## two runs of bench side by side (the last two, or RUNS="A B")
+	@.venv/bin/python -m tests.bench.compare $(RUNS)
 
 clean: ## remove what was built in this checkout (caches under ~/.cache/inferno stay)
 	rm -rf .venv artifacts target .mypy_cache .pytest_cache .ruff_cache

@@ -1,49 +1,75 @@
 """What jailer, kiln and infernoctl add to a boot and its end, beside Firecracker alone; what kiln and init weigh.
 
-Runs in the rig: with emulation the seconds say little, the ratios more.
+The boots are in the rig, one rig for all of them, in turn: with emulation the seconds say little, the ratios more. The
+first of each is not counted; boot_in_rig.py has the order. One rig at a time should run: two of them want four
+processors.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import statistics
 import subprocess
 from pathlib import Path
 
-from tests.bench.row import Row
+from tests.bench.measure import LEAST, BenchError, Measured, exact, last_line, run, several, walls
+from tests.bench.place import CACHE, CHECKOUT
+from tests.bench.row import Lab, row
 from tests.rig.machine import Rig
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-RUNS = 5
+TO_BYTE = "to the first HTTP byte / firecracker alone"
+WITHIN_S = 1800
 
 
-def rows() -> list[Row]:
-    found = _measure()
-    raw, launch, start = (statistics.median(found[key]) for key in ("raw", "launch", "start"))
-    stop, python = (statistics.median(found[key]) for key in ("stop", "python"))
-    to_byte = "to the first HTTP byte / firecracker alone"
-    rest = f"{start - launch:.2f} s of it before the jailer runs: Python, tasks, TAP, nft, scratch, jail"
-    return [
-        Row(f"jailer's launch {to_byte}", launch / raw, 1.15, detail=f"{launch:.2f} s / {raw:.2f} s"),
-        Row(f"infernoctl start --detach {to_byte}", start / raw, 1.6, detail=f"{start:.2f} s / {raw:.2f} s; {rest}"),
-        Row(
-            "stop, process's exit to the end / python3 -c pass",
-            stop / python,
-            4,
-            detail=f"{stop:.2f} s / {python:.2f} s",
-        ),
-        Row("kiln's memory (RSS)", max(found["kiln_rss_kib"]) / 1024, 2, "MiB"),
-        Row("kiln's binary", (CHECKOUT / "artifacts/kiln").stat().st_size / 2**20, 1.5, "MiB"),
-        Row("init's binary", (CHECKOUT / "artifacts/init").stat().st_size / 2**20, 2, "MiB"),
-    ]
+def artifacts(_: Lab) -> Path:
+    """The folder of what is built for all VMs. doit gets the whole environment: it may say where Firecracker is."""
+    argv = [str(CHECKOUT / ".venv/bin/doit"), "artifacts"]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, check=False)
+    if done.returncode:
+        raise BenchError(f"doit artifacts ended with {done.returncode}: {last_line(done.stderr)}")
+    return CHECKOUT / "artifacts"
 
 
-def _measure() -> dict[str, list[float]]:
-    image = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferno/demo/nginx"
-    subprocess.run([CHECKOUT / "tools/make-nginx-image", image], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([CHECKOUT / ".venv/bin/doit", "artifacts"], cwd=CHECKOUT, check=True, capture_output=True)
+def boots(lab: Lab) -> dict[str, list[float]]:
+    """What boot_in_rig found."""
+    lab.shared(artifacts)
+    image = CACHE / "demo/nginx"
+    run([CHECKOUT / "tools/make-nginx-image", image])
     with Rig.start(extra=image) as rig:
-        done = rig.run(["python", "-m", "tests.bench.boot_in_rig", "oci:/extra", str(RUNS)], timeout=900)
+        done = rig.run(["python", "-m", "tests.bench.boot_in_rig", "oci:/extra", str(LEAST)], timeout=WITHIN_S)
     found: dict[str, list[float]] = json.loads(done.stdout)
     return found
+
+
+@row("boot", f"jailer's launch {TO_BYTE}", bar=1.15)
+def boot(lab: Lab) -> Measured:
+    found = lab.shared(boots)
+    return walls(found["launch"], found["raw"]).measured()
+
+
+@row("start", f"infernoctl start --detach {TO_BYTE}", bar=1.6)
+def start(lab: Lab) -> Measured:
+    found = lab.shared(boots)
+    before = sorted(start - launch for start, launch in zip(found["start"], found["launch"], strict=True))
+    rest = f"{before[len(before) // 2]:.2f} s before the jailer runs: Python, tasks, TAP, nft, scratch, jail"
+    return walls(found["start"], found["raw"]).measured(f"; {rest}")
+
+
+@row("stop", "stop, process's exit to the end / python3 -c pass", bar=4)
+def stop(lab: Lab) -> Measured:
+    found = lab.shared(boots)
+    return walls(found["stop"], found["python"]).measured()
+
+
+@row("kiln-memory", "kiln's memory (RSS)", bar=2, unit="MiB", value=max)
+def kiln_memory(lab: Lab) -> Measured:
+    return several([kib / 1024 for kib in lab.shared(boots)["kiln_rss_kib"]])
+
+
+@row("kiln-size", "kiln's binary", bar=1.5, unit="MiB")
+def kiln_size(lab: Lab) -> Measured:
+    return exact((lab.shared(artifacts) / "kiln").stat().st_size / 2**20)
+
+
+@row("init-size", "init's binary", bar=2, unit="MiB")
+def init_size(lab: Lab) -> Measured:
+    return exact((lab.shared(artifacts) / "init").stat().st_size / 2**20)

@@ -1,70 +1,115 @@
-"""How fast the build side is, on this machine, without a rig: no-op create, the tenth thousandth VM, a second VM."""
+"""How fast the build side is, without a rig: a create that changes nothing, a second VM, the list.
+
+These commands are over in a tenth of a second or two, of which most is Python loading modules. What makes their ratios
+vary is mostly the scheduler of a machine that does other things too, so there are more pairs than elsewhere. Every side
+is run with byte code that is there already, and with the same number of VMs in each pair.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
-import os
 import sqlite3
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tests import images
-from tests.bench.row import Row, median_pair_s, median_s
+from tests.bench.measure import Measured, Pairs, Side, command, environment, run, several
+from tests.bench.row import Lab, row
 
 BIN = Path(sys.executable).parent
-DOIT, CTL = str(BIN / "doit"), str(BIN / "infernoctl")
+DOIT, CTL = BIN / "doit", BIN / "infernoctl"
+NO_OP = "no-op doit create:web1 / doit list of an empty dodo"
 
 
-def rows() -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="inferno-bench.") as folder:
-        work = Path(folder)
-        root, empty = work / "root", work / "empty"
-        empty.mkdir()
-        (empty / "dodo.py").write_text("")
-        # With PYTHONDONTWRITEBYTECODE, which some CI sets, every command would compile Inferno anew and only that.
-        env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"INFERNO_ROOT": str(root)}
-        image = f"oci:{images.busybox(work / 'layout')}"
-        subprocess.run([CTL, "create", "web1", "--image", image], env=env, cwd=work, check=True, capture_output=True)
-        found = [*_no_op(env, work, empty), *_second(env, work, root, image)]
-        return [*found, _list(env, root)]
+class Host(NamedTuple):
+    """An INFERNO_ROOT with the VM web1, the environment that names it, and folders to work in."""
+
+    root: Path
+    env: dict[str, str]
+    work: Path
+    empty: Path
+    image: str
 
 
-def _no_op(env: dict[str, str], work: Path, empty: Path) -> list[Row]:
-    no_op = [DOIT, "create:web1"]
-    few, base = median_pair_s(no_op, ["sh", "-c", f"cd {empty} && exec {DOIT} list"], env, cwd=str(work))
-    with sqlite3.connect(Path(env["INFERNO_ROOT"]) / "inferno.db") as db:
+def host(lab: Lab) -> Host:
+    work = lab.folder()
+    made = Host(work / "root", environment(INFERNO_ROOT=work / "root"), work, work / "empty", f"oci:{work / 'layout'}")
+    images.busybox(work / "layout")
+    made.empty.mkdir()
+    (made.empty / "dodo.py").write_text("")
+    run([CTL, "create", "web1", "--image", made.image], made.env, work)
+    return made
+
+
+@row("noop-create", NO_OP, bar=1.3)
+def noop_create(lab: Lab) -> Measured:
+    return _no_op(lab)
+
+
+@row("noop-create-10k", f"{NO_OP}, 10,000 VMs known", bar=1.35)
+def noop_create_10k(lab: Lab) -> Measured:
+    with _known(lab.shared(host).root / "inferno.db", 10_000):
+        return _no_op(lab)
+
+
+def _no_op(lab: Lab) -> Measured:
+    on = lab.shared(host)
+    ours, theirs = command([DOIT, "create:web1"], on.env, on.work), command([DOIT, "list"], on.env, on.empty)
+    return lab.watch.pairs(ours, theirs, 11).measured()
+
+
+@contextlib.contextmanager
+def _known(database: Path, count: int) -> Iterator[None]:
+    """So many VMs more in the database, like web1."""
+    with contextlib.closing(sqlite3.connect(database)) as db, db:
         spec, version = db.execute("select spec, version from vms where name = 'web1'").fetchone()
-        rows = ((f"known{n}", n, spec, version) for n in range(100, 10_100))
+        rows = ((f"known{n}", n, spec, version) for n in range(100, 100 + count))
         db.executemany("insert into vms (name, slot, spec, version) values (?, ?, ?, ?)", rows)
-    many, base_again = median_pair_s(no_op, ["sh", "-c", f"cd {empty} && exec {DOIT} list"], env, cwd=str(work))
-    with sqlite3.connect(Path(env["INFERNO_ROOT"]) / "inferno.db") as db:
-        db.execute("delete from vms where name like 'known%'")
-    what = "no-op doit create:web1 / doit list of an empty dodo"
-    return [
-        Row(what, few / base, 1.3, detail=f"{few * 1000:.0f} ms / {base * 1000:.0f} ms"),
-        Row(f"{what}, 10,000 VMs known", many / base_again, 1.35, detail=f"{many * 1000:.0f} ms"),
-    ]
+    try:
+        yield
+    finally:
+        with contextlib.closing(sqlite3.connect(database)) as db, db:
+            db.execute("delete from vms where name like 'known%'")
 
 
-def _second(env: dict[str, str], work: Path, root: Path, image: str) -> list[Row]:
-    base = median_s([CTL, "create", "web1"], env, runs=7, cwd=str(work))
-    times = []
-    before = _image_bytes(root)
-    for number in range(9):
-        began = time.perf_counter()
-        command = [CTL, "create", f"more{number}", "--image", image]
-        subprocess.run(command, env=env, cwd=work, check=True, capture_output=True)
-        times.append(time.perf_counter() - began)
-    spent = statistics.median(times)
-    copied = _image_bytes(root) - before
-    return [
-        Row("create of a second VM / no-op create", spent / base, 3, detail=f"{spent * 1000:.0f} ms"),
-        Row("bytes of image copied by 9 more VMs", copied, 0, "bytes"),
-    ]
+class Second(NamedTuple):
+    """Creates of a second VM beside creates that change nothing, and the bytes of image that each copied."""
+
+    pairs: Pairs
+    copied: list[float]
+
+
+def second(lab: Lab) -> Second:
+    """Each VM is gone before the next is made: all of them are a second one."""
+    on = lab.shared(host)
+    numbers, copied = itertools.count(), list[float]()
+
+    def create() -> None:
+        run([CTL, "create", f"second{next(numbers)}", "--image", on.image], on.env, on.work)
+
+    def before() -> None:
+        copied.append(-_image_bytes(on.root))
+
+    def after() -> None:
+        copied[-1] += _image_bytes(on.root)
+        run([CTL, "destroy", f"second{len(copied) - 1}", "--yes"], on.env, on.work)
+
+    no_op = command([CTL, "create", "web1"], on.env, on.work)
+    return Second(lab.watch.pairs(Side(create, before, after), no_op), copied)
+
+
+@row("second-vm", "create of a second VM / no-op create", bar=3)
+def second_vm(lab: Lab) -> Measured:
+    return lab.shared(second).pairs.measured()
+
+
+@row("second-vm-bytes", "bytes of image copied for a second VM", bar=0, unit="bytes", value=max)
+def second_vm_bytes(lab: Lab) -> Measured:
+    return several(lab.shared(second).copied)
 
 
 def _image_bytes(root: Path) -> int:
@@ -76,8 +121,11 @@ def _image_bytes(root: Path) -> int:
     return sum(found.values())
 
 
-def _list(env: dict[str, str], root: Path) -> Row:
-    count = len(json.loads(subprocess.run([CTL, "list", "--json"], env=env, check=True, capture_output=True).stdout))
-    listing, base = median_pair_s([CTL, "list"], [sys.executable, "-c", "import sqlite3, json"], env, runs=15)
-    detail = f"{listing * 1000:.0f} ms / {base * 1000:.0f} ms, {count} VMs"
-    return Row("infernoctl list of 10 VMs / python3 -c 'import sqlite3, json'", listing / base, 2, detail=detail)
+@row("list", "infernoctl list of 10 VMs / python3 -c 'import sqlite3, json'", bar=2)
+def list_vms(lab: Lab) -> Measured:
+    on = lab.shared(host)
+    for number in range(2, 11):
+        run([CTL, "create", f"web{number}", "--image", on.image], on.env, on.work)
+    count = len(json.loads(run([CTL, "list", "--json"], on.env)))
+    bare = command([sys.executable, "-c", "import sqlite3, json"], on.env)
+    return lab.watch.pairs(command([CTL, "list"], on.env), bare, 15).measured(f"; {count} VMs")
