@@ -8,25 +8,15 @@ processors.
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
 
-from tests.bench.measure import LEAST, BenchError, Measured, exact, last_line, run, several, walls
+from tests.bench.built import artifacts
+from tests.bench.measure import LEAST, Measured, exact, run, several, walls
 from tests.bench.place import CACHE, CHECKOUT
 from tests.bench.row import Lab, row
 from tests.rig.machine import Rig
 
 TO_BYTE = "to the first HTTP byte / firecracker alone"
 WITHIN_S = 1800
-
-
-def artifacts(_: Lab) -> Path:
-    """The folder of what is built for all VMs. doit gets the whole environment: it may say where Firecracker is."""
-    argv = [str(CHECKOUT / ".venv/bin/doit"), "artifacts"]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, check=False)
-    if done.returncode:
-        raise BenchError(f"doit artifacts ended with {done.returncode}: {last_line(done.stderr)}")
-    return CHECKOUT / "artifacts"
 
 
 def boots(lab: Lab) -> dict[str, list[float]]:

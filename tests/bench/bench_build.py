@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import images
+from tests.bench.built import artifacts
 from tests.bench.measure import Measured, Pairs, Side, command, environment, run, several
 from tests.bench.row import Lab, row
 
@@ -36,6 +37,7 @@ class Host(NamedTuple):
 
 
 def host(lab: Lab) -> Host:
+    lab.shared(artifacts)
     work = lab.folder()
     made = Host(work / "root", environment(INFERNO_ROOT=work / "root"), work, work / "empty", f"oci:{work / 'layout'}")
     images.busybox(work / "layout")

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import images
+from tests.bench.built import artifacts
 from tests.bench.measure import LEAST, BenchError, Measured, Side, environment, run, several
 from tests.bench.place import CHECKOUT
 from tests.bench.row import Lab, row, work_folder
@@ -196,6 +197,7 @@ class Ten(NamedTuple):
 
 
 def ten(lab: Lab) -> Ten:
+    lab.shared(artifacts)
     layout, made = lab.shared(usr).layout, Ten(lab.folder() / "ten", [])
     for number in range(10):
         run([CTL, "create", f"vm{number}", "--image", f"oci:{layout}"], environment(INFERNO_ROOT=made.root))
