@@ -58,11 +58,17 @@ class Pairs:
         return tuple(one.wall / other.wall for one, other in zip(self.ours, self.theirs, strict=True))
 
     def measured(self, more: str = "") -> Measured:
-        """The ratios, with the medians of both sides as the remark."""
-        walls = [[each.wall for each in side] for side in (self.ours, self.theirs)]
-        cpus = [[each.cpu for each in side if each.cpu is not None] for side in (self.ours, self.theirs)]
-        processors = f"; of processors {_medians(cpus)}" if all(cpus) else ""
-        return Measured(self.ratios(), f"{_medians(walls)}{processors}{more}")
+        """The ratios; the remark has the medians of both sides, and the same of processor time with its ratio."""
+        ours, theirs = ([each.wall for each in side] for side in (self.ours, self.theirs))
+        return Measured(self.ratios(), f"{_medians([ours, theirs])}{self._processors()}{more}")
+
+    def _processors(self) -> str:
+        ours, theirs = ([each.cpu for each in side if each.cpu is not None] for side in (self.ours, self.theirs))
+        if not ours or not theirs or not min(theirs):
+            return ""
+        ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+        spanned = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+        return f"; of processors {_medians([ours, theirs])}, {spanned}"
 
 
 def _medians(sides: Sequence[Sequence[float]]) -> str:

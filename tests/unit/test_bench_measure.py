@@ -89,7 +89,9 @@ def test_sides_of_unequal_length_are_no_pairs() -> None:
 
 def test_the_remark_has_the_medians_of_both_sides(machine: Machine) -> None:
     pairs = machine.watch.pairs(machine.side("a", 9, 1, 2, 3, 4, 50), machine.side("b", *[0.05] * 6), 5)
-    assert pairs.measured("; more").detail == "3.00 s / 50 ms; of processors 1.50 s / 25 ms; more"
+    assert (
+        pairs.measured("; more").detail == "3.00 s / 50 ms; of processors 1.50 s / 25 ms, 60.00 (20.00–1000.00); more"
+    )
     assert walls([1] * 5, [2] * 5).measured().detail == "1.00 s / 2.00 s"
 
 
