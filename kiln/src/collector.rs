@@ -16,9 +16,6 @@ use crate::host_log::{Entry, HELLO, Level, Source, VERSION};
 use crate::outbox::Outbox;
 use crate::sys;
 
-/// Between tries when no event will tell, and between connections that the collector ends at once.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// See the module.
 #[derive(Debug)]
 pub struct Collector {
@@ -32,11 +29,13 @@ pub struct Collector {
     names: File,
     tried_at: Instant,
     retry_at: Option<Instant>,
+    /// Between tries when no event will tell, and between connections that the collector ends at once.
+    retry_after: Duration,
 }
 
 impl Collector {
     /// Connects if somebody listens. `names` reports the names that appear in the socket's directory.
-    pub fn new(path: PathBuf, names: OwnedFd, outbox: Outbox) -> Self {
+    pub fn new(path: PathBuf, names: OwnedFd, outbox: Outbox, retry_after: Duration) -> Self {
         let mut made = Self {
             path,
             outbox,
@@ -46,6 +45,7 @@ impl Collector {
             names: names.into(),
             tried_at: Instant::now(),
             retry_at: None,
+            retry_after,
         };
         made.connect();
         made
@@ -173,8 +173,8 @@ impl Collector {
 
     fn lost(&mut self) {
         self.disconnect();
-        if self.tried_at.elapsed() < RETRY {
-            self.retry_at = Some(Instant::now() + RETRY);
+        if self.tried_at.elapsed() < self.retry_after {
+            self.retry_at = Some(Instant::now() + self.retry_after);
         } else {
             self.connect();
         }
@@ -195,9 +195,9 @@ impl Collector {
             // A new connection takes so little without a wait, if it is one still.
             Ok(mut stream) => match stream.write_all(HELLO) {
                 Ok(()) => self.stream = Some(stream),
-                Err(_) => self.retry_at = Some(self.tried_at + RETRY),
+                Err(_) => self.retry_at = Some(self.tried_at + self.retry_after),
             },
-            Err(error) if is_temporary(&error) => self.retry_at = Some(self.tried_at + RETRY),
+            Err(error) if is_temporary(&error) => self.retry_at = Some(self.tried_at + self.retry_after),
             Err(_) => {}
         }
     }

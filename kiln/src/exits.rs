@@ -9,16 +9,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
+use crate::durations::Durations;
 use crate::guest::Reporter;
 use crate::listen;
 use crate::report::{ExitReport, Posted, Refusal};
 
 /// Connections at a time; one more closes the oldest that brought no report, since init's comes last.
 const MAX_CONNECTIONS: usize = 4;
-/// How long a request may take to arrive, and then the log connection to end.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the log may then still wait for a slow collector, before lines are dropped to reach its end.
-const FLOW_CONTROL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Connection {
@@ -34,12 +31,13 @@ pub struct ExitReports {
     listener: UnixListener,
     connections: Vec<Connection>,
     settled: bool,
+    durations: Durations,
 }
 
 impl ExitReports {
     /// Awaits connections on the listener.
-    pub fn new(listener: UnixListener) -> Self {
-        Self { listener, connections: Vec::new(), settled: false }
+    pub fn new(listener: UnixListener, durations: Durations) -> Self {
+        Self { listener, connections: Vec::new(), settled: false, durations }
     }
 
     /// Takes connections in; closes those that come after the report, or instead of which none can go.
@@ -84,7 +82,8 @@ impl ExitReports {
 
     /// Whether a report has waited so long that the log is to be read without regard to the collector.
     pub fn is_pressing(&self) -> bool {
-        self.connections.iter().any(|one| one.posted.is_some() && one.since.elapsed() >= FLOW_CONTROL)
+        let patience = self.durations.flow_control;
+        self.connections.iter().any(|one| one.posted.is_some() && one.since.elapsed() >= patience)
     }
 
     /// The reporter's report, once the log is over or had its time. It is answered, and all others are closed.
@@ -104,8 +103,9 @@ impl ExitReports {
             }
             !forged
         });
+        let patience = self.durations.log_end;
         let is_due =
-            |one: &&mut Connection| one.posted.is_some() && (log_is_over || one.since.elapsed() >= PATIENCE);
+            |one: &&mut Connection| one.posted.is_some() && (log_is_over || one.since.elapsed() >= patience);
         let connection = self.connections.iter_mut().find(is_due)?;
         connection.answer(200, "OK");
         let posted = connection.posted.take();
@@ -117,8 +117,9 @@ impl ExitReports {
     /// Ends the connections that took too long. Returns how many of them had brought a report.
     pub fn expire(&mut self) -> usize {
         let mut refused = 0;
+        let durations = self.durations;
         self.connections.retain_mut(|connection| {
-            let expired = connection.since.elapsed() >= PATIENCE;
+            let expired = connection.since.elapsed() >= connection.patience(durations);
             if expired && connection.posted.is_some() {
                 connection.answer(409, "The Log Says Not Who Reports");
                 refused += 1;
@@ -132,13 +133,22 @@ impl ExitReports {
 
     /// When time changes something here.
     pub fn deadline(&self) -> Option<Instant> {
-        let pressing = |one: &Connection| one.posted.is_some() && one.since.elapsed() < FLOW_CONTROL;
-        let due = |one: &Connection| one.since + if pressing(one) { FLOW_CONTROL } else { PATIENCE };
+        let flow_control = self.durations.flow_control;
+        let due = |one: &Connection| {
+            let patience = one.patience(self.durations);
+            let will_press = one.posted.is_some() && one.since.elapsed() < flow_control;
+            one.since + if will_press { flow_control.min(patience) } else { patience }
+        };
         self.connections.iter().map(due).min()
     }
 }
 
 impl Connection {
+    /// How long what it waits for may take: its request, and then the log's end.
+    fn patience(&self, durations: Durations) -> Duration {
+        if self.posted.is_some() { durations.log_end } else { durations.request }
+    }
+
     /// Reads what is there. `Ok(false)` when the guest went away.
     fn read(&mut self) -> Result<bool, Refusal> {
         let mut bytes = [0; 4096];

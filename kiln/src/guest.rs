@@ -15,8 +15,6 @@ use crate::record::{MAX_RECORD_BYTES, Record};
 /// Read at a time; a record becomes at most three times as long on its way (the shortest: 58 to 150 bytes).
 const READ_BYTES: usize = 16 * 1024;
 const GROWTH: usize = 3;
-/// At most one complaint about bad records in this time, however many there are.
-const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 
 /// Who may report the process's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +53,16 @@ struct News {
 }
 
 impl GuestLog {
-    /// Awaits init's connection on the listener.
-    pub fn new(listener: UnixListener) -> Self {
+    /// Awaits init's connection on the listener. Bad records are complained of at most once per `complain_every`.
+    pub fn new(listener: UnixListener, complain_every: Duration) -> Self {
         let lines = Lines::new(MAX_RECORD_BYTES, Overlong::Refuse);
-        Self { listener, state: State::Awaited, lines, key: None, complaints: Complaints::default() }
+        Self {
+            listener,
+            state: State::Awaited,
+            lines,
+            key: None,
+            complaints: Complaints::new(complain_every),
+        }
     }
 
     /// Takes the first connection and closes all others at once: Firecracker must never wait for kiln.
@@ -150,19 +154,24 @@ fn take(line: &Line<'_>, news: &mut News, collector: &mut Collector) -> Result<(
     Ok(())
 }
 
-/// Bad records, counted; said at once, then at most once per `COMPLAINT_EVERY`.
-#[derive(Debug, Default)]
+/// Bad records, counted; said at once, then at most once per `every`.
+#[derive(Debug)]
 struct Complaints {
+    every: Duration,
     unsaid: u64,
     why: &'static str,
     said_at: Option<Instant>,
 }
 
 impl Complaints {
+    fn new(every: Duration) -> Self {
+        Self { every, unsaid: 0, why: "", said_at: None }
+    }
+
     fn add(&mut self, why: &'static str, collector: &mut Collector) {
         self.unsaid += 1;
         self.why = why;
-        if self.said_at.is_none_or(|at| at.elapsed() >= COMPLAINT_EVERY) {
+        if self.said_at.is_none_or(|at| at.elapsed() >= self.every) {
             self.say(collector);
         }
     }

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod collector;
 pub mod config;
+pub mod durations;
 pub mod exits;
 pub mod guest;
 pub mod host_log;
@@ -16,6 +17,7 @@ pub mod listen;
 pub mod notify;
 pub mod outbox;
 pub mod outcome;
+pub mod program;
 pub mod record;
 pub mod report;
 pub mod ring;

@@ -5,11 +5,12 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::durations::Durations;
 use crate::exits::ExitReports;
 use crate::guest::GuestLog;
 use crate::host_log::{Entry, Level, Source};
@@ -21,11 +22,6 @@ use crate::report::ExitReport;
 use crate::seccomp;
 use crate::sys::{self, POLLIN, POLLOUT, PollFd};
 use crate::vmm::{self, Vmm};
-
-/// After its report the guest only has to sync, unmount and reboot.
-const GUEST_END: Duration = Duration::from_secs(5);
-/// How long the collector may take to write the last lines to its files.
-const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Why supervision could not begin or go on.
 #[derive(Debug)]
@@ -65,6 +61,7 @@ enum Token {
 #[derive(Debug)]
 pub struct Supervisor<'a> {
     config: &'a Config,
+    durations: Durations,
     signals: File,
     collector: Collector,
     guest: GuestLog,
@@ -77,25 +74,35 @@ pub struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     /// Listens, then starts Firecracker, then gives up every right that is not needed any more.
-    pub fn start(config: &'a Config) -> Result<Self, Error> {
+    pub fn start(config: &'a Config, durations: Durations) -> Result<Self, Error> {
         let kernel = |what| move |error| Error::Kernel(what, error);
         let signals = sys::take_signals().map_err(kernel("signalfd"))?;
         let names = sys::watch_names(c"/").map_err(kernel("inotify"))?;
         let outbox = Outbox::new(&config.id, config.log_ring_kib * 1024);
-        let collector = Collector::new(config.log_socket_path.clone(), names, outbox);
+        let collector = Collector::new(config.log_socket_path.clone(), names, outbox, durations.retry);
         listen::remove_stale(&config.vsock_uds_path);
         let listen = |port| {
             let path = config.port_socket(port);
             listen::listen(&path).map_err(|error| Error::Listen(path.display().to_string(), error))
         };
-        let guest = GuestLog::new(listen(config.vsock_stdout_port)?);
-        let exits = ExitReports::new(listen(config.vsock_exit_port)?);
+        let guest = GuestLog::new(listen(config.vsock_stdout_port)?, durations.complaint);
+        let exits = ExitReports::new(listen(config.vsock_exit_port)?, durations);
         let vmm = Vmm::spawn(&config.firecracker, config.console_ring_kib * 1024).map_err(Error::Vmm)?;
         let outcome = Outcome::default();
         let (guest_end_by, last_lines_by) = (None, None);
         let signals = signals.into();
-        let mut made =
-            Self { config, signals, collector, guest, exits, vmm, outcome, guest_end_by, last_lines_by };
+        let mut made = Self {
+            config,
+            durations,
+            signals,
+            collector,
+            guest,
+            exits,
+            vmm,
+            outcome,
+            guest_end_by,
+            last_lines_by,
+        };
         made.debug(&format!("firecracker started, pid {}", made.vmm.pid()));
         seccomp::confine().map_err(kernel("seccomp")).inspect_err(|_| made.vmm.kill())?;
         Ok(made)
@@ -202,7 +209,7 @@ impl<'a> Supervisor<'a> {
         self.guest.accept();
         self.exits.accept();
         self.exits.read();
-        self.last_lines_by.get_or_insert_with(|| Instant::now() + LAST_LINES);
+        self.last_lines_by.get_or_insert_with(|| Instant::now() + self.durations.last_lines);
         self.guest_end_by = None;
         self.debug("firecracker ended");
     }
@@ -236,7 +243,7 @@ impl<'a> Supervisor<'a> {
         self.debug(&format!("exit report: {report:?}"));
         self.outcome.reported(report);
         if self.vmm.ended().is_none() {
-            self.guest_end_by = Some(Instant::now() + GUEST_END);
+            self.guest_end_by = Some(Instant::now() + self.durations.guest_end);
         }
     }
 
@@ -248,7 +255,7 @@ impl<'a> Supervisor<'a> {
         if self.guest_end_by.is_some_and(|at| at <= Instant::now()) {
             self.end_vmm(format!(
                 "the guest did not end within {} s of its exit report",
-                GUEST_END.as_secs()
+                self.durations.guest_end.as_secs()
             ));
         }
     }

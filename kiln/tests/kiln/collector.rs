@@ -1,8 +1,9 @@
 //! The way to the collector: absent, slow, stuck, replaced.
 
 use std::io::{BufRead, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
 
-use crate::jail::{Jail, collect, exited, greeted, heard, messages, record, within};
+use crate::jail::{Jail, Kiln, collect, exited, greeted, heard, messages, record, within};
 
 #[test]
 fn a_flood_that_nobody_hears_costs_bounded_memory_and_is_counted() {
@@ -20,7 +21,7 @@ fn a_flood_that_nobody_hears_costs_bounded_memory_and_is_counted() {
     let lines = collect(kiln.jail.collector());
     // The name that appeared makes kiln connect, and the VM's end makes it close.
     vmm.command("exit 0");
-    let lines = lines.recv().unwrap();
+    let lines = lines.lines();
     let dropped = lines[0]["dropped"].as_u64().unwrap();
     assert_eq!(lines[0]["message"], format!("log ring was full: {dropped} lines dropped"));
     let kept = messages(&lines, "stdout");
@@ -37,8 +38,7 @@ fn a_slow_collector_makes_the_guest_wait_and_loses_nothing() {
     let (kiln, mut vmm) = jail.boot();
     let stream = within(move || listener.accept().unwrap().0);
     let mut log = kiln.log();
-    let written = fill(&mut log);
-    log.set_nonblocking(false).unwrap();
+    let written = fill(&kiln, &mut log);
     let writer = std::thread::spawn(move || {
         for n in written..20_000 {
             log.write_all(line(n).as_bytes()).unwrap();
@@ -56,12 +56,12 @@ fn a_slow_collector_makes_the_guest_wait_and_loses_nothing() {
 
 #[test]
 fn a_stuck_collector_keeps_nothing_from_ending() {
-    let jail = Jail::new();
+    let jail = Jail::new().with("last_lines", 100);
     let listener = jail.collector();
     let (kiln, vmm) = jail.boot();
     let stuck = within(move || listener.accept().unwrap().0);
     let mut log = kiln.log();
-    fill(&mut log);
+    fill(&kiln, &mut log);
     kiln.signal("TERM");
     vmm.gone();
     let (status, file, _) = kiln.ended();
@@ -71,12 +71,12 @@ fn a_stuck_collector_keeps_nothing_from_ending() {
 
 #[test]
 fn a_stuck_collector_does_not_keep_the_exit_status_from_arriving() {
-    let jail = Jail::new();
+    let jail = Jail::new().with("flow_control", 100).with("last_lines", 100);
     let listener = jail.collector();
     let (kiln, mut vmm) = jail.boot();
     let stuck = within(move || listener.accept().unwrap().0);
     let mut log = kiln.log();
-    fill(&mut log);
+    fill(&kiln, &mut log);
     drop(log);
     assert!(kiln.report(&exited(3)).contains(" 200 "));
     vmm.command("exit 0");
@@ -111,7 +111,7 @@ fn a_new_collector_gets_what_the_old_one_did_not() {
     assert!(kiln.report(&exited(0)).contains(" 200 "));
     vmm.command("exit 0");
     let expected = ["heard, not written", "to nobody", "to the second"];
-    assert_eq!(messages(&lines.recv().unwrap(), "stdout"), expected);
+    assert_eq!(messages(&lines.lines(), "stdout"), expected);
     assert_eq!(kiln.ended().0.code(), Some(0));
 }
 
@@ -132,7 +132,7 @@ fn a_collector_of_another_version_gets_no_more_and_the_next_one_all() {
     drop(log);
     assert!(kiln.report(&exited(0)).contains(" 200 "));
     vmm.command("exit 0");
-    let lines = lines.recv().unwrap();
+    let lines = lines.lines();
     assert_eq!(messages(&lines, "stdout"), ["first", "second"]);
     assert!(messages(&lines, "kiln").iter().any(|text| text.contains("another version")), "{lines:?}");
     assert_eq!(kiln.ended().0.code(), Some(0));
@@ -140,7 +140,7 @@ fn a_collector_of_another_version_gets_no_more_and_the_next_one_all() {
 
 #[test]
 fn a_collector_that_hung_up_just_now_is_tried_again_before_the_end() {
-    let jail = Jail::new();
+    let jail = Jail::new().with("retry", 1000);
     let listener = jail.collector();
     let (kiln, mut vmm) = jail.boot();
     let first = listener.try_clone().unwrap();
@@ -150,14 +150,14 @@ fn a_collector_that_hung_up_just_now_is_tried_again_before_the_end() {
     drop(log);
     assert!(kiln.report(&exited(0)).contains(" 200 "));
     vmm.command("exit 0");
-    let lines = within(move || collect(listener).recv().unwrap());
+    let lines = collect(listener).lines();
     assert_eq!(messages(&lines, "stdout"), ["the only line"]);
     assert_eq!(kiln.ended().0.code(), Some(0));
 }
 
 #[test]
 fn a_collector_that_dies_with_the_last_line_unwritten_takes_it_from_nobody() {
-    let jail = Jail::new();
+    let jail = Jail::new().with("retry", 100);
     jail.configure("log", serde_json::json!({"debug": true}));
     let listener = jail.collector();
     let (kiln, mut vmm) = jail.boot();
@@ -175,7 +175,7 @@ fn a_collector_that_dies_with_the_last_line_unwritten_takes_it_from_nobody() {
         assert!(first.read_line(&mut line).unwrap() > 0);
     }
     drop(first);
-    let lines = within(move || collect(listener).recv().unwrap());
+    let lines = collect(listener).lines();
     assert_eq!(messages(&lines, "stdout"), ["the last line"]);
     assert_eq!(kiln.ended().0.code(), Some(0));
 }
@@ -209,7 +209,7 @@ fn the_console_and_firecracker_are_told_apart() {
     vmm.command("out 2026-11-24T14:17:02.123456789 [x:main] Running Firecracker v1.16.1");
     vmm.command("err Error: something");
     vmm.command("exit 1");
-    let lines = lines.recv().unwrap();
+    let lines = lines.lines();
     assert_eq!(messages(&lines, "kernel"), ["[    0.1] Linux version 6.12"]);
     assert_eq!(messages(&lines, "firecracker").len(), 2);
     assert!(lines.iter().any(|line| line["level"] == "error" && line["message"] == "Error: something"));
@@ -220,27 +220,27 @@ fn line(n: usize) -> String {
     record("stdout", &format!("{n:0200}"))
 }
 
-/// Writes lines until the guest would have to wait; returns how many. What is left of the last one is written too.
-fn fill(log: &mut std::os::unix::net::UnixStream) -> usize {
-    log.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
-    let mut count = 0;
-    loop {
+/// Writes lines until the guest would have to wait; returns how many. Each was written whole.
+fn fill(kiln: &Kiln, log: &mut UnixStream) -> usize {
+    log.set_nonblocking(true).unwrap();
+    let (mut count, mut turns) = (0, 0);
+    // kiln may only be busy: it is not going to read when it did not while its loop went round.
+    while turns < 3 {
         let text = line(count);
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            match log.write(rest) {
-                Ok(len) => rest = &rest[len..],
-                // A call with a timeout does not go on by itself after a freeze of this machine: signal(7).
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && rest.len() == text.len() => {
-                    assert!(count > 500, "kiln holds some lines: {count}");
-                    log.set_write_timeout(None).unwrap();
-                    return count;
-                }
-                Err(error) => panic!("a line of {} bytes was cut: {error}", text.len()),
+        match log.write(text.as_bytes()) {
+            Ok(len) => {
+                assert_eq!(len, text.len(), "a line was cut");
+                (count, turns) = (count + 1, 0);
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                kiln.turn();
+                turns += 1;
+            }
+            Err(error) => panic!("{error}"),
         }
-        count += 1;
         assert!(count < 100_000, "the guest never had to wait");
     }
+    assert!(count > 500, "kiln holds some lines: {count}");
+    log.set_nonblocking(false).unwrap();
+    count
 }

@@ -1,7 +1,10 @@
-//! A chroot in which the real kiln runs, and both of its peers: the host outside, the guest behind the sockets.
+//! A chroot in which kiln runs, and both of its peers: the host outside, the guest behind the sockets.
 //!
-//! Every wait is for an event and has a deadline; nothing sleeps.
+//! Every wait is for an event and has a deadline; nothing sleeps. What kiln itself waits for a limited time would end by
+//! that limit on a busy machine: so the tests run it with durations of their own (examples/timed.rs), each longer than
+//! the deadline unless a test is about its end. Where no duration matters, they run the program as VMs have it.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -25,6 +28,7 @@ const GOLDEN: &str = include_str!("../../../tests/contract/kiln.json");
 /// The jail's files, before and after kiln runs in it.
 pub struct Jail {
     pub root: PathBuf,
+    durations: String,
     notify: UnixDatagram,
     script: UnixListener,
 }
@@ -43,13 +47,24 @@ pub struct Vmm {
 }
 
 impl Jail {
+    /// With a kiln that waits for everything longer than a test does.
     pub fn new() -> Self {
+        let timed = Path::new(env!("CARGO_BIN_EXE_kiln")).with_file_name("examples").join("timed");
+        assert!(timed.exists(), "plain `cargo test` builds examples/timed.rs first");
+        Self::with_program(&timed)
+    }
+
+    /// With kiln as VMs have it.
+    pub fn real() -> Self {
+        Self::with_program(Path::new(env!("CARGO_BIN_EXE_kiln")))
+    }
+
+    fn with_program(kiln: &Path) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("kiln-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let root = std::env::temp_dir().join(name);
         fs::create_dir(&root).unwrap();
-        let kiln = Path::new(env!("CARGO_BIN_EXE_kiln"));
-        let stand_in = kiln.with_file_name("examples").join("vmm");
+        let stand_in = Path::new(env!("CARGO_BIN_EXE_kiln")).with_file_name("examples").join("vmm");
         assert!(stand_in.exists(), "plain `cargo test` builds examples/vmm.rs first");
         for (from, to) in [(kiln, "kiln"), (&stand_in, "firecracker")] {
             // By a process of its own: what another test forks now would hold a file of ours open for writing, and such
@@ -60,7 +75,7 @@ impl Jail {
         let notify = UnixDatagram::bind(root.join("notify.sock")).unwrap();
         notify.set_read_timeout(Some(DEADLINE)).unwrap();
         let script = UnixListener::bind(root.join("script.sock")).unwrap();
-        let jail = Self { root, notify, script };
+        let jail = Self { root, durations: format!("all={}", 2 * DEADLINE.as_millis()), notify, script };
         if is_root() {
             // As the jailer does it: the VM's uid owns the root of the jail.
             std::os::unix::fs::chown(&jail.root, Some(JAIL_UID), Some(JAIL_UID)).unwrap();
@@ -69,6 +84,12 @@ impl Jail {
             }
         }
         jail
+    }
+
+    /// The same with another of its durations, of those that examples/timed.rs knows.
+    pub fn with(mut self, name: &str, ms: u32) -> Self {
+        write!(self.durations, ",{name}={ms}").unwrap();
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -113,6 +134,7 @@ impl Jail {
             "2",
         ]);
         command.args(["--parent-cpu-time-us", "3", "--of-a-later-jailer", "4"]);
+        command.args(["--durations", &self.durations]);
         let child = command.stdin(null).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Kiln { jail: self, child }
     }
@@ -154,6 +176,11 @@ impl Kiln {
     /// Sends an exit report as init does, and returns kiln's answer.
     pub fn report(&self, body: &str) -> String {
         answer(&mut self.post(body))
+    }
+
+    /// Waits until kiln's loop went round once more: what was ready before was looked at.
+    pub fn turn(&self) {
+        assert!(self.report("{}").starts_with("HTTP/1.1 400 "));
     }
 
     /// Sends an exit report and leaves the answer to come.
@@ -253,17 +280,28 @@ pub fn answer(stream: &mut UnixStream) -> String {
     text
 }
 
+/// A collector at work in the background.
+pub struct Collected(mpsc::Receiver<Vec<Value>>);
+
 /// Takes kiln's connection and reads it to its end, in the background.
-pub fn collect(listener: UnixListener) -> mpsc::Receiver<Vec<Value>> {
+pub fn collect(listener: UnixListener) -> Collected {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let _ = sender.send(heard(listener.accept().unwrap().0));
     });
-    receiver
+    Collected(receiver)
+}
+
+impl Collected {
+    /// Waits for the end of the connection; returns all that was heard.
+    pub fn lines(self) -> Vec<Value> {
+        self.0.recv_timeout(DEADLINE).expect("the connection ends")
+    }
 }
 
 /// The collector's side of a connection, on which the hellos were said.
 pub fn greeted(stream: UnixStream) -> BufReader<UnixStream> {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut stream = BufReader::new(stream);
     let mut hello = String::new();
     // One that ended before it was read says nothing.

@@ -23,7 +23,7 @@ fn ten_thousand_lines_and_the_exit_code_arrive() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
     vmm.command("exit 0");
-    let lines = lines.recv().unwrap();
+    let lines = lines.lines();
     let expected: Vec<String> = (0..10_000).map(|n| format!("line {n}")).collect();
     assert_eq!(messages(&lines, "stdout"), expected);
     assert!(kiln.told_nothing_more());
@@ -52,8 +52,10 @@ fn the_end_is_said_in_words() {
 
 #[test]
 fn a_report_whose_log_never_ends_is_believed_late() {
-    let (kiln, mut vmm) = Jail::new().boot();
-    let log = kiln.log();
+    let (kiln, mut vmm) = Jail::new().with("log_end", 100).boot();
+    let mut log = kiln.log();
+    log.write_all(started().as_bytes()).unwrap();
+    assert!(kiln.notified().starts_with("READY=1\n"), "the key was read");
     assert!(kiln.report(&exited(8)).starts_with("HTTP/1.1 200 "));
     drop(log);
     vmm.command("exit 0");
@@ -62,7 +64,7 @@ fn a_report_whose_log_never_ends_is_believed_late() {
 
 #[test]
 fn firecracker_starts_with_nothing_it_should_not_have() {
-    let (kiln, vmm) = Jail::new().boot();
+    let (kiln, vmm) = Jail::real().boot();
     let args = r#"["--id", "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "--no-api", "--config-file", "/firecracker.json"]"#;
     assert_eq!(vmm.found, format!("args={args} env=0 blocked=0 open=[0, 1, 2] death=9\n"));
     // Answers come from the loop, which begins once kiln has confined itself.
@@ -72,7 +74,9 @@ fn firecracker_starts_with_nothing_it_should_not_have() {
         assert!(status.contains(line), "{line:?} in {status}");
     }
     let rss = kiln.memory_kib("VmRSS");
-    assert!(cfg!(debug_assertions) || rss <= 2048, "{rss} KiB");
+    // A release has at most 2 MiB, which the benchmark shows; a debug build's text adds to that.
+    let most = if cfg!(debug_assertions) { 4096 } else { 2048 };
+    assert!(rss <= most, "{rss} KiB");
     for port in [10000, 10001] {
         let meta = fs::metadata(kiln.jail.path(&format!("control.sock_{port}"))).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&meta) & 0o777, 0o600);
@@ -84,7 +88,7 @@ fn firecracker_starts_with_nothing_it_should_not_have() {
 
 #[test]
 fn a_vm_that_ends_without_a_report_is_an_error() {
-    let (mut kiln, mut vmm) = Jail::new().boot();
+    let (mut kiln, mut vmm) = Jail::real().boot();
     vmm.command("out [    1.0] Kernel panic - not syncing: Attempted to kill init!\u{1b}[2J");
     vmm.command("exit 0");
     let said = kiln.said();
@@ -125,7 +129,7 @@ fn the_exit_status_stays_small_whatever_the_guest_says() {
 
 #[test]
 fn firecrackers_own_failures_are_explained() {
-    let (mut kiln, mut vmm) = Jail::new().boot();
+    let (mut kiln, mut vmm) = Jail::real().boot();
     vmm.command("out 2026-11-24T14:17:02.123456789 [x:main] RunWithoutApiError error: no kernel");
     vmm.command("exit 152");
     assert!(kiln.said().starts_with("kiln: firecracker ended with 152 (bad configuration): no kernel\n"));
@@ -149,7 +153,7 @@ fn a_process_that_cannot_start_is_reported_in_inits_words() {
 
 #[test]
 fn no_firecracker_no_vm() {
-    let jail = Jail::new();
+    let jail = Jail::real();
     fs::remove_file(jail.path("firecracker")).unwrap();
     let mut kiln = jail.start();
     let reason = "cannot start /firecracker: No such file or directory (os error 2)";
@@ -161,7 +165,7 @@ fn no_firecracker_no_vm() {
 
 #[test]
 fn another_jails_config_is_refused() {
-    let jail = Jail::new();
+    let jail = Jail::real();
     jail.configure("id", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC".into());
     let mut kiln = jail.start();
     let said = kiln.said();
@@ -173,7 +177,7 @@ fn another_jails_config_is_refused() {
 
 #[test]
 fn sigterm_kills_the_vm() {
-    let (kiln, vmm) = Jail::new().boot();
+    let (kiln, vmm) = Jail::real().boot();
     let mut log = kiln.log();
     log.write_all(started().as_bytes()).unwrap();
     assert!(kiln.notified().starts_with("READY=1\n"));
@@ -187,14 +191,14 @@ fn sigterm_kills_the_vm() {
 
 #[test]
 fn a_guest_that_stays_after_its_report_is_killed() {
-    let (kiln, vmm) = Jail::new().boot();
+    let (kiln, vmm) = Jail::new().with("guest_end", 1000).boot();
     let body = r#"{"exit_code":null,"signal":11,"oom_killed":true,"error":null}"#;
     assert!(kiln.report(body).starts_with("HTTP/1.1 200 "));
     vmm.gone();
     let (status, file, _) = kiln.ended();
     assert_eq!((status.code(), &file["signal"], &file["oom_killed"]), (Some(139), &11.into(), &true.into()));
     assert_eq!(file["vm_signal"], 9);
-    assert_eq!(file["vm_error"], "the guest did not end within 5 s of its exit report");
+    assert_eq!(file["vm_error"], "the guest did not end within 1 s of its exit report");
 }
 
 #[test]
@@ -224,7 +228,7 @@ fn an_end_that_cannot_be_recorded_is_said_in_the_log() {
     drop(log);
     assert!(kiln.report(&exited(3)).starts_with("HTTP/1.1 200 "));
     vmm.command("exit 0");
-    let lines = lines.recv().unwrap();
+    let lines = lines.lines();
     let why = "cannot write /exit_status.json: File exists (os error 17)";
     assert_eq!(messages(&lines, "kiln"), [why]);
     let (status, file, _) = kiln.ended();

@@ -1,0 +1,57 @@
+//! What kiln does from its start to its exit code.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::{self, Config};
+use crate::durations::Durations;
+use crate::outcome::{self, Outcome};
+use crate::supervisor::Supervisor;
+use crate::{notify, report, sys};
+
+/// The whole program: reads /kiln.json, supervises, and returns the code that says how the VM ended.
+pub fn run(durations: Durations) -> ExitCode {
+    if let Err(error) = sys::harden(c"kiln") {
+        return fail(&format!("cannot confine itself: {error}"));
+    }
+    let config =
+        config::jail_id(std::env::args_os()).and_then(|id| Config::read(Path::new("/kiln.json"), &id));
+    match config {
+        Ok(config) => supervise(&config, durations),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn supervise(config: &Config, durations: Durations) -> ExitCode {
+    outcome::record_panics(config.exit_status_path.clone());
+    let (outcome, written) = match Supervisor::start(config, durations) {
+        Ok(supervisor) => supervisor.run(),
+        Err(error) => {
+            let outcome = Outcome::not_begun(error.to_string());
+            let written = outcome.record(&config.exit_status_path);
+            (outcome, written)
+        }
+    };
+    if let Err(error) = written {
+        say(&error);
+    }
+    if let Some(reason) = outcome.failed_start() {
+        say(&reason);
+        outcome.last_lines().iter().for_each(|line| say(&format!("  {line}")));
+        let _ = notify::failed(&config.notify_socket_path, &reason);
+    }
+    ExitCode::from(outcome.code())
+}
+
+fn fail(reason: &str) -> ExitCode {
+    say(reason);
+    ExitCode::from(report::CODE_NO_PROCESS)
+}
+
+/// Speaks to the starter; one that is gone is no reason to panic, as `eprintln` would. All that is ever said fits
+/// into a pipe that nobody reads.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("kiln: {line}\n").as_bytes());
+}
