@@ -20,10 +20,10 @@ from inferno.instance import Instance
 from inferno.paths import VersionDir
 from inferno.reconcile import clear, network_removals, reconcile, together
 
-# After SIGKILL to the process the guest drains for at most 5 s (guest/src/supervisor.rs, DRAIN); from its report on,
-# kiln gives it 5 s more to sync, unmount and reboot (kiln/src/supervisor.rs, GUEST_END).
+# After SIGKILL to the process the guest drains for at most 5 s (guest/src/durations.rs, rest and drain); from its report
+# on, kiln gives it 5 s more to sync, unmount and reboot (kiln/src/durations.rs, guest_end).
 GUEST_END_S = 11.0
-# kiln gives the collector 2 s to take the last lines (the same, LAST_LINES).
+# kiln gives the collector 2 s to take the last lines (the same, last_lines).
 KILN_END_S = 5.0
 # Nothing outlives SIGKILL but a process in an uninterruptible wait of the kernel's.
 KILL_END_S = 30.0

@@ -1,7 +1,8 @@
 //! init's loop without the machine around it, for the tests: PID 1 of a PID namespace, Unix sockets for vsock.
 //!
-//! `supervise FOLDER GRACE_MS tty|stdin|nothing COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs the command as the
-//! image's process, and leaves the exit report in FOLDER/report.json.
+//! `supervise FOLDER DURATIONS tty|stdin|nothing COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs
+//! the command as the image's process, and leaves the exit report in FOLDER/report.json. DURATIONS is empty for a
+//! guest's own, else `NAME=MILLISECONDS` of fields of `Durations`, with commas between; `all` sets every one of them.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -9,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use guest::grace::Grace;
+use guest::durations::Durations;
 use guest::listener::Listener;
 use guest::outbox::Outbox;
 use guest::process::Launcher;
@@ -26,11 +27,9 @@ fn main() {
     let born = Instant::now();
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().expect("a folder is given"));
-    let grace =
-        args.next().and_then(|text| text.parse().ok()).map(Duration::from_millis).expect("a grace is given");
+    let durations = durations(&args.next().expect("durations are given"));
     let input = args.next().expect("it is said what input there is");
     let (tty, stdin) = (input == "tty", input == "stdin");
-    let grace = Grace { rest: grace, stream: grace, attach: grace };
     let signals = sys::take_signals().expect("signals can be taken");
     let log = UnixStream::connect(folder.join("log.sock")).expect("the test listens");
     let listener = UnixListener::bind(folder.join("api.sock")).expect("the folder is new");
@@ -43,10 +42,39 @@ fn main() {
     let started = launcher.start().expect("the command can be started");
     let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));
     let listener = Listener::Unix(listener);
-    let supervisor = Supervisor::new(started, launcher, signals, outbox, listener, born)
-        .expect("pipes are well")
-        .with_grace(grace);
+    let supervisor = Supervisor::new(started, launcher, signals, outbox, listener, born, durations)
+        .expect("pipes are well");
     let (report, mut outbox) = supervisor.run().expect("poll works");
-    outbox.finish(Duration::from_secs(2));
+    outbox.finish(durations.last_lines);
     std::fs::write(folder.join("report.json"), report.to_json()).expect("the folder is there");
+}
+
+fn durations(text: &str) -> Durations {
+    let mut made = Durations::default();
+    for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+        let (name, ms) = pair.split_once('=').expect("a name and a number");
+        let time = Duration::from_millis(ms.parse().expect("milliseconds"));
+        match name {
+            "all" => made = all(time),
+            "rest" => made.rest = time,
+            "stream" => made.stream = time,
+            "attach" => made.attach = time,
+            _ => panic!("no test changes {name}"),
+        }
+    }
+    made
+}
+
+fn all(time: Duration) -> Durations {
+    Durations {
+        rest: time,
+        drain: time,
+        stream: time,
+        attach: time,
+        terminal: time,
+        request: time,
+        host_keys: time,
+        last_lines: time,
+        report: time,
+    }
 }

@@ -4,8 +4,9 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::durations::Durations;
 use crate::end::{self, HOST_CID};
 use crate::failure::{Doing, Failure};
 use crate::listener::Listener;
@@ -28,19 +29,20 @@ pub fn run() -> ! {
         std::process::exit(2);
     }
     let born = Instant::now();
-    end::catch_panics();
+    let durations = Durations::default();
+    end::catch_panics(durations);
     let mut outbox = Outbox::new(None);
-    let report = match live(&mut outbox, born) {
+    let report = match live(&mut outbox, born, durations) {
         Ok(report) => report,
         Err(failure) => {
             outbox.say(&failure.text);
             ExitReport { exit_code: Some(failure.code), error: Some(failure.text), ..ExitReport::default() }
         }
     };
-    end::end(&report, outbox)
+    end::end(&report, outbox, durations)
 }
 
-fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
+fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<ExitReport, Failure> {
     for mount in &mounts::BASIC {
         mount.make()?;
     }
@@ -69,7 +71,7 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     if !run.ssh_keys.is_empty() {
         ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
         ssh::make_folder()?;
-        make_host_keys(&launcher, &mut signals, outbox);
+        make_host_keys(&launcher, &mut signals, outbox, durations.host_keys);
         steps.tell(outbox, "ssh keys are there");
     }
     if run.read_only {
@@ -78,8 +80,8 @@ fn live(outbox: &mut Outbox, born: Instant) -> Result<ExitReport, Failure> {
     let started = launcher.start()?;
     steps.tell(outbox, &format!("executed {name}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));
-    let supervisor =
-        Supervisor::new(started, launcher, signals, connected, listener, born).doing("watch the process")?;
+    let supervisor = Supervisor::new(started, launcher, signals, connected, listener, born, durations)
+        .doing("watch the process")?;
     let (report, last) = supervisor.run().doing("watch the process")?;
     *outbox = last;
     Ok(report)
@@ -111,17 +113,17 @@ impl Steps {
 }
 
 /// Makes the guest's own ssh keys where they are needed. One that cannot is told of: the process may do without.
-fn make_host_keys(launcher: &Launcher, signals: &mut File, outbox: &mut Outbox) {
+fn make_host_keys(launcher: &Launcher, signals: &mut File, outbox: &mut Outbox, patience: Duration) {
     let Some(maker) = ssh::maker() else { return };
-    let made = launcher.help(&maker, &["-A"]).and_then(|started| finish(&started, signals));
+    let made = launcher.help(&maker, &["-A"]).and_then(|started| finish(&started, signals, patience));
     if let Err(failure) = made {
         outbox.say(&format!("ssh host keys were not made: {failure}"));
     }
 }
 
 /// Waits for the only child there is. What it writes stays in its pipes, which are closed then.
-fn finish(child: &Started, signals: &mut File) -> Result<(), Failure> {
-    let until = Instant::now() + ssh::PATIENCE;
+fn finish(child: &Started, signals: &mut File, patience: Duration) -> Result<(), Failure> {
+    let until = Instant::now() + patience;
     loop {
         match sys::reap().doing("wait")? {
             Some((pid, status)) if pid == child.pid && status.success() => return Ok(()),
@@ -132,7 +134,7 @@ fn finish(child: &Started, signals: &mut File) -> Result<(), Failure> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let _ = sys::kill(child.pid, sys::SIGKILL);
-            return Err(Failure::new(format!("not within {} s", ssh::PATIENCE.as_secs())));
+            return Err(Failure::new(format!("not within {} s", patience.as_secs())));
         }
         let mut fds = [PollFd { fd: signals.as_raw_fd(), events: sys::POLLIN, revents: 0 }];
         sys::poll(&mut fds, Some(left)).doing("wait")?;

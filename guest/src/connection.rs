@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 use crate::http::{self, Answer, MAX_BODY_BYTES, MAX_HEAD_BYTES, Request};
 use crate::sys::{self, PollFd};
 
-/// For everything, from accept to the last byte.
-const DEADLINE: Duration = Duration::from_secs(5);
-
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
     socket: File,
     request: Vec<u8>,
     answer: Vec<u8>,
+    patience: Duration,
     deadline: Instant,
 }
 
@@ -33,9 +31,10 @@ pub enum Progress<T> {
 }
 
 impl Connection {
-    /// For a non-blocking socket.
-    pub fn new(socket: File) -> Self {
-        Self { socket, request: Vec::new(), answer: Vec::new(), deadline: Instant::now() + DEADLINE }
+    /// For a non-blocking socket; `patience` is for everything, from accept to the last byte.
+    pub fn new(socket: File, patience: Duration) -> Self {
+        let deadline = Instant::now() + patience;
+        Self { socket, request: Vec::new(), answer: Vec::new(), patience, deadline }
     }
 
     /// When it must be over.
@@ -81,7 +80,7 @@ impl Connection {
         }
         let answer = match http::parse(&self.request) {
             Ok(None) if Instant::now() < self.deadline => return Progress::Waits,
-            Ok(None) => Answer::refuse(408, "no whole request in 5 s"),
+            Ok(None) => Answer::refuse(408, &format!("no whole request in {} s", self.patience.as_secs())),
             Ok(Some(request)) => match respond(&request) {
                 Ok(stream) => return Progress::Becomes(stream),
                 Err(answer) => answer,
@@ -115,13 +114,19 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durations::Durations;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
+    /// A connection with the patience of a guest's, and its host.
     fn pair() -> (Connection, UnixStream) {
+        pair_with(Durations::default().request)
+    }
+
+    fn pair_with(patience: Duration) -> (Connection, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Connection::new(File::from(OwnedFd::from(ours))), theirs)
+        (Connection::new(File::from(OwnedFd::from(ours)), patience), theirs)
     }
 
     fn respond(request: &Request<'_>) -> Result<(), Answer> {
@@ -152,9 +157,8 @@ mod tests {
 
     #[test]
     fn a_slow_one_is_told_so() {
-        let (mut connection, mut theirs) = pair();
+        let (mut connection, mut theirs) = pair_with(Duration::ZERO);
         theirs.write_all(b"GET /").unwrap();
-        connection.deadline = Instant::now();
         assert_eq!(connection.advance(respond), Progress::Over);
         drop(connection);
         assert!(heard(theirs).starts_with("HTTP/1.1 408 "));

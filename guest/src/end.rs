@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::durations::Durations;
 use crate::http;
 use crate::kernel_log;
 use crate::mounts;
@@ -17,10 +18,6 @@ use crate::sys::{self, PollFd};
 
 /// The host, for vsock(7): VMADDR_CID_HOST.
 pub const HOST_CID: u32 = 2;
-/// For the whole exchange of the exit report: kiln answers late, after 5 s, when the log does not come to its end.
-const DEADLINE: Duration = Duration::from_secs(8);
-/// How long the host may take no line before the report is sent all the same: with it kiln reads what is left.
-const LAST_LINES: Duration = Duration::from_secs(2);
 /// kiln refuses reports whose error text is over 4 KiB.
 const MAX_ERROR_BYTES: usize = 4 * 1024;
 
@@ -46,24 +43,24 @@ pub fn key() -> io::Result<&'static str> {
 }
 
 /// A panic is an end like any other. One within it goes straight to the reboot.
-pub fn catch_panics() {
-    std::panic::set_hook(Box::new(|info| {
+pub fn catch_panics(durations: Durations) {
+    std::panic::set_hook(Box::new(move |info| {
         if !PANICKED.swap(true, Ordering::Relaxed) {
             let text = format!("init panicked: {info}").replace('\n', " ");
             let report = ExitReport { exit_code: Some(125), error: Some(text), ..ExitReport::default() };
-            end(&report, Outbox::new(None));
+            end(&report, Outbox::new(None), durations);
         }
         restart();
     }));
 }
 
 /// Tells the host the last lines and how it went, and ends the machine.
-pub fn end(report: &ExitReport, mut outbox: Outbox) -> ! {
+pub fn end(report: &ExitReport, mut outbox: Outbox, durations: Durations) -> ! {
     outbox.push(&record::end());
-    outbox.finish(LAST_LINES);
+    outbox.finish(durations.last_lines);
     // Before the report, after which kiln gives the guest only so long: a volume's last bytes take what they take.
     mounts::leave();
-    if let Err(error) = send(report, &mut outbox) {
+    if let Err(error) = send(report, &mut outbox, durations.report) {
         // The console is the only way that is left.
         if let Some(why) = &report.error {
             kernel_log::tell(why);
@@ -82,7 +79,7 @@ fn restart() -> ! {
     sys::pause_forever()
 }
 
-fn send(report: &ExitReport, outbox: &mut Outbox) -> io::Result<()> {
+fn send(report: &ExitReport, outbox: &mut Outbox, patience: Duration) -> io::Result<()> {
     let mut report = report.clone();
     if let Some(error) = &mut report.error {
         let fits = |end: &usize| error.is_char_boundary(*end);
@@ -91,7 +88,7 @@ fn send(report: &ExitReport, outbox: &mut Outbox) -> io::Result<()> {
     }
     let mut socket = sys::vsock_connect(HOST_CID, EXIT_PORT.load(Ordering::Relaxed))?;
     let request = http::post("/exit", KEY.get().map(String::as_str), &report.to_json());
-    exchange(&mut socket, &request, outbox, DEADLINE)
+    exchange(&mut socket, &request, outbox, patience)
 }
 
 /// Sends a request and waits for its 200; lines that are still to be sent go meanwhile.

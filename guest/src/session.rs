@@ -7,17 +7,15 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::durations::Durations;
 use crate::frame::{self, FromHost, Malformed, Output};
 use crate::http;
 use crate::input::Input;
 use crate::peer::{Passed, Peer};
 use crate::record::ending;
 use crate::sys::{self, PollFd, Started};
-
-/// How long a terminal may take to come to its end after its process did.
-const TERMINAL_DRAIN: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -28,14 +26,14 @@ pub struct Session {
     input: Input,
     outputs: Vec<(File, Output)>,
     terminal: Option<File>,
-    grace: Duration,
+    durations: Durations,
     deadline: Option<Instant>,
     is_told: bool,
 }
 
 impl Session {
-    /// For a process that was just started; `socket` is non-blocking. `grace` is how long it may outlive the host.
-    pub fn new(socket: File, started: Started, grace: Duration) -> Self {
+    /// For a process that was just started; `socket` is non-blocking.
+    pub fn new(socket: File, started: Started, durations: Durations) -> Self {
         let Started { pid, stdin, stdout, stderr, terminal } = started;
         // Only the processes have the other side open now, so that their end is the terminal's.
         let terminal = terminal.map(|terminal| terminal.master);
@@ -57,7 +55,7 @@ impl Session {
         input.begin(&mut first);
         let host = Some(Peer::new(socket, first));
         let (ended, deadline) = (None, None);
-        Self { host, pid, ended, input, outputs, terminal, grace, deadline, is_told: false }
+        Self { host, pid, ended, input, outputs, terminal, durations, deadline, is_told: false }
     }
 
     /// Whether its process, which has not ended yet, is this one.
@@ -95,7 +93,7 @@ impl Session {
     /// The process ended.
     pub fn on_end(&mut self, status: ExitStatus) {
         self.ended = Some(status);
-        self.deadline = self.terminal.is_some().then(|| Instant::now() + TERMINAL_DRAIN);
+        self.deadline = self.terminal.is_some().then(|| Instant::now() + self.durations.terminal);
     }
 
     /// The image's process ended. A shell at its terminal takes no notice of the SIGTERM that all get.
@@ -190,7 +188,7 @@ impl Session {
             let _ = sys::kill(-self.pid, sys::SIGHUP);
             // One that is stopped would not notice.
             let _ = sys::kill(-self.pid, sys::SIGCONT);
-            self.deadline = Some(Instant::now() + self.grace);
+            self.deadline = Some(Instant::now() + self.durations.stream);
         }
     }
 

@@ -5,7 +5,6 @@ use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::etc;
 use crate::failure::{Doing, Failure};
@@ -16,8 +15,6 @@ use crate::user::{self, User};
 const DAEMONS: [&str; 4] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd", "/sbin/sshd"];
 const MAKERS: &str = "/usr/local/bin:/usr/bin:/bin";
 const HOST_KEYS: &str = "/etc/ssh";
-/// For making all of the guest's keys, of which the RSA one takes longest.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 /// What others may not do with anything on the way to the keys: StrictModes, sshd_config(5).
 const OTHERS_WRITE: u32 = 0o022;
 

@@ -11,7 +11,7 @@ use crate::api::{Attach, State, Status};
 use crate::attachment::Attachment;
 use crate::cgroup;
 use crate::connection::{Connection, Progress};
-use crate::grace::Grace;
+use crate::durations::Durations;
 use crate::input::Input;
 use crate::kernel_log;
 use crate::listener::Listener;
@@ -27,8 +27,6 @@ use crate::sys::{self, PollFd, Started};
 const MAX_CONNECTIONS: usize = 128;
 /// Streams at once; more are refused. With its pipes each takes four descriptors, of init's 1024.
 const MAX_SESSIONS: usize = 128;
-/// How long killed processes may take to go.
-const DRAIN: Duration = Duration::from_secs(3);
 /// struct signalfd_siginfo, signalfd(2).
 const SIGINFO_BYTES: usize = 128;
 
@@ -40,7 +38,7 @@ pub struct Supervisor {
     no_children: bool,
     born: Instant,
     executed: Instant,
-    grace: Grace,
+    durations: Durations,
     kill_at: Option<Instant>,
     drain_until: Option<Instant>,
     signals: File,
@@ -65,6 +63,7 @@ impl Supervisor {
         outbox: Outbox,
         listener: Listener,
         born: Instant,
+        durations: Durations,
     ) -> std::io::Result<Self> {
         let Started { pid, stdin, stdout, stderr, terminal } = started;
         let has_stdin = stdin.is_some();
@@ -80,7 +79,7 @@ impl Supervisor {
             no_children: false,
             born,
             executed: Instant::now(),
-            grace: Grace::default(),
+            durations,
             kill_at: None,
             drain_until: None,
             signals,
@@ -94,12 +93,6 @@ impl Supervisor {
             sessions: Vec::new(),
             attachments: Vec::new(),
         })
-    }
-
-    /// With other patience than a guest's.
-    #[must_use]
-    pub fn with_grace(self, grace: Grace) -> Self {
-        Self { grace, ..self }
     }
 
     /// Until the process ended and all that it wrote is in the outbox, which is handed back.
@@ -193,7 +186,8 @@ impl Supervisor {
     fn patience(&self) -> Option<Duration> {
         let of_sessions = self.sessions.iter().filter_map(Session::deadline);
         let deadlines = self.connections.iter().map(Connection::deadline).chain(of_sessions);
-        let host_comes = self.outputs.iter().any(Output::is_full).then(|| self.executed + self.grace.attach);
+        let host_comes =
+            self.outputs.iter().any(Output::is_full).then(|| self.executed + self.durations.attach);
         let next = deadlines.chain(self.kill_at).chain(self.drain_until).chain(host_comes).min();
         next.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
@@ -218,7 +212,7 @@ impl Supervisor {
             match sys::reap() {
                 Ok(Some((pid, status))) if pid == self.pid && self.ended.is_none() => {
                     self.ended = Some(status);
-                    self.kill_at = Some(Instant::now() + self.grace.rest);
+                    self.kill_at = Some(Instant::now() + self.durations.rest);
                     // One that is stopped would not notice.
                     for signal in [sys::SIGTERM, sys::SIGCONT] {
                         let _ = sys::kill(-1, signal);
@@ -244,7 +238,7 @@ impl Supervisor {
     /// What is still there some time after the image's process ended is killed; a host that does not come is not waited
     /// for.
     fn insist(&mut self) {
-        if self.executed.elapsed() >= self.grace.attach {
+        if self.executed.elapsed() >= self.durations.attach {
             self.outputs
                 .iter_mut()
                 .filter(|output| output.is_full())
@@ -253,7 +247,7 @@ impl Supervisor {
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
             let _ = sys::kill(-1, sys::SIGKILL);
             self.kill_at = None;
-            self.drain_until = Some(Instant::now() + DRAIN);
+            self.drain_until = Some(Instant::now() + self.durations.drain);
         }
     }
 
@@ -284,7 +278,7 @@ impl Supervisor {
                     let socket = self.connections.swap_remove(at).into_socket();
                     match stream {
                         Stream::Process(started) => {
-                            self.sessions.push(Session::new(socket, started, self.grace.stream));
+                            self.sessions.push(Session::new(socket, started, self.durations));
                         }
                         Stream::Attached(asked) => self.attach(socket, asked),
                     }
@@ -324,7 +318,7 @@ impl Supervisor {
     fn accept(&mut self) {
         while let Some(socket) = self.listener.accept() {
             if self.connections.len() < MAX_CONNECTIONS {
-                self.connections.push(Connection::new(socket));
+                self.connections.push(Connection::new(socket, self.durations.request));
             }
         }
     }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
-use std::time::Duration;
 
-use crate::machine::{Heard, Machine, Stream, exited, killed};
+use crate::machine::{DEADLINE, Heard, Machine, Stream, exited, killed};
 use serde_json::json;
 
 const FOREVER: &str = "exec sleep 1000";
 
 #[test]
+#[ignore = "needs root"]
 fn output_comes_apart_and_the_code_last() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let heard = machine.exec(&["sh", "-c", "printf 'a\\0\\377'; echo b >&2; exit 7"], &json!({})).finish();
     assert_eq!((heard.stdout.as_slice(), heard.stderr.as_slice()), (&b"a\0\xff"[..], &b"b\n"[..]));
     assert_eq!((heard.exit, heard.window), (exited(7), 0));
@@ -21,8 +21,9 @@ fn output_comes_apart_and_the_code_last() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_process_has_the_images_surroundings_and_what_was_asked() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let script = "echo $IMAGE $HOME $HOSTNAME $PWD $MORE ${TERM-none}; id -u; id -g";
     let plain = machine.exec(&["sh", "-c", script], &json!({})).finish();
     assert_eq!(plain.text(), "yes /root web1 / none\n0\n0\n");
@@ -33,8 +34,9 @@ fn a_process_has_the_images_surroundings_and_what_was_asked() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_cannot_be_started_is_said_with_dockers_code() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     for (args, with, code) in [
         (&["no-such-program"][..], json!({}), 127),
         (&["/etc/passwd"], json!({}), 126),
@@ -50,8 +52,9 @@ fn what_cannot_be_started_is_said_with_dockers_code() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn input_is_binary_and_ends_while_output_goes_on() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let mut stream = machine.exec(&["sh", "-c", "cat; echo done"], &json!({"stdin": true}));
     let all: Vec<u8> = (0..=255).collect();
     stream.stdin(&all);
@@ -63,9 +66,10 @@ fn input_is_binary_and_ends_while_output_goes_on() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn much_input_flows_by_leave_and_comes_back_whole() {
     const CHUNKS: usize = 200;
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let mut stream = machine.exec(&["cat"], &json!({"stdin": true}));
     let chunk = |n: usize| vec![u8::try_from(n % 251).unwrap(); 50_000];
     let (mut heard, mut spent) = (Heard::default(), 0);
@@ -85,8 +89,9 @@ fn much_input_flows_by_leave_and_comes_back_whole() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_signal_passes_input_that_nobody_reads() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let mut stream = machine.exec(&["sleep", "1000"], &json!({"stdin": true}));
     stream.stdin(&vec![b'x'; 65_536]);
     stream.signal(15);
@@ -95,22 +100,20 @@ fn a_signal_passes_input_that_nobody_reads() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_process_that_reads_no_input_ends_all_the_same() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
-    let mut stream = machine.exec(&["sh", "-c", "exec <&-; echo closed; sleep 0.1"], &json!({"stdin": true}));
+    let machine = Machine::start(FOREVER);
+    let script = "exec <&-; echo closed; read x < $FOLDER/go";
+    let mut stream = machine.exec(&["sh", "-c", script], &json!({"stdin": true}));
     let mut heard = stream.wait_for("closed\n");
-    let mut sent = 0;
-    while heard.exit.is_null() {
-        if heard.window - sent >= 1000 {
-            stream.stdin(&[0; 1000]);
-            sent += 1000;
-        } else {
+    // Far more than a pipe holds.
+    for sent in 0..1000 {
+        while heard.window < (sent + 1) * 1000 {
             stream.hear(&mut heard);
         }
-        if sent > 1_000_000 {
-            break;
-        }
+        stream.stdin(&[0; 1000]);
     }
+    machine.go();
     while heard.exit.is_null() {
         stream.hear(&mut heard);
     }
@@ -119,8 +122,9 @@ fn a_process_that_reads_no_input_ends_all_the_same() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn more_input_than_there_was_leave_for_ends_the_process() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let mut stream = machine.exec(&["sleep", "1000"], &json!({"stdin": true}));
     // What the pipe holds may be sent beside the first window.
     (0..2).for_each(|_| stream.stdin(&vec![0; 65_536]));
@@ -136,63 +140,65 @@ fn more_input_than_there_was_leave_for_ends_the_process() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_host_that_does_not_read_makes_the_process_wait() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let count = machine.folder.join("count").display().to_string();
-    let script =
-        "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); printf '%10000s' $i; echo >> $0; done; echo end >&2";
+    let script = "echo $$; i=0; \
+                  while [ $i -lt 3000 ]; do i=$((i+1)); printf '%10000s' $i; echo >> $0; done; echo end >&2";
     let mut stream = machine.exec(&["sh", "-c", script, &count], &json!({}));
+    let mut heard = stream.wait_for("\n");
+    let pid = heard.text().split_once('\n').unwrap().0.to_owned();
     // The others go on meanwhile.
-    for _ in 0..50 {
-        assert_eq!(machine.exec(&["echo", "hi"], &json!({})).finish().text(), "hi\n");
-    }
+    machine.wait_until_stuck(&pid);
     let written = std::fs::metadata(&count).unwrap().len();
     assert!(written < 300, "{written} times 10 kB were written before anything was read");
-    let mut heard = Heard::default();
     while heard.exit.is_null() {
         stream.hear(&mut heard);
     }
-    assert_eq!((heard.stdout.len(), heard.stderr.as_slice()), (30_000_000, &b"end\n"[..]));
+    let said = heard.stdout.len() - pid.len() - 1;
+    assert_eq!((said, heard.stderr.as_slice()), (30_000_000, &b"end\n"[..]));
     machine.kill();
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_caller_that_goes_away_takes_the_process_along() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
-    let folder = machine.folder.display().to_string();
-    let polite =
-        format!("trap 'echo hup > {folder}/hup; exit' HUP; echo up; while :; do sleep 1000 & wait; done");
-    let mut stream = machine.exec(&["sh", "-c", &polite], &json!({}));
+    let machine = Machine::start(FOREVER);
+    let polite = "sleep 1000 & trap 'echo hup > $FOLDER/up; exit' HUP; echo up; wait";
+    let mut stream = machine.exec(&["sh", "-c", polite], &json!({}));
     stream.wait_for("up\n");
     drop(stream);
-    let waits = "until [ -s $0/hup ]; do sleep 0.01; done; cat $0/hup";
-    assert_eq!(machine.exec(&["sh", "-c", waits, &folder], &json!({})).finish().text(), "hup\n");
+    assert_eq!(machine.wait_until_up(), "hup\n");
     machine.kill();
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_process_that_does_not_care_for_its_callers_end_is_killed() {
-    let grace = Duration::from_millis(100);
-    let Some(machine) = Machine::with_grace(grace, &["sh", "-c", FOREVER]) else { return };
-    let mut stubborn = machine.exec(&["sh", "-c", "trap '' HUP; echo up; exec sleep 999"], &json!({}));
+    let machine = Machine::with("stream=100", "nothing", &["sh", "-c", FOREVER]);
+    let held = machine.watch_held();
+    let script = "exec 9> $FOLDER/held; trap '' HUP; echo up; exec sleep 1000";
+    let mut stubborn = machine.exec(&["sh", "-c", script], &json!({}));
     stubborn.wait_for("up\n");
     drop(stubborn);
-    let waits = "while pgrep -x sleep -a | grep -q 999; do sleep 0.01; done; echo gone";
-    assert_eq!(machine.exec(&["sh", "-c", waits], &json!({})).finish().text(), "gone\n");
+    held.recv_timeout(DEADLINE).expect("it is killed");
     machine.kill();
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_a_process_leaves_running_is_not_waited_for() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let heard = machine.exec(&["sh", "-c", "sleep 1000 & echo left"], &json!({})).finish();
     assert_eq!((heard.text(), &heard.exit), ("left\n", &exited(0)));
     machine.kill();
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_terminal_is_one() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let tty = json!({"stdin": true, "tty": {"rows": 30, "cols": 100}});
     let script = "tty; stty size; echo $TERM; ps -o tpgid= -p $$ | tr -d ' '; read line; stty size; echo got $line; exit 3";
     let mut stream = machine.exec(&["sh", "-c", script], &tty);
@@ -211,8 +217,9 @@ fn a_terminal_is_one() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_terminal_passes_control_characters_and_the_end_of_input() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let tty = json!({"tty": {"rows": 24, "cols": 80}});
     let mut stream = machine.exec(&["cat"], &tty);
     stream.stdin(b"up\r");
@@ -224,18 +231,18 @@ fn a_terminal_passes_control_characters_and_the_end_of_input() {
     stream.stdin(b"text\r");
     stream.end_stdin();
     assert_eq!(stream.finish().exit, exited(0));
-    let mut stream = machine.exec(&["sh", "-c", "echo up; sleep 1000"], &tty);
+    let held = machine.watch_held();
+    let mut stream = machine.exec(&["sh", "-c", "exec 9> $FOLDER/held; echo up; sleep 1000"], &tty);
     stream.wait_for("up\r\n");
     drop(stream);
-    machine
-        .exec(&["sh", "-c", "while pgrep -x sleep -a | grep -v ' 1000$'; do sleep 0.05; done"], &json!({}))
-        .finish();
+    held.recv_timeout(DEADLINE).expect("they end with their terminal");
     machine.kill();
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_terminals_last_words_arrive() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let tty = json!({"tty": {"rows": 24, "cols": 80}});
     for _ in 0..50 {
         let heard = machine.exec(&["sh", "-c", "seq 1 2000"], &tty).finish();
@@ -245,8 +252,9 @@ fn a_terminals_last_words_arrive() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_hundred_at_once() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let mut streams: Vec<_> = (0..100)
         .map(|n| machine.exec(&["sh", "-c", &format!("read x; echo {n} $x")], &json!({"stdin": true})))
         .collect();
@@ -260,24 +268,23 @@ fn a_hundred_at_once() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_is_left_to_itself_outlives_its_caller_and_says_nothing() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
-    let shared = machine.exec(&["sh", "-c", "chmod 777 $FOLDER; stat -c %u /dev/null"], &json!({})).finish();
-    let script = "echo lost; echo lost >&2; fds=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo $fds > $FOLDER/fds; \
-                  ps -o pid= -o sid= -p $$ > $FOLDER/up; until [ -e $FOLDER/go ]; do sleep 0.01; done; \
-                  echo > $FOLDER/went; exec sleep 999";
+    let machine = Machine::start(FOREVER);
+    let null = machine.exec(&["stat", "-c", "%u", "/dev/null"], &json!({})).finish();
+    let script = "echo lost; echo lost >&2; fds=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); \
+                  read x < $FOLDER/go; \
+                  echo $(ps -o pid= -o sid= -p $$) $fds $(stat -c %u /dev/null) > $FOLDER/up; exec sleep 1000";
     let ask = |program: &[&str]| {
         let body = json!({"args": program, "env": [], "cwd": null, "user": "1234", "stdin": false, "tty": null, "detach": true});
         machine.ask("POST", "/v1/exec", &body)
     };
     let (status, answer) = ask(&["sh", "-c", script]);
     assert_eq!((status, answer.as_object().unwrap().len()), (200, 1), "{answer}");
-    std::fs::write(machine.folder.join("go"), "").unwrap();
-    let waits =
-        "until [ -e $FOLDER/went ]; do sleep 0.01; done; cat $FOLDER/up $FOLDER/fds; stat -c %u /dev/null";
-    let heard = machine.exec(&["sh", "-c", waits], &json!({})).finish();
-    let (pid, owner) = (answer["pid"].to_string(), shared.text().trim());
-    let words: Vec<&str> = heard.text().split_whitespace().collect();
+    machine.go();
+    let said = machine.wait_until_up();
+    let (pid, owner) = (answer["pid"].to_string(), null.text().trim());
+    let words: Vec<&str> = said.split_whitespace().collect();
     assert_eq!(words, [&pid, &pid, "/dev/null", "/dev/null", "/dev/null", owner]);
     let (status, refusal) = ask(&["no-such-program"]);
     assert_eq!((status, &refusal["exit_code"]), (422, &json!(127)));
@@ -285,8 +292,9 @@ fn what_is_left_to_itself_outlives_its_caller_and_says_nothing() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn there_is_a_limit_and_then_a_word() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let streams: Vec<_> = (0..128).map(|_| machine.exec(&["sleep", "1000"], &json!({}))).collect();
     assert_eq!(machine.try_exec(&["true"], &json!({})).err().unwrap().0, 429);
     assert_eq!(machine.ask("GET", "/v1/ping", &json!({})).0, 200);
@@ -295,22 +303,20 @@ fn there_is_a_limit_and_then_a_word() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn when_the_image_s_process_ends_so_do_the_others_and_are_told() {
-    let Some(machine) = Machine::start("read x < /dev/zero; sleep 1000 & trap 'exit 5' TERM; wait") else {
-        return;
-    };
+    let machine = Machine::start("sleep 1000 & trap 'exit 5' TERM; echo > $FOLDER/up; wait");
+    machine.wait_until_up();
     let stream = machine.exec(&["sleep", "1000"], &json!({}));
-    // The trap may not be set yet, and then the signal ends it.
     assert_eq!(machine.signal(15), 200);
-    let exit = stream.finish().exit;
-    assert!(exit == killed(9) || exit == killed(15), "{exit}");
-    machine.ended();
+    assert_eq!(stream.finish().exit, killed(15));
+    assert_eq!(machine.ended().0["exit_code"], 5);
 }
 
 /// The guest closes the stream without a word about an exit.
 fn assert_gone(stream: &mut Stream) {
     use std::io::Read;
-    stream.socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut rest = Vec::new();
     match stream.socket.read_to_end(&mut rest) {
         Ok(_) => {}

@@ -57,8 +57,9 @@ fn put(machine: &Machine, path: &Path, archive: &[u8]) -> Heard {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_tree_goes_out_and_in_as_it_was() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     shell(&machine.folder, TREE);
     let heard = get(&machine, &machine.folder.join("src"), false);
     assert_eq!((&heard.exit, heard.stderr.as_slice()), (&exited(0), &b""[..]));
@@ -73,8 +74,9 @@ fn a_tree_goes_out_and_in_as_it_was() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_tar_makes_is_taken_in_each_of_its_formats() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     shell(&machine.folder, TREE);
     let expected = listing(&machine.folder.join("src"));
     for format in ["gnu", "pax"] {
@@ -91,8 +93,9 @@ fn what_tar_makes_is_taken_in_each_of_its_formats() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn one_file_and_a_link_to_it() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     shell(&machine.folder, "echo hello > file; ln -s file link; mkdir out");
     for (follow, listed) in [(true, "-rw-r--r-- link"), (false, "lrwxrwxrwx link -> file")] {
         let heard = get(&machine, &machine.folder.join("link"), follow);
@@ -105,8 +108,9 @@ fn one_file_and_a_link_to_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn much_goes_through_whole() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     shell(&machine.folder, "head -c 30000000 /dev/urandom > big; mkdir in; tar -cf big.tar big");
     let archive = fs::read(machine.folder.join("big.tar")).unwrap();
     assert_eq!(put(&machine, &machine.folder.join("in"), &archive).exit, exited(0));
@@ -118,8 +122,9 @@ fn much_goes_through_whole() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_cannot_be_is_said_in_one_line() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     let folder = &machine.folder;
     shell(
         folder,
@@ -148,8 +153,9 @@ fn what_cannot_be_is_said_in_one_line() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_caller_that_goes_away_ends_the_copy() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     drop(machine.upgrade("PUT", "/v1/files", &json!({"path": "/tmp"})).unwrap());
     drop(machine.upgrade("GET", "/v1/files", &json!({"path": "/usr", "follow": false})).unwrap());
     let waits = "while ps -eo args | grep -q ^inferno-files; do sleep 0.02; done; echo none";
@@ -158,8 +164,9 @@ fn a_caller_that_goes_away_ends_the_copy() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_is_there_is_told() {
-    let Some(machine) = Machine::start(FOREVER) else { return };
+    let machine = Machine::start(FOREVER);
     shell(
         &machine.folder,
         "printf hello > file; chmod 640 file; ln -s file link; ln -s link loop; mkfifo fifo",

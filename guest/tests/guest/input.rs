@@ -1,12 +1,7 @@
 //! Standard input of the image's process, and the host that attaches to give it.
 
-use std::time::Duration;
-
-use crate::machine::{DEADLINE, Machine, Stream, exited};
+use crate::machine::{Machine, Stream, exited};
 use serde_json::{Value, json};
-
-/// Whoever waits for it misses the deadline.
-const LONG: Duration = DEADLINE.saturating_mul(2);
 
 fn attach(machine: &Machine, replay: bool) -> Stream {
     try_attach(machine, replay).unwrap()
@@ -17,10 +12,9 @@ fn try_attach(machine: &Machine, replay: bool) -> Result<Stream, (u16, Value)> {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn bytes_go_in_and_come_out_the_same_and_the_end_is_the_end() {
-    let Some(machine) = Machine::with_input(LONG, "echo begun >&2; cat; echo over >&2; exit 4") else {
-        return;
-    };
+    let machine = Machine::with_input("echo begun >&2; cat; echo over >&2; exit 4");
     let mut stream = attach(&machine, true);
     let given: Vec<u8> = (0..60_000_u32).map(|n| (n % 251).to_le_bytes()[0]).collect();
     stream.stdin(&given);
@@ -34,17 +28,16 @@ fn bytes_go_in_and_come_out_the_same_and_the_end_is_the_end() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn the_first_host_has_it_and_its_going_away_ends_it() {
-    let Some(machine) = Machine::with_input(LONG, "cat; echo ended; read x < $FOLDER/go") else { return };
-    let made = std::process::Command::new("mkfifo").arg(machine.folder.join("go")).status().unwrap();
-    assert!(made.success());
+    let machine = Machine::with_input("cat; echo ended; read x < $FOLDER/go");
     let mut first = attach(&machine, true);
     first.stdin(b"one\n");
     first.wait_for("one\n");
     let taken = "the standard input of the process was given to another already";
     assert_eq!(try_attach(&machine, true).err(), Some((422, json!({"error": taken}))));
     drop(first);
-    machine.exec(&["sh", "-c", "echo > $FOLDER/go"], &json!({})).finish();
+    machine.go();
     let (report, log) = machine.ended();
     let said: Vec<_> = log.iter().filter(|line| line["source"] == "stdout").collect();
     assert_eq!(said[1]["message"], "ended");
@@ -52,11 +45,11 @@ fn the_first_host_has_it_and_its_going_away_ends_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn all_that_was_written_before_the_first_host_came_is_kept_for_it() {
-    let script = "seq 1 100000; echo > $FOLDER/done; cat";
-    let Some(machine) = Machine::with_input(LONG, script) else { return };
-    // Longer than it takes when somebody reads.
-    assert_eq!(machine.exec(&["sleep", "1"], &json!({})).finish().exit, exited(0));
+    let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); echo $i; done; : > $FOLDER/done; cat";
+    let machine = Machine::with_input(script);
+    machine.wait_until_stuck(&machine.pid());
     assert!(!machine.folder.join("done").exists(), "it waits for the host");
     let mut stream = attach(&machine, true);
     stream.end_stdin();
@@ -66,11 +59,11 @@ fn all_that_was_written_before_the_first_host_came_is_kept_for_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_host_that_never_comes_is_waited_for_once() {
-    let Some(machine) = Machine::with_input(Duration::from_secs(1), "seq 1 100000; exec cat") else { return };
-    let until = "until [ \"$(cat /proc/$0/comm)\" = cat ]; do sleep 0.1; done";
-    let pid = machine.ask("GET", "/v1/status", &json!({})).1["pid"].to_string();
-    assert_eq!(machine.exec(&["sh", "-c", until, &pid], &json!({})).finish().exit, exited(0));
+    let script = "seq 1 100000; echo > $FOLDER/up; exec cat";
+    let machine = Machine::with("attach=1000", "stdin", &["sh", "-c", script]);
+    machine.wait_until_up();
     let mut stream = attach(&machine, true);
     stream.stdin(b"now\n");
     stream.end_stdin();
@@ -84,10 +77,18 @@ fn a_host_that_never_comes_is_waited_for_once() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_process_that_reads_nothing_ends_all_the_same() {
-    let Some(machine) = Machine::with_input(LONG, "read x; exec <&-; sleep 0.3; exit 5") else { return };
+    let machine = Machine::with_input("read x; exec <&-; echo closed; read x < $FOLDER/go; exit 5");
     let mut stream = attach(&machine, true);
-    stream.stdin(&[b"go\n".to_vec(), vec![b'x'; 60_000]].concat());
+    stream.stdin(b"go\n");
+    let mut heard = stream.wait_for("closed\n");
+    stream.stdin(&vec![b'x'; 60_000]);
+    // All of it was thrown away: there is leave for as much as in the beginning.
+    while heard.window < 65_536 + 60_003 {
+        stream.hear(&mut heard);
+    }
+    machine.go();
     assert_eq!(stream.finish().exit, exited(5));
     machine.ended();
 }

@@ -1,9 +1,9 @@
 //! init's loop in a PID namespace, and the host that talks to it.
 //!
-//! Needs root, since a process becomes a user; without it the tests say so and do nothing. Every wait is for an event
-//! and has a deadline.
+//! Needs root, since a process becomes a user: the tests are ignored unless asked for, and fail without it. Every wait is
+//! for an event and has a deadline; what init itself waits for takes longer, unless a test is about its end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -20,7 +20,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A machine that runs.
 pub struct Machine {
+    /// With fifos for the processes: up and held for what they tell us, go for what we tell them, inside for their own.
     pub folder: PathBuf,
+    up: File,
     child: Child,
     log: mpsc::Receiver<Vec<Value>>,
 }
@@ -41,40 +43,40 @@ pub struct Heard {
 
 impl Machine {
     /// Starts it with a shell script as the image's process, and waits until that was executed.
-    pub fn start(script: &str) -> Option<Self> {
+    pub fn start(script: &str) -> Self {
         Self::run(&["sh", "-c", script])
     }
 
     /// The same with any program.
-    pub fn run(args: &[&str]) -> Option<Self> {
-        // So long that whatever waits for a SIGKILL misses the deadline.
-        Self::with_grace(2 * DEADLINE, args)
-    }
-
-    /// The same with so long a grace for all that is to end.
-    pub fn with_grace(grace: Duration, args: &[&str]) -> Option<Self> {
-        Self::with(grace, "nothing", args)
+    pub fn run(args: &[&str]) -> Self {
+        Self::with("", "nothing", args)
     }
 
     /// With a terminal for the image's process, which is a shell script.
-    pub fn at_a_terminal(script: &str) -> Option<Self> {
-        Self::with(2 * DEADLINE, "tty", &["sh", "-c", script])
+    pub fn at_a_terminal(script: &str) -> Self {
+        Self::with("", "tty", &["sh", "-c", script])
     }
 
     /// With standard input for it, of who attaches.
-    pub fn with_input(grace: Duration, script: &str) -> Option<Self> {
-        Self::with(grace, "stdin", &["sh", "-c", script])
+    pub fn with_input(script: &str) -> Self {
+        Self::with("", "stdin", &["sh", "-c", script])
     }
 
-    fn with(grace: Duration, input: &str, args: &[&str]) -> Option<Self> {
+    /// With these of init's durations, `NAME=MILLISECONDS` as examples/supervise.rs takes them; all others are so long
+    /// that whatever waits for their end misses the deadline. `input` is tty, stdin or nothing.
+    pub fn with(durations: &str, input: &str, args: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !is_root() {
-            eprintln!("skipped: needs root");
-            return None;
-        }
+        assert!(
+            is_root(),
+            "needs root: tools/rust-tests --root, or as root `cargo test -- --include-ignored`"
+        );
         let name = format!("guest-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
+        let fifos = ["up", "go", "held", "inside"].map(|name| folder.join(name));
+        assert!(Command::new("mkfifo").args(["-m", "666"]).args(&fifos).status().unwrap().success());
+        // For writing too: else it were open as often as it is read from, and what a neighbour forks keeps it open longer.
+        let up = File::options().read(true).write(true).open(&fifos[0]).unwrap();
         let listener = UnixListener::bind(folder.join("log.sock")).unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_init")).with_file_name("examples").join("supervise");
         let mut command = Command::new("unshare");
@@ -82,25 +84,73 @@ impl Machine {
             .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
             .arg(program)
             .arg(&folder)
-            .arg(grace.as_millis().to_string())
+            .arg(format!("all={},{durations}", 2 * DEADLINE.as_millis()))
             .arg(input);
         let child = command.args(args).stdin(Stdio::null()).spawn().unwrap();
         let stream = within(move || listener.accept().unwrap().0);
         let (sender, log) = mpsc::channel();
-        let (up, is_up) = mpsc::channel();
+        let (begun, has_begun) = mpsc::channel();
         thread::spawn(move || {
             let mut lines = Vec::new();
             for line in BufReader::new(stream).lines() {
                 let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
                 if line["type"] == "started" {
-                    up.send(()).unwrap();
+                    begun.send(()).unwrap();
                 }
                 lines.push(line);
             }
             let _ = sender.send(lines);
         });
-        is_up.recv_timeout(DEADLINE).expect("it starts");
-        Some(Self { folder, child, log })
+        has_begun.recv_timeout(DEADLINE).expect("it starts");
+        Self { folder, up, child, log }
+    }
+
+    /// Waits until a process does `echo TEXT > $FOLDER/up`; returns the text.
+    pub fn wait_until_up(&self) -> String {
+        let mut up = self.up.try_clone().unwrap();
+        within(move || {
+            let mut line = Vec::new();
+            while line.last() != Some(&b'\n') {
+                let mut byte = [0];
+                up.read_exact(&mut byte).unwrap();
+                line.push(byte[0]);
+            }
+            String::from_utf8(line).unwrap()
+        })
+    }
+
+    /// Waits in the background: the sender is gone once no process has $FOLDER/held open for writing any more.
+    pub fn watch_held(&self) -> mpsc::Receiver<()> {
+        let (path, (sender, receiver)) = (self.folder.join("held"), mpsc::channel());
+        thread::spawn(move || {
+            let _ = (fs::read(path).unwrap(), sender.send(()));
+        });
+        receiver
+    }
+
+    /// Lets a process go on that does `read x < $FOLDER/go`; waits until there is one.
+    pub fn go(&self) {
+        let path = self.folder.join("go");
+        within(move || fs::write(path, "\n").unwrap());
+    }
+
+    /// Waits until a process that wrote something makes no progress with it, however often init's loop goes round.
+    pub fn wait_until_stuck(&self, pid: &str) {
+        let (mut last, mut turns) = (String::new(), 0);
+        while turns < 20 {
+            // The third field is S where it sleeps; wchar is how much it wrote: proc(5).
+            let look = "cut -d' ' -f3 /proc/$0/stat; grep wchar /proc/$0/io";
+            let seen = self.exec(&["sh", "-c", look, pid], &json!({})).finish().text().to_owned();
+            assert!(seen.contains("wchar"), "process {pid} is gone: {seen:?}");
+            let sleeps = seen.starts_with('S') && !seen.ends_with(" 0\n");
+            turns = if sleeps && seen == last { turns + 1 } else { 0 };
+            last = seen;
+        }
+    }
+
+    /// The image's process.
+    pub fn pid(&self) -> String {
+        self.ask("GET", "/v1/status", &json!({})).1["pid"].to_string()
     }
 
     pub fn connect(&self) -> UnixStream {

@@ -16,9 +16,10 @@ fn said(log: &[Value], source: &str) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn the_process_has_one_and_its_output_is_lines_of_the_log() {
     let script = "tty > /dev/stderr; ps -o pid=,sid=,tpgid= -p $$; echo $TERM; printf 'no newline'";
-    let Some(machine) = Machine::at_a_terminal(script) else { return };
+    let machine = Machine::at_a_terminal(script);
     let (report, log) = machine.ended();
     let lines = said(&log, "stdout");
     assert!(lines[0].starts_with("/dev/pts/"), "{lines:?}");
@@ -29,8 +30,9 @@ fn the_process_has_one_and_its_output_is_lines_of_the_log() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn who_attaches_sees_what_was_there_types_and_gets_the_end() {
-    let Some(machine) = Machine::at_a_terminal(TALKS) else { return };
+    let machine = Machine::at_a_terminal(TALKS);
     let mut first = attach(&machine, true, &json!(null));
     let seen = first.wait_for("name? ");
     assert!(seen.text().contains("\r\n24 80\r\nxterm\r\n"), "{:?}", seen.text());
@@ -50,11 +52,9 @@ fn who_attaches_sees_what_was_there_types_and_gets_the_end() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn keys_and_signals_reach_it() {
-    let Some(machine) = Machine::at_a_terminal("trap 'echo asked' TERM; echo up; cat; echo; exec sleep 1000")
-    else {
-        return;
-    };
+    let machine = Machine::at_a_terminal("trap 'echo asked' TERM; echo up; cat; echo; exec sleep 1000");
     let mut stream = attach(&machine, true, &json!(null));
     stream.wait_for("up\r\n");
     stream.end_stdin();
@@ -65,11 +65,9 @@ fn keys_and_signals_reach_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_host_that_goes_away_is_not_missed() {
-    let Some(machine) = Machine::at_a_terminal("trap 'exit 8' HUP; while read x; do echo got $x; done")
-    else {
-        return;
-    };
+    let machine = Machine::at_a_terminal("trap 'exit 8' HUP; while read x; do echo got $x; done");
     drop(attach(&machine, true, &json!(null)));
     let mut garbage = attach(&machine, true, &json!(null));
     garbage.send(99, b"no such frame");
@@ -82,27 +80,28 @@ fn a_host_that_goes_away_is_not_missed() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_process_that_leaves_its_terminal_goes_on_and_may_come_back() {
-    let script = "exec < /dev/null > /dev/null 2>&1; echo > $FOLDER/up; until [ -e $FOLDER/go ]; do sleep 0.01; done; \
+    let script = "exec < /dev/null > /dev/null 2>&1; echo > $FOLDER/up; read x < $FOLDER/go; \
                   echo back > /dev/tty; exit 6";
-    let Some(machine) = Machine::at_a_terminal(script) else { return };
-    machine.exec(&["sh", "-c", "until [ -e $FOLDER/up ]; do sleep 0.01; done"], &json!({})).finish();
+    let machine = Machine::at_a_terminal(script);
+    machine.wait_until_up();
     let stream = attach(&machine, true, &json!(null));
-    std::fs::write(machine.folder.join("go"), "").unwrap();
+    machine.go();
     let heard = stream.finish();
     assert_eq!((heard.text(), &heard.exit), ("back\r\n", &exited(6)));
     assert_eq!(said(&machine.ended().1, "stdout"), ["back"]);
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_host_that_does_not_read_makes_the_process_wait_and_loses_nothing() {
     let much = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); printf '%10000s' $i; done";
-    let script = format!("read x; stty raw; {much}; echo > $FOLDER/done; sleep 0.1");
-    let Some(machine) = Machine::at_a_terminal(&script) else { return };
+    let script = format!("read x; stty raw; {much}; : > $FOLDER/done");
+    let machine = Machine::at_a_terminal(&script);
     let mut stream = attach(&machine, false, &json!(null));
     stream.stdin(b"\r");
-    // Others go on meanwhile, for longer than all of it takes when nobody attached.
-    assert_eq!(machine.exec(&["sleep", "1"], &json!({})).finish().exit, exited(0));
+    machine.wait_until_stuck(&machine.pid());
     assert!(!machine.folder.join("done").exists());
     let expected: String = (1..=300).map(|n| format!("{n:10000}")).collect::<Vec<_>>().concat();
     let heard = stream.finish();
@@ -111,8 +110,9 @@ fn a_host_that_does_not_read_makes_the_process_wait_and_loses_nothing() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn only_the_last_screens_are_kept() {
-    let Some(machine) = Machine::at_a_terminal("seq 1 100000; echo over; read x") else { return };
+    let machine = Machine::at_a_terminal("seq 1 100000; echo over; read x");
     let mut heard = Heard::default();
     while !String::from_utf8_lossy(&heard.stdout).ends_with("over\r\n") {
         let mut stream = attach(&machine, true, &json!(null));
@@ -125,8 +125,9 @@ fn only_the_last_screens_are_kept() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_process_without_one_is_not_attached_to() {
-    let Some(machine) = Machine::start("exec sleep 1000") else { return };
+    let machine = Machine::start("exec sleep 1000");
     let refused =
         machine.upgrade("POST", "/v1/attach", &json!({"replay": true, "size": null})).err().unwrap();
     assert_eq!(refused, (422, json!({"error": "the process has neither a terminal nor standard input"})));
