@@ -20,8 +20,8 @@ from inferno.instance import Instance
 from inferno.paths import VersionDir
 from inferno.reconcile import clear, network_removals, reconcile, together
 
-# After SIGKILL to the process the guest drains for at most 5 s (guest/src/durations.rs, rest and drain); from its report
-# on, kiln gives it 5 s more to sync, unmount and reboot (kiln/src/durations.rs, guest_end).
+# After SIGKILL to the process the guest drains for at most 5 s (guest/src/durations.rs, rest and drain); from its
+# report on, kiln gives it 5 s more to sync, unmount and reboot (kiln/src/durations.rs, guest_end).
 GUEST_END_S = 11.0
 # kiln gives the collector 2 s to take the last lines (the same, last_lines).
 KILN_END_S = 5.0

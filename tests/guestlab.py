@@ -135,6 +135,24 @@ class GuestLab:
         argv = self.argv(*args, **({"stdin": True} if given is not None else {}), **how)
         return subprocess.run(argv, input=given or b"", capture_output=True, check=False, timeout=timeout)
 
+    def wait_until_stuck(self, pid: int) -> None:
+        """Wait until a process of the guest's that wrote something makes no progress with it, however often init's loop
+        goes round: it does at each look."""
+        # The third field is S where it sleeps; wchar is how much it wrote: proc(5).
+        look = f"while read x; do echo $(cut -d' ' -f3 /proc/{pid}/stat; grep wchar /proc/{pid}/io); done"
+        argv = self.argv("sh", "-c", look, stdin=True)
+        seen: list[str] = []
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as looker:
+            assert looker.stdin is not None
+            assert looker.stdout is not None
+            while len(seen) < 20:
+                looker.stdin.write("\n")
+                looker.stdin.flush()
+                now = looker.stdout.readline()
+                assert "wchar" in now, f"process {pid} is gone"
+                still = now.startswith("S") and not now.endswith(" 0\n") and seen[-1:] in ([], [now])
+                seen = [*seen, now] if still else []
+
     def _drain(self) -> None:
         """The host's log takes all."""
         self._log.settimeout(None)

@@ -107,10 +107,15 @@ def test_uids(tmp_path: Path, files: dict[str, str], settings: dict[str, str], s
 
 @pytest.mark.root
 def test_a_folder_that_others_write_is_named(tmp_path: Path) -> None:
-    here = world(tmp_path, {})
+    # Not the checkout's, which may be anybody's.
+    here = world(tmp_path, {}, INFERNO_SHARE_DIR=str(tmp_path / "share"))
     here.paths.versions.mkdir(parents=True)
+    here.settings.share_dir.mkdir()
     tmp_path.chmod(0o755)
-    assert found(trust.rules(here), "folders")[0] in ("ok", "fails")  # the checkout's own folder may be anybody's
+    assert found(trust.rules(here), "folders")[0] == "ok"
+    here.settings.share_dir.chmod(0o757)
+    assert f"{here.settings.share_dir} can be written" in found(trust.rules(here), "folders")[1]
+    here.settings.share_dir.chmod(0o755)
     here.paths.vms.chmod(0o775)
     assert found(trust.rules(here), "folders") == (
         "fails",

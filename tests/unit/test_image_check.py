@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -123,7 +122,23 @@ def test_bad_usage_is_one_line(host: Host, words: list[str]) -> None:
     assert len([line for line in said.splitlines() if line.startswith("error:")]) == 1
 
 
-def test_a_thousand_images_are_listed_quickly(host: Host) -> None:
+# How often a command opens or lists something in INFERNO_ROOT, or starts a program: on standard error.
+COUNTED = """
+import os, sys
+count = 0
+def hook(event, args):
+    global count
+    count += event == "subprocess.Popen" or (
+        event in ("open", "os.listdir", "os.scandir") and str(args[0]).startswith(os.environ["INFERNO_ROOT"]))
+sys.addaudithook(hook)
+from inferno.cli import main
+status = main(sys.argv[1:])
+print(count, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_a_thousand_images_are_listed_by_one_look_at_each(host: Host) -> None:
     for number in range(1000):
         digest = f"{number:064x}"
         folder = host.root / "images" / digest
@@ -131,7 +146,8 @@ def test_a_thousand_images_are_listed_quickly(host: Host) -> None:
         (folder / "rootfs.erofs").write_bytes(b"x")
         stamp = {"ref": f"app:{number}", "digest": f"sha256:{digest}", "place": "registry", "seen": digest}
         (host.root / f"images/refs/app{number}.json").write_text(json.dumps(stamp))
-    host.type("images", "list", "--json")
-    began = time.monotonic()
-    assert len(json.loads(host.type("images", "list", "--json").stdout)) == 1001
-    assert time.monotonic() - began < 2, "the bar is 0.1 s, measured by the benchmark; this only catches a disaster"
+    env = {**os.environ, "INFERNO_ROOT": str(host.root)}
+    argv = [sys.executable, "-c", COUNTED, "images", "list", "--json"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout)) == 1001
+    assert int(done.stderr) < 2 * 1001, "one look at each image's reference; how long it takes is the benchmark's"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from inferno import render, wire
 from inferno.errors import InfernoError
 from tasks import create
 from tasks.engine.inputs import Unchanged, identity, identity_if_there
@@ -27,5 +29,13 @@ def test_a_product_may_not_be_there_yet(tmp_path: Path) -> None:
     assert identity_if_there(product) == identity(product)
 
 
-def test_what_renders_a_vm_is_there() -> None:
-    assert len(create._makers()) == len(create._MAKERS) > 1
+def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [Path(module.__file__) for module in (render, wire)] == create._MAKERS
+    copies = [Path(shutil.copy(path, tmp_path)) for path in create._MAKERS]
+    monkeypatch.setattr(create, "_MAKERS", copies)
+    for copy in copies:
+        inputs = Unchanged(lambda: {"Inferno": create._makers()})
+        saved = {"inputs": inputs._digests()}
+        assert inputs.changed(saved) == []
+        copy.write_text(f"{copy.read_text()}\n# another Inferno's")
+        assert inputs.changed(saved) == ["Inferno"]

@@ -23,7 +23,8 @@ from inferno.logs.record import parse
 from inferno.paths import Paths
 from inferno.state import State
 from inferno.visible import visible
-from tests.loghost import DEADLINE_S, line
+from tests.loghost import DEADLINE_S, eventually, line
+from tests.threads import poll_timeout_ms
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
 CTL = str(Path(sys.executable).with_name("infernoctl"))
@@ -180,11 +181,16 @@ def test_an_interrupted_wait_goes_on(paths: Paths, writer: Writer) -> None:
     with logs.follow(paths, "web") as follower:
         writer.write(1)
         next(follower)
-        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+
+        def interrupt() -> None:
+            eventually(lambda: poll_timeout_ms(threading.main_thread()) is not None)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
         with pytest.raises(KeyboardInterrupt):
+            thread.start()
             next(follower)
-        timer.join()
+        thread.join()
         writer.write(1)
         assert next(follower).data == b"line 1"
 

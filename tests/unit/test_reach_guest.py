@@ -95,7 +95,7 @@ def test_what_a_command_says_is_captured_within_limits(real: Guest) -> None:
     with pytest.raises(InfernoError, match="did not end within"):
         run("exec sleep 1000", timeout_s=0.2)
     with pytest.raises(NotStartedError, match="no-such"):
-        capture.capture(real, Command(("no-such",)), limit_bytes=1, timeout_s=1)
+        capture.capture(real, Command(("no-such",)), limit_bytes=1, timeout_s=DEADLINE_S)
 
 
 @pytest.mark.root
