@@ -15,6 +15,8 @@ from inferno.errors import UsageError
 
 ENV_FILE = Path("/etc/inferno/env")
 CHECKOUT = Path(__file__).resolve().parent.parent
+# Asked while this is loaded: a process that then gives up root may not look into root's home any more.
+IS_CHECKOUT = (CHECKOUT / "pyproject.toml").exists()
 
 DEFAULT_VCPUS = 1
 DEFAULT_MEMORY_MIB = 128
@@ -186,7 +188,7 @@ def _check_folder(root: Path) -> None:
 
 
 def _default_share_dir() -> Path:
-    return CHECKOUT / "artifacts" if (CHECKOUT / "pyproject.toml").exists() else Path("/usr/share/inferno")
+    return CHECKOUT / "artifacts" if IS_CHECKOUT else Path("/usr/share/inferno")
 
 
 def _integer(values: Mapping[str, str], name: str, low: int, high: int) -> int | None:

@@ -92,13 +92,12 @@ def _task(
     """A task whose stamp holds `made_from()`. A part that cannot be known here (no toolchain) is not compared."""
     share = context.settings.share_dir
     stamp = share / f"{name}.made.json"
-    sources = (config.CHECKOUT / "pyproject.toml").exists()
 
     def up_to_date() -> bool:
-        return not sources or made_from().items() <= _read(stamp).items()
+        return not config.IS_CHECKOUT or made_from().items() <= _read(stamp).items()
 
     def action() -> None:
-        if not sources:
+        if not config.IS_CHECKOUT:
             raise InfernoError(f"{', '.join(targets)} missing from {share}", "install Inferno's package again")
         stamp.unlink(missing_ok=True)
         before = made_from()
