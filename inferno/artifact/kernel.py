@@ -3,6 +3,7 @@
 Debian's signature covers the source (apt checks it). The build is reproducible, so it is cached by the digest
 of what goes in: source version, configuration, compiler, and the environment below. A build works in a folder
 of its own in the cache, under a lock; one that was killed leaves that folder behind, and the next removes it.
+Where the cache has a path that make cannot take, the source lies in /var/tmp meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +46,10 @@ _ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": "0",
     "LC_ALL": "C",
 }
+# The kernel's Makefile refuses a source directory with spaces or colons; make itself trips over $, # and others.
+_TAKEN_BY_MAKE = re.compile(r"[\w/.+-]+")
+# A link in the cache, by which what a killed build left there is found.
+_ELSEWHERE, _PREFIX = "elsewhere", "inferno-kernel."
 _OPTION = re.compile(r"(?:# )?(CONFIG_\w+)(?:=(.*)| is not set)")
 
 
@@ -109,11 +115,11 @@ def _complete(entry: Path) -> bool:
 
 def _build_into(entry: Path, fragment: Path, inputs: dict[str, str], progress: Progress, jobs: int | None) -> None:
     for stale in entry.parent.glob("*.tmp"):
-        files.remove_tree(stale)
+        _remove(stale)
     work = entry.with_suffix(".tmp")
     work.mkdir(parents=True)
     try:
-        tree = unpack(work, inputs["source"], progress)
+        tree = unpack(_place(work), inputs["source"], progress)
         configure(tree, fragment, progress)
         follow(
             ["make", f"-j{jobs or os.cpu_count() or 1}", "vmlinux"],
@@ -130,7 +136,25 @@ def _build_into(entry: Path, fragment: Path, inputs: dict[str, str], progress: P
         files.remove_tree(entry)
         os.replace(done, entry)
     finally:
-        files.remove_tree(work)
+        _remove(work)
+
+
+def _place(work: Path) -> Path:
+    """The folder to build in: `work`, or one in /var/tmp to which a link in `work` leads."""
+    if _TAKEN_BY_MAKE.fullmatch(os.fspath(work)):
+        return work
+    folder = Path("/var/tmp", f"{_PREFIX}{secrets.token_hex(8)}")
+    (work / _ELSEWHERE).symlink_to(folder)
+    folder.mkdir(0o700)
+    return folder
+
+
+def _remove(work: Path) -> None:
+    """Of a link in the cache only the name counts: wherever else it may lead, nothing is removed there."""
+    link = work / _ELSEWHERE
+    if link.is_symlink() and (name := link.readlink().name).startswith(_PREFIX):
+        files.remove_tree(Path("/var/tmp", name))
+    files.remove_tree(work)
 
 
 def unpack(work: Path, source: str, progress: Progress = quiet) -> Path:
