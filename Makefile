@@ -8,7 +8,7 @@ setup: ## install what is missing (apt, Rust, .venv, erofs-utils); instant when 
 	@tools/setup
 
 demo: setup ## build everything, boot an nginx image (or IMAGE=REF) as a microVM, curl it, take it down
-	@tools/demo $(IMAGE)
+	@tools/demo "$$IMAGE"
 
 check: setup ## format, lint, types, unit and contract tests; needs neither root nor network
 	@tools/check

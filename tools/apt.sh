@@ -19,10 +19,13 @@ mirror() {
         die "apt has no Debian mirror configured"
 }
 
+# Not tools/as-root: what is installed here may be the Python that it needs.
 as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
-        die "this needs root, and there is no sudo; as root, run: $*"
-    fi
+    if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+    command -v sudo >/dev/null || die "this needs root, and there is no sudo; as root, run: $*"
+    sudo -n true 2>/dev/null || { : > /dev/tty; } 2>/dev/null ||
+        die "this needs root, and sudo cannot ask for a password without a terminal; as root, run: $*"
+    sudo "$@"
 }
 
 # need "why" package…: remember those of the packages that are not installed

@@ -167,7 +167,7 @@ def unpack(work: Path, source: str, progress: Progress = quiet) -> Path:
     tree = work / "linux"
     tree.mkdir()
     tarball = work / "deb/usr/src" / f"{package}.tar.xz"
-    argv = ["tar", "-xJf", tarball, "-C", tree, "--strip-components=1", "--no-same-owner"]
+    argv: list[run.Arg] = ["tar", "-xJf", tarball, "-C", tree, "--strip-components=1", "--no-same-owner"]
     follow(argv, what=f"unpack {tarball.name}", progress=progress)
     files.remove_tree(work / "deb")
     return tree

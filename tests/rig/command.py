@@ -21,7 +21,7 @@ class Command(subprocess.Popen[Any]):
         self._ssh, self._id = ssh, secrets.token_hex(4)
         # In a session of its own Ctrl-C does not reach ssh, which would leave the command behind.
         known.setdefault("start_new_session", not terminal)
-        super().__init__(ssh.argv(["rig-run", self._id, *words], terminal=terminal), **known)
+        super().__init__(ssh.argv(["rig-run", self._id, *words], terminal=terminal), cwd=ssh.folder, **known)
 
     def signal(self, name: str) -> None:
         """Send TERM, INT, KILL, … to the command's processes in the rig."""

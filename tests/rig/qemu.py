@@ -11,10 +11,9 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.rig.emulator import bare_machine, program
 from tests.rig.processor import accelerated
 from tests.rig.program import RigError, command
 from tests.rig.qmp import Monitor
+from tests.rig.sockets import connected, listening
 
 MEMORY_MIB = 4096
 # tsc=reliable: else the kernel finds it to be none under emulation, asks a slow device for the time, and KVM has the
@@ -56,19 +56,17 @@ class Qemu:
     ) -> None:
         """`ram` is the file that is the memory: as it is (`share`), or copied on write."""
         self.folder = folder
-        self._argv = _arguments(folder, system, disks)
+        self._argv = _arguments(system, disks)
         if ram:
-            backend = f"memory-backend-file,id=ram0,mem-path={ram},size={MEMORY_MIB}M,share={'on' if share else 'off'}"
-            self._argv += ["-object", backend, "-machine", "memory-backend=ram0"]
+            backend = f"memory-backend-file,id=ram0,size={MEMORY_MIB}M,share={'on' if share else 'off'}"
+            self._argv += ["-object", f"{backend},mem-path={_value(ram)}", "-machine", "memory-backend=ram0"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, incoming: bool = False, detached: bool = False, locks: Sequence[int] = ()) -> Monitor:
         """Start it; it dies with this process unless `detached`. Raises RigError."""
-        with _listen(self.folder / "qmp.sock") as qmp, _listen(self.folder / "console.sock") as console:
+        with listening(self.folder / "qmp.sock") as qmp, listening(self.folder / "console.sock") as console:
             argv = [] if detached else ["setpriv", "--pdeathsig", "KILL"]
-            argv += [
-                word.replace("@qmp", str(qmp.fileno())).replace("@con", str(console.fileno())) for word in self._argv
-            ]
+            argv += [*self._argv, *self._sockets(qmp.fileno(), console.fileno())]
             with (self.folder / "qemu.log").open("wb") as log:
                 self._process = subprocess.Popen(
                     [*argv, *(["-incoming", "defer"] if incoming else [])],
@@ -83,6 +81,12 @@ class Qemu:
             return Monitor(self.folder / "qmp.sock")
         except (RigError, OSError) as problem:
             raise RigError(f"{problem}: {(self.folder / 'qemu.log').read_text().strip()}") from None
+
+    def _sockets(self, qmp: int, console: int) -> list[str]:
+        log = f"logfile={_value(self.folder / 'console.log')},logappend=on"
+        argv = ["-chardev", f"socket,id=con,fd={console},server=on,wait=off,{log}", "-serial", "chardev:con"]
+        argv += ["-chardev", f"socket,id=qmp,fd={qmp},server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
+        return argv
 
     def kill(self) -> None:
         """A power cut."""
@@ -112,8 +116,7 @@ class Console:
     """The serial console, to wait for what a boot says last. Open it before that boot."""
 
     def __init__(self, folder: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(folder / "console.sock"))
+        self._socket = connected(folder / "console.sock")
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait for the end of the boot. Raises RigError."""
@@ -158,7 +161,7 @@ def blank(path: Path, size: int) -> Path:
     return path
 
 
-def _arguments(folder: Path, system: Path, disks: Disks) -> list[str]:
+def _arguments(system: Path, disks: Disks) -> list[str]:
     argv = [*bare_machine(), "-M", "q35,hpet=off"]
     argv += (
         ["-accel", "kvm", "-cpu", "host"] if accelerated(system) else ["-accel", "tcg,thread=multi", "-cpu", EMULATED]
@@ -166,30 +169,20 @@ def _arguments(folder: Path, system: Path, disks: Disks) -> list[str]:
     argv += ["-smp", "2", "-m", str(MEMORY_MIB)]
     argv += ["-kernel", str(system / "vmlinux"), "-initrd", str(system / "initrd.img"), "-append", CMDLINE]
     for letter, path in zip("abc", (disks.root, disks.data, disks.pool), strict=True):
-        argv += ["-drive", f"file={path},if=none,id=d{letter},format=qcow2,discard=unmap"]
+        argv += ["-drive", f"file={_value(path)},if=none,id=d{letter},format=qcow2,discard=unmap"]
         argv += ["-device", f"virtio-blk-pci,drive=d{letter}"]
     for letter, path in zip("def", (disks.venv, disks.checkout, disks.extra), strict=True):
-        argv += ["-drive", f"file={path},if=none,id=d{letter},format=raw,read-only=on"]
+        argv += ["-drive", f"file={_value(path)},if=none,id=d{letter},format=raw,read-only=on"]
         argv += ["-device", f"virtio-blk-pci,drive=d{letter}"]
     argv += ["-netdev", "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"]
     argv += ["-device", "virtio-net-pci,netdev=n0,romfile=", "-device", "virtio-rng-pci"]
     # A new one with every start: the kernel inside mixes it in, so that restored rigs do not draw the same numbers.
-    argv += ["-device", "vmgenid,guid=auto"]
-    argv += ["-chardev", f"socket,id=con,fd=@con,server=on,wait=off,logfile={folder}/console.log,logappend=on"]
-    argv += ["-serial", "chardev:con", "-chardev", "socket,id=qmp,fd=@qmp,server=on,wait=off"]
-    return [*argv, "-mon", "chardev=qmp,mode=control"]
+    return [*argv, "-device", "vmgenid,guid=auto"]
 
 
-@contextlib.contextmanager
-def _listen(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            listener.bind(str(path))
-        except OSError as problem:
-            raise RigError(f"{path}: {problem} (is XDG_CACHE_HOME too long for a socket's name?)") from None
-        listener.listen(4)
-        yield listener
+def _value(path: Path) -> str:
+    """A path among the comma-separated options of one word: util/qemu-option.c, get_opt_value."""
+    return str(path).replace(",", ",,")
 
 
 def _text(said: bytes) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 from tests.rig.program import RigError
+from tests.rig.sockets import connected
 
 ANSWER_WITHIN_S = 60
 
@@ -16,9 +16,8 @@ class Monitor:
     """A connection to the monitor that listens at `path`; what it has to say must come within a minute."""
 
     def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = connected(path)
         self._socket.settimeout(ANSWER_WITHIN_S)
-        self._socket.connect(str(path))
         self._lines = self._socket.makefile("r")
         self._next()
         self.call("qmp_capabilities")
