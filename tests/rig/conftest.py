@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.rig import prepared
+from tests.rig import evidence, prepared
 from tests.rig.machine import Rig
 from tests.rig.typed import Host
+
+_HOST = pytest.StashKey[Host]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.rig)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if os.geteuid() != 0:
+        pytest.fail(
+            "the rig is made and started as root: sudo make test, or leave it out with -m 'not rig'", pytrace=False
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The rig is gone when somebody reads the report of a failure: what it knew goes along."""
+    report = yield
+    module = item.getparent(pytest.Module)
+    host = module.stash.get(_HOST, None) if module else None
+    if host is not None and report.failed:
+        report.sections += evidence.sections(host)
+    if host is not None and report.when == "teardown":
+        host.journal.clear()
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +65,6 @@ def rig(extra: Path) -> Iterator[Rig]:
 
 
 @pytest.fixture(scope="module")
-def host(rig: Rig) -> Host:
-    return Host(rig)
+def host(rig: Rig, request: pytest.FixtureRequest) -> Host:
+    request.node.stash[_HOST] = host = Host(rig)
+    return host

@@ -6,37 +6,22 @@ One probe VM tries everything and says what it reached; beside each drop stands 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 
 import pytest
 
+from tests.rig import outside
 from tests.rig.typed import Host
 
-# A network beyond this host: a namespace at the other end of a veth, where a web server and a counter are.
-OUTSIDE = """
-set -e
-ip netns add outside
-ip link add veth0 type veth peer name eth0 netns outside
-ip addr add 198.51.100.1/24 dev veth0
-ip link set veth0 up
-ip -n outside addr add 198.51.100.2/24 dev eth0
-ip -n outside link set eth0 up
-ip -n outside link set lo up
-ip -n outside route add default via 198.51.100.1
-mkdir -p /srv/www && echo outside > /srv/www/index.html
-exec < /dev/null > /dev/null 2> /srv/outside.log
-setsid ip netns exec outside busybox httpd -f -vv -p 8080 -h /srv/www &
-setsid busybox httpd -f -p 8081 -h /srv/www &
-"""
 SERVER = "mkdir /www; echo guest > /www/index.html; exec httpd -f -p 8080 -h /www"
+SERVES = "curl --silent --max-time 10 --retry 8 --retry-connrefused http://172.16.0.2:8080/"
 TARGETS = {
-    "outside": "198.51.100.2:8080",
+    "outside": f"{outside.ADDRESS}:{outside.PORT}",
     "another guest": "172.16.0.2:8080",
     "another guest's gateway": "172.16.0.1:8081",
     "its own gateway": "172.16.0.5:8081",
-    "the host's outer address": "198.51.100.1:8081",
+    "the host's outer address": f"{outside.HOSTS_ADDRESS}:{outside.HOSTS_PORT}",
     "the host's first address": "10.0.2.15:22",
-    "link-local": "169.254.169.254:80",
+    "link-local": f"{outside.LINK_LOCAL}:{outside.PORT}",
 }
 # Not wget: a static glibc cannot look up the port of `http`.
 PROBE = f"""
@@ -44,28 +29,43 @@ get() {{ printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 $1 $2 | grep -q .; }}
 try() {{ if get $2 $3; then echo "reached $1"; else echo "not $1"; fi; }}
 {"".join(f"try {shlex.quote(name)} {address.replace(':', ' ')} &" for name, address in TARGETS.items())}
 wait
-ping -c 1 -W 2 198.51.100.2 >/dev/null && echo "ping as itself"
+ping -c 1 -W 2 {outside.ADDRESS} >/dev/null && echo "ping as itself"
 ip addr add 172.16.0.99/32 dev eth0
-ping -c 1 -W 2 -I 172.16.0.99 198.51.100.2 >/dev/null && echo "ping as another" || echo "no ping as another"
+ping -c 1 -W 2 -I 172.16.0.99 {outside.ADDRESS} >/dev/null && echo "ping as another" || echo "no ping as another"
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def running(host: Host) -> Iterator[None]:
-    host.sh(OUTSIDE)
+@pytest.fixture(scope="module")
+def created(host: Host) -> None:
+    """VMs in this order: `server` has the first slot, 172.16.0.0/30, as TARGETS says; `probe` has the next."""
     host.create("server", SERVER)
     host.create("probe", PROBE)
-    host.type("start server --detach")
-    yield
+
+
+@pytest.fixture
+def server(host: Host, created: None) -> None:
+    """A guest that serves; it runs."""
+    host.up("server")
+
+
+@pytest.fixture
+def second(host: Host, created: None) -> None:
+    """Another one, of another size; it runs."""
+    host.need("second", "sleep 1000 & wait", options="--vcpus 2 --memory 192")
+    host.up("second")
 
 
 @pytest.fixture(scope="module")
-def probed(host: Host, running: None) -> list[str]:
+def probed(host: Host, created: None) -> list[str]:
+    """What `probe` says it reached while `server` serves."""
+    outside.set_up(host)
+    host.up("server")
+    host.sh(SERVES)
     return host.type("start probe", timeout=180).stdout.splitlines()
 
 
-def test_the_host_reaches_a_guest(host: Host) -> None:
-    assert host.sh("curl --silent --max-time 10 http://172.16.0.2:8080/").stdout == "guest\n"
+def test_the_host_reaches_a_guest(host: Host, server: None) -> None:
+    assert host.sh(SERVES).stdout == "guest\n"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -79,14 +79,13 @@ def test_a_guest_has_one_address_of_its_own(probed: list[str]) -> None:
 
 
 def test_outside_sees_the_host_never_a_guest(host: Host, probed: list[str]) -> None:
-    seen = host.sh("cat /srv/outside.log").stdout
-    assert "198.51.100.1" in seen
+    assert "reached outside" in probed
+    seen = host.sh(f"cat {outside.LOG}").stdout
+    assert outside.HOSTS_ADDRESS in seen
     assert "172.16." not in seen
 
 
-def test_each_vm_has_a_user_of_its_own_and_both_its_processes_are_bound(host: Host) -> None:
-    host.create("second", "sleep 1000 & wait", options="--vcpus 2 --memory 192")
-    host.type("start second --detach")
+def test_each_vm_has_a_user_of_its_own_and_both_its_processes_are_bound(host: Host, server: None, second: None) -> None:
     users = host.sh("ps -o uid= -C firecracker").stdout.split()
     assert len(set(users)) == 2
     assert not {"0", "123"} & set(users)
@@ -106,13 +105,15 @@ def test_each_vm_has_a_user_of_its_own_and_both_its_processes_are_bound(host: Ho
     assert "firecracker" in programs
 
 
-def test_rules_do_not_grow_with_vms(host: Host) -> None:
+def test_rules_do_not_grow_with_vms(host: Host, server: None, second: None) -> None:
     count = "nft list table inet inferno | grep -c 'accept\\|drop\\|masquerade'"
     with_two = host.sh(count).stdout
     host.type("stop second --kill")
     assert host.sh(count).stdout == with_two
 
 
-def test_with_the_last_vm_the_fence_goes(host: Host) -> None:
+def test_with_the_last_vm_the_fence_goes(host: Host, server: None) -> None:
+    host.down("second")
+    assert "inferno" in host.sh("nft list ruleset").stdout
     host.type("stop server --kill")
     assert host.sh("nft list ruleset").stdout == ""

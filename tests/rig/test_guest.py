@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections.abc import Iterator
 
 import pytest
 
@@ -34,27 +32,25 @@ MOUNTS |= {"/sys": "sysfs", "/sys/fs/cgroup": "cgroup2", "/run": "tmpfs", "/": "
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def vms(host: Host) -> Iterator[None]:
-    host.create_all(SCRIPTS)
-    host.create("box", "exec sleep 1000", options=f"--user web --ssh-key {shlex.quote(KEY)}")
-    talks = "tty; printf 'name? '; read x; echo hello $x; echo there > /dev/console; exit 5"
-    host.create("talks", talks, options="--tty")
-    host.create("pipes", "seq 1 12000 >&2; cat; exit 6", options="-i")
-    yield
-
-
 @pytest.fixture(scope="module")
 def ended(host: Host) -> dict[str, str]:
-    """What `start` of each said that ends by itself, at once with `box`, which goes on."""
+    """What `start` of each of SCRIPTS said, all at once; each VM has ended by itself."""
+    host.create_all(SCRIPTS)
     names = " ".join(SCRIPTS)
     done = host.sh(
         f"for n in {names}; do (infernoctl start $n > /tmp/$n 2>&1; echo status $? >> /tmp/$n) & done;"
-        f" infernoctl start box --detach; wait; for n in {names}; do echo == $n; cat /tmp/$n; done",
+        f" wait; for n in {names}; do echo == $n; cat /tmp/$n; done",
         timeout=180,
     )
     parts = re.split(r"^== (\w+)$", done.stdout, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.fixture
+def box(host: Host) -> None:
+    """A VM that goes on; it runs."""
+    host.need("box", "exec sleep 1000", options=f"--user web --ssh-key {shlex.quote(KEY)}")
+    host.up("box")
 
 
 def test_no_memory_left_is_told_with_the_kernels_line(host: Host, ended: dict[str, str]) -> None:
@@ -81,7 +77,7 @@ def test_a_kernel_panic_is_no_clean_end(host: Host, ended: dict[str, str]) -> No
     assert "Kernel panic - not syncing" in host.type("logs tail --vm panics --source kernel -n 50").stdout
 
 
-def test_devices_mounts_and_interfaces_are_those_of_a_container(host: Host, ended: dict[str, str]) -> None:
+def test_devices_mounts_and_interfaces_are_those_of_a_container(host: Host, box: None) -> None:
     script = (
         f"stat -c '%n %F %a %t:%T' {' '.join(DEVICES)} | sed 's/character special file //'; echo --;"
         " awk '{print $2, $3}' /proc/mounts; echo --;"
@@ -96,27 +92,32 @@ def test_devices_mounts_and_interfaces_are_those_of_a_container(host: Host, ende
     assert interfaces.split() == ["eth0", "lo"]
 
 
-def test_groups_can_be_divided_and_orphans_are_taken_in(host: Host, ended: dict[str, str]) -> None:
-    script = (
-        "cd /sys/fs/cgroup && mkdir mine && sleep 1000 & cd /sys/fs/cgroup; until [ -d mine ]; do sleep 0.1; done;"
-        " echo $! > mine/cgroup.procs && cat mine/pids.current && kill $!; wait; rmdir mine && cat cgroup.controllers;"
-        " sh -c '(sleep 0.1; exit 3) & exec true'; sleep 0.5; grep -l 'State:.Z' /proc/[0-9]*/status | wc -l"
+def test_groups_can_be_divided_and_orphans_are_taken_in(host: Host, box: None) -> None:
+    divides = (
+        "cd /sys/fs/cgroup && mkdir mine; sleep 1000 & echo $! > mine/cgroup.procs && cat mine/pids.current && kill $!;"
+        " wait; rmdir mine && cat cgroup.controllers"
     )
-    said = host.type(f"exec -u 0 box -- sh -c {shlex.quote(script)}").stdout.splitlines()
-    assert (said[0], said[-1]) == ("1", "0")
-    assert {"cpu", "io", "memory", "pids"} <= set(said[1].split())
+    members, controllers = host.type(f"exec -u 0 box -- sh -c {shlex.quote(divides)}").stdout.splitlines()
+    assert members == "1"
+    assert {"cpu", "io", "memory", "pids"} <= set(controllers.split())
+    # A dead process stays in /proc until its parent looks: init, once the shell that made it is gone.
+    orphans = (
+        "mkfifo /tmp/end; orphan=$(sh -c '(read x < /tmp/end; exit 3) > /dev/null & echo $!');"
+        " grep PPid /proc/$orphan/status; echo > /tmp/end; while [ -d /proc/$orphan ]; do sleep 0.1; done"
+    )
+    assert host.type(f"exec -u 0 box -- sh -c {shlex.quote(orphans)}", timeout=30).stdout.split() == ["PPid:", "1"]
 
 
-def test_each_machine_has_an_id_of_its_own_which_it_keeps(host: Host, ended: dict[str, str]) -> None:
-    ours = host.sh("cat /etc/machine-id").stdout.strip()
+def test_each_machine_has_an_id_of_its_own_which_it_keeps(host: Host, box: None, ended: dict[str, str]) -> None:
     seen = host.type("exec box -- cat /etc/machine-id").stdout.strip()
+    records = [f"$INFERNO_ROOT/vms/{vm}/build/run.json" for vm in ("box", "torn", "panics")]
+    ours, *records = host.sh(f"cat /etc/machine-id; jq -r .machine_id {' '.join(records)}").stdout.split()
+    assert records[0] == seen, "each start is given the same"
     assert re.fullmatch("[0-9a-f]{32}", seen)
-    assert seen != ours
-    record = json.loads(host.sh("cat $INFERNO_ROOT/vms/talks/build/run.json").stdout)
-    assert record["machine_id"] != seen
+    assert len({ours, *records}) == 4
 
 
-def test_who_holds_the_key_is_let_in(host: Host, ended: dict[str, str]) -> None:
+def test_who_holds_the_key_is_let_in(host: Host, box: None) -> None:
     script = (
         "cat .ssh/authorized_keys; stat -c '%n %U %a' . .ssh .ssh/authorized_keys; ls /root/.ssh /etc/ssh 2> /dev/null"
     )
@@ -125,7 +126,7 @@ def test_who_holds_the_key_is_let_in(host: Host, ended: dict[str, str]) -> None:
     assert "    User web\n" in host.type("ssh-config box").stdout
 
 
-def test_a_command_left_to_itself_goes_on(host: Host, ended: dict[str, str]) -> None:
+def test_a_command_left_to_itself_goes_on(host: Host, box: None) -> None:
     host.type("exec -d box -- sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; echo > /tmp/went; sleep 1000'")
     host.type("exec box -- sh -c 'touch /tmp/go; until [ -e /tmp/went ]; do sleep 0.1; done'")
     host.type("exec -d box -- no-such-program", status=127)
@@ -133,6 +134,8 @@ def test_a_command_left_to_itself_goes_on(host: Host, ended: dict[str, str]) -> 
 
 
 def test_a_terminal_of_the_images_process_is_ours(host: Host) -> None:
+    talks = "tty; printf 'name? '; read x; echo hello $x; echo there > /dev/console; exit 5"
+    host.create("talks", talks, options="--tty")
     done = host.at_a_terminal("start", "-i", "talks")
     assert done.returncode == 5, done
     assert "/dev/pts/0\r\nname? me\r\nhello me\r\nthere\r\n" in done.stdout
@@ -140,19 +143,23 @@ def test_a_terminal_of_the_images_process_is_ours(host: Host) -> None:
     refused = host.type("attach -i talks", status=1)
     assert "does not run" in refused.stderr
     assert "wants a terminal" in host.type("start -i talks", status=2).stderr
-    assert "no standard input" in host.at_a_terminal("start", "-i", "torn").stdout
 
 
-def test_what_is_piped_in_is_the_processs_input(host: Host, ended: dict[str, str]) -> None:
+def test_what_is_piped_in_is_the_processs_input(host: Host) -> None:
+    host.create("pipes", "seq 1 12000 >&2; cat; exit 6", options="-i")
     done = host.sh(
         "head -c 300000 /dev/urandom > /tmp/in; infernoctl start -i pipes < /tmp/in > /tmp/out 2> /tmp/err; echo $?;"
         " cmp /tmp/in /tmp/out && seq 1 12000 > /tmp/seq && grep -vE 'pipes|:' /tmp/err | cmp - /tmp/seq && echo same"
     )
     assert done.stdout == "6\nsame\n", host.sh("grep -vE '^[0-9]+$' /tmp/err").stdout
+
+
+def test_what_has_neither_terminal_nor_input_is_joined_by_nobody(host: Host, box: None, ended: dict[str, str]) -> None:
     assert "neither a terminal nor standard input" in host.type("attach -i box", status=1).stderr
+    assert "no standard input" in host.at_a_terminal("start", "-i", "torn").stdout
 
 
-def test_a_guest_without_memory_is_told_as_such(host: Host, ended: dict[str, str]) -> None:
+def test_a_guest_without_memory_is_told_as_such(host: Host, box: None) -> None:
     """It is gone where no death gives it back: huge pages kept in store, a file in a tmpfs. Init lives to tell."""
     script = (
         "for pid in $(pidof sleep); do echo 1000 > /proc/$pid/oom_score_adj; done;"  # else who fills it may go first

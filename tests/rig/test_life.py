@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,23 +17,36 @@ PATIENT = "trap 'echo asked; exit 7' TERM; echo begun; sleep 1000 & wait"
 DEAF = "trap '' TERM; echo begun; sleep 1000 & wait; sleep 1000"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def vms(host: Host) -> Iterator[None]:
-    scripts = {
-        "patient": PATIENT,
-        "deaf": DEAF,
-        "lines": "i=0; while [ $i -lt 10000 ]; do echo line $i; i=$((i+1)); done; echo last >&2; exit 42",
-        "killed": "kill -9 $$",
-        "fine": "exit 0",
-        "one": "exit 1",
-    }
-    host.create_all(scripts)
+SHARED = {"patient": PATIENT, "deaf": DEAF, "killed": "kill -9 $$", "fine": "exit 0", "one": "exit 1"}
+
+
+@pytest.fixture(scope="module")
+def created(host: Host) -> None:
+    host.create_all(SHARED)
+
+
+@pytest.fixture
+def vms(host: Host, created: None) -> None:
+    """The VMs of SHARED; none of them runs."""
+    host.down(*SHARED)
+
+
+@pytest.fixture(scope="module")
+def ended(host: Host, created: None) -> list[str]:
+    """What the foreground starts of those that end by themselves ended with, each "NAME STATUS"."""
+    done = host.sh("for name in fine one killed; do (infernoctl start $name; echo $name $?) & done; wait")
+    return sorted(done.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def nginx(host: Host) -> str:
+    """The reference of an image whose base is there."""
     bases.unpack(host.rig, "nginx.tar")
-    yield
+    return NGINX
 
 
-def test_a_server_answers_and_says_where_it_is(host: Host) -> None:
-    made = host.create("web", image=NGINX, options="--memory 256 --vcpus 2")
+def test_a_server_answers_and_says_where_it_is(host: Host, nginx: str) -> None:
+    made = host.create("web", image=nginx, options="--memory 256 --vcpus 2")
     address = made["network"]["guest_ip"]
     began = host.type("start web --detach")
     assert f"web runs at {address}" in began.stderr
@@ -47,30 +59,32 @@ def test_a_server_answers_and_says_where_it_is(host: Host) -> None:
     again = host.type("start web")
     assert "web runs already" in again.stderr
     assert host.status("web")["pid"] == shown["pid"]
+    host.until_it_said("web", "GET / HTTP/1.1")
     assert "GET / HTTP/1.1" in host.type("logs tail --vm web").stdout
     host.type("stop web")
     shown = host.status("web")
     assert (shown["state"], shown["exit_code"], shown["signal"], shown["vm_error"]) == ("stopped", 0, None, None)
 
 
-def test_the_first_vm_of_the_readme_runs_word_for_word(host: Host) -> None:
+def test_the_first_vm_of_the_readme_runs_word_for_word(host: Host, nginx: str) -> None:
     """But for its image, which is where this host has it."""
     readme = (CHECKOUT / "README.md").read_text().partition("## The first VM by hand")[2].partition("\n## ")[0]
     lines = re.findall(r"^    (infernoctl .*?)(?: +#.*)?$", readme, re.MULTILINE)
     assert [line.split()[1] for line in lines][:3] == ["artifacts", "create", "start"]
-    done = host.sh("set -ex\n" + "\n".join(lines).replace("nginx:latest", NGINX))
+    done = host.sh("set -ex\n" + "\n".join(lines).replace("nginx:latest", nginx))
     assert "web1 runs at 172.16.0." in done.stderr
     assert "syntax is ok" in done.stderr, "nginx -t, by exec"
     assert "web1" not in host.states()
 
 
-def test_the_exit_status_of_the_process_is_that_of_the_foreground(host: Host) -> None:
-    done = host.sh("for name in fine one killed; do (infernoctl start $name; echo $name $?) & done; wait")
-    assert set(done.stdout.splitlines()) == {"fine 0", "one 1", "killed 137"}
-    for row in json.loads(host.type("list --json").stdout):
-        if row["name"] in ("fine", "one", "killed"):
-            assert row["state"] == "stopped"
-            assert f"{row['name']} {row['exit_code']}" in done.stdout
+def test_the_exit_status_of_the_process_is_that_of_the_foreground(host: Host, ended: list[str]) -> None:
+    assert ended == ["fine 0", "killed 137", "one 1"]
+    rows = {row["name"]: (row["state"], row["exit_code"]) for row in json.loads(host.type("list --json").stdout)}
+    assert {name: rows[name] for name in ("fine", "killed", "one")} == {
+        "fine": ("stopped", 0),
+        "killed": ("stopped", 137),
+        "one": ("stopped", 1),
+    }
     shown = host.status("killed")
     assert (shown["signal"], shown["oom_killed"], shown["error"], shown["vm_error"]) == (9, False, None, None)
     assert shown["exited_at"] >= shown["started_at"]
@@ -86,16 +100,21 @@ def test_a_process_that_cannot_be_executed_is_a_failed_start(host: Host) -> None
 
 
 def test_ten_thousand_lines_arrive_in_order_on_their_own_streams(host: Host) -> None:
+    script = "i=0; while [ $i -lt 10000 ]; do echo line $i; i=$((i+1)); done; echo last >&2; exit 42"
+    host.create("lines", script)
     done = host.type("start lines", status=42)
     expected = [f"line {number}" for number in range(10_000)]
     assert done.stdout.splitlines() == expected
     assert "last" in done.stderr.splitlines()
     assert host.messages("lines") == expected
     assert host.type("logs tail --vm lines -n 1 --source stderr").stdout.rstrip().endswith("last")
+    record = json.loads(host.type("logs tail --vm lines -n 1 --source stderr --json").stdout)
+    assert (record["vm_name"], record["message"]) == ("lines", "last")
 
 
-def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host) -> None:
-    host.sh("infernoctl start one --detach && timeout 60 pidwait -x firecracker", status=None)
+def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host, vms: None) -> None:
+    host.type("start one --detach")
+    host.until_it_ended("one")
     shown = host.status("one")
     assert (shown["state"], shown["exit_code"]) == ("stopped", 1)
     host.type("start one", status=1)
@@ -103,7 +122,7 @@ def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host) -> None:
     assert host.status("one")["exit_code"] == 1
 
 
-def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host) -> None:
+def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host, vms: None) -> None:
     host.type("start patient deaf --detach")
     assert "patient is stopped" in host.type("stop patient").stderr
     assert host.messages("patient")[-2:] == ["begun", "asked"]
@@ -114,7 +133,8 @@ def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host) 
     assert (shown["exit_code"], shown["signal"], shown["vm_error"]) == (137, 9, None)
 
 
-def test_stop_sends_another_signal_or_asks_nobody(host: Host) -> None:
+def test_stop_sends_another_signal_or_asks_nobody(host: Host, vms: None) -> None:
+    said = len(host.messages("patient"))
     host.type("start patient deaf --detach")
     host.type("stop deaf --signal USR1")
     assert host.status("deaf")["exit_code"] == 128 + signal.SIGUSR1
@@ -122,10 +142,10 @@ def test_stop_sends_another_signal_or_asks_nobody(host: Host) -> None:
     shown = host.status("patient")
     assert (shown["state"], shown["exit_code"]) == ("stopped", 137)
     assert "killed by signal 15 to kiln" in shown["vm_error"]
-    assert host.messages("patient")[-1] == "begun"
+    assert host.messages("patient")[said:] == ["begun"]
 
 
-def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_process(host: Host) -> None:
+def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_process(host: Host, vms: None) -> None:
     with host.popen("start", "patient") as patient, host.popen("start", "deaf") as deaf:
         for process in (patient, deaf):
             if process.stdout.readline() != "begun\n":
@@ -143,29 +163,31 @@ def test_a_signal_to_the_foreground_stops_the_vm_and_a_second_waits_for_no_proce
 
 
 def test_restart_runs_the_version_that_is_current(host: Host) -> None:
-    host.type("restart patient")  # of one that does not run: a start
-    shown = host.status("patient")
+    host.create("renewed", PATIENT)
+    host.type("restart renewed")  # of one that does not run: a start
+    shown = host.status("renewed")
     assert shown["state"] == "running"
     running = shown["version"]
-    made = host.create("patient", options="--memory 160")
-    shown = host.status("patient")
+    made = host.create("renewed", options="--memory 160")
+    assert made["version"] != running
+    shown = host.status("renewed")
     assert (shown["version"], shown["current_version"]) == (running, made["version"])
-    host.type("restart patient --timeout 30")
-    shown = host.status("patient")
+    host.type("restart renewed --timeout 30")
+    shown = host.status("renewed")
     assert (shown["state"], shown["version"]) == ("running", made["version"])
-    host.type("stop patient --kill")
+    host.type("stop renewed --kill")
 
 
 def test_environment_directory_user_and_host_are_as_asked(host: Host) -> None:
-    script = "pwd; id -u; id -g; echo $GREETING; hostname; cat /etc/hosts; echo $HOME"
+    script = "pwd; id -u; id -g; echo $GREETING; hostname; echo $HOME; cat /etc/hosts"
     options = "--env 'GREETING=grüß dich' --workdir /srv --user 1234:5678 --entrypoint /bin/sh"
-    host.create("asked", options=f"{options} -- -c '{script}'")
+    made = host.create("asked", options=f"{options} -- -c '{script}'")
     said = host.type("start asked").stdout.splitlines()
-    assert said[:5] == ["/srv", "1234", "5678", "grüß dich", "asked"]
-    assert any(line.split() == ["172.16.0.2", "asked"] or line.endswith("asked") for line in said[5:])
+    assert said[:6] == ["/srv", "1234", "5678", "grüß dich", "asked", "/"]
+    assert [made["network"]["guest_ip"], "asked"] in [line.split() for line in said[6:]]
 
 
-def test_doit_is_the_same_in_other_words(host: Host) -> None:
+def test_doit_is_the_same_in_other_words(host: Host, vms: None) -> None:
     done = host.sh("doit start:deaf --detach && doit start:deaf --detach && doit list --all && doit stop:deaf --kill")
     assert "deaf runs at" in done.stderr
     assert "deaf runs already" in done.stderr
@@ -175,36 +197,40 @@ def test_doit_is_the_same_in_other_words(host: Host) -> None:
     assert steps == [*((".", name) for name in names), *(("--", name) for name in names), (".", "stop")]
 
 
-def test_each_step_runs_alone_and_once(host: Host) -> None:
+def test_each_step_runs_alone_and_once(host: Host, vms: None) -> None:
     done = host.sh("for step in network disk jail jail network; do doit $step:fine; done; doit start:fine")
     ran = re.findall(r"^(\.|--)  ?(\w+):fine$", done.stderr, re.MULTILINE)
     expected = ["network", "disk", "jail", "launch"]
     assert [name for sign, name in ran if sign == "."] == expected
 
 
-def test_what_is_printed_for_programs_is_json(host: Host) -> None:
+def test_what_is_printed_for_programs_is_json_and_for_people_a_table(host: Host, ended: list[str]) -> None:
     listed = json.loads(host.type("list --json").stdout)
     assert {"name", "state", "version", "image", "vcpus", "memory", "ip", "exit_code"} <= set(listed[0])
-    table = host.type("list --state stopped").stdout.splitlines()
-    assert table[0].split()[:2] == ["NAME", "STATE"]
-    record = json.loads(host.type("logs tail --vm lines -n 1 --source stderr --json").stdout)
-    assert (record["vm_name"], record["message"]) == ("lines", "last")
+    states = {row["name"]: row["state"] for row in listed}
+    table = [line.split()[:2] for line in host.type("list --state stopped").stdout.splitlines()]
+    assert table[0] == ["NAME", "STATE"]
+    assert table[1:] == [[name, state] for name, state in states.items() if state == "stopped"]
+    assert {"fine", "killed", "one"} <= {name for name, _ in table[1:]}
 
 
-def test_a_foreground_sees_its_vm_ended_by_others(host: Host) -> None:
-    with host.popen("start", "patient") as patient, host.popen("start", "deaf") as deaf:
-        assert patient.stdout.readline() == deaf.stdout.readline() == "begun\n"
-        host.sh("infernoctl stop patient; infernoctl destroy deaf --yes")
+def test_a_foreground_sees_its_vm_ended_by_others(host: Host, vms: None) -> None:
+    host.create("doomed", DEAF)
+    with host.popen("start", "patient") as patient, host.popen("start", "doomed") as doomed:
+        assert patient.stdout.readline() == doomed.stdout.readline() == "begun\n"
+        host.sh("infernoctl stop patient; infernoctl destroy doomed --yes")
         out, err = patient.communicate(timeout=60)
-        _, said = deaf.communicate(timeout=60)
+        _, said = doomed.communicate(timeout=60)
     assert (out, patient.returncode) == ("asked\n", 7), err
-    assert deaf.returncode == 137, said
-    assert "deaf" not in host.states()
+    assert doomed.returncode == 137, said
+    assert "doomed" not in host.states()
 
 
 def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
-    host.type("start web --detach")
-    host.type("destroy web --yes --keep-logs")
-    assert "web" not in host.states()
-    assert "GET / HTTP/1.1" in host.type("logs show --vm web").stdout
-    host.type("destroy web --yes", status=2)
+    host.create("talker", PATIENT)
+    host.type("start talker --detach")
+    host.until_it_said("talker", "begun")
+    host.type("destroy talker --yes --keep-logs")
+    assert "talker" not in host.states()
+    assert "begun" in host.type("logs show --vm talker").stdout
+    host.type("destroy talker --yes", status=2)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.rig.evil import compiled
-from tests.rig.typed import Host
+from tests.rig.typed import VMS, Host
 
 SLICE = "/sys/fs/cgroup/inferno.slice"
+CURRENT = f"{VMS}/greedy/current"
+SCRATCH = f"{CURRENT}/scratch.img"
 MEMORY_MIB, VCPUS, WEIGHT = 192, 1, 10
 WRITES_PER_S = 4 << 20
 # Uses all the memory that the guest has, short of its own OOM killer, and writes as fast as it may.
@@ -59,23 +60,61 @@ poll.register(events, select.POLLPRI)
 began = time.monotonic()
 os.kill(int(sys.argv[1]), 9)
 while b"populated 1" in os.pread(events, 100, 0):
-    poll.poll(10_000)
+    if time.monotonic() > began + 30:
+        sys.exit("the other one lives")
+    poll.poll(1000)
 print(round((time.monotonic() - began) * 1000))
 """
+# Says in how many seconds so many bytes went from the leaf to the disk.
+WRITTEN = """
+import re, subprocess, sys, time
+leaf, wanted, scratch = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+def written():
+    with open(leaf + "/io.stat") as file:
+        return sum(map(int, re.findall(r"wbytes=(\\d+)", file.read())))
+first, began = written(), time.monotonic()
+while written() - first < wanted:
+    subprocess.run(["timeout", "1", "sync", "--data", scratch])  # else the page cache takes it for long
+print(time.monotonic() - began)
+"""
+# Four that are never idle join a leaf of their own, of the usual weight, 100. While it gets four seconds of the
+# processors: says what the other leaf got, and it, in microseconds.
+NEIGHBOUR = """
+usage() { sed -n 's/^usage_usec //p' "$1/cpu.stat"; }
+neighbour=SLICE/neighbour
+mkdir $neighbour
+for n in 1 2 3 4; do (echo 0 > $neighbour/cgroup.procs; while :; do :; done) & done
+until [ "$(usage $neighbour)" -gt 500000 ]; do sleep 0.1; done
+leafs=$(usage "$1") neighbours=$(usage $neighbour)
+until [ $(($(usage $neighbour) - neighbours)) -gt 4000000 ]; do sleep 0.1; done
+echo $(($(usage "$1") - leafs)) $(($(usage $neighbour) - neighbours)) "$(nproc)"
+echo 1 > $neighbour/cgroup.kill
+until rmdir $neighbour 2> /dev/null; do sleep 0.1; done
+""".replace("SLICE", SLICE)
+PATIENCE_S = 100  # for what a leaf comes to by itself
 
 
 @pytest.fixture(scope="module")
-def leaf(host: Host) -> Iterator[str]:
-    """The leaf of a VM that takes all it can get."""
+def greedy(host: Host) -> str:
+    """A VM that takes all it can get: its version."""
     options = f"--memory {MEMORY_MIB} --vcpus {VCPUS} --cpu-weight {WEIGHT} --io-max wbps={WRITES_PER_S}"
-    made = host.create("greedy", GREEDY, options=options)
-    host.type("start greedy --detach")
-    yield f"{SLICE}/{made['version']}"
-    host.type("destroy greedy --yes")
+    return str(host.create("greedy", GREEDY, options=options)["version"])
+
+
+@pytest.fixture
+def leaf(host: Host, greedy: str) -> str:
+    """Its leaf; it runs."""
+    host.up("greedy")
+    return f"{SLICE}/{greedy}"
 
 
 def read(host: Host, leaf: str, *names: str) -> list[str]:
     return host.sh("; echo =; ".join(f"cat {leaf}/{name}" for name in names)).stdout.split("=\n")
+
+
+def until(host: Host, condition: str) -> None:
+    """Wait for what no event announces: until a shell's condition holds."""
+    host.sh(f"until {condition}; do sleep 0.2; done", timeout=PATIENCE_S)
 
 
 def counters(text: str) -> dict[str, int]:
@@ -96,9 +135,7 @@ def test_every_limit_is_on_the_leaf_that_holds_both(host: Host, leaf: str) -> No
 
 def test_resource_limits_are_on_both(host: Host, leaf: str) -> None:
     limits_of = "for pid in $(pgrep -x 'kiln|firecracker'); do cat /proc/$pid/limits; done"
-    scratch, said = host.sh(f"stat -c %s /var/lib/inferno/vms/greedy/current/scratch.img; {limits_of}").stdout.split(
-        "\n", 1
-    )
+    scratch, said = host.sh(f"stat -c %s {SCRATCH}; {limits_of}").stdout.split("\n", 1)
     limits = re.findall(r"Max (open files|file size) +(\d+) +(\d+)", said)
     assert sorted(limits) == sorted([("open files", "2048", "2048"), ("file size", scratch, scratch)] * 2)
 
@@ -111,36 +148,27 @@ def test_the_timer_thread_of_the_guest_counts_on_the_vm(host: Host, leaf: str) -
     assert host.status("greedy")["pid"] == int(host.sh("pgrep -x kiln -o || pgrep -x firecracker-kil").stdout)
 
 
-def test_processors_and_disk_are_throttled(host: Host, leaf: str) -> None:
-    script = f"cat {leaf}/cpu.stat; echo =; cat {leaf}/io.stat; echo =; cat /proc/uptime"
-    # Without it the page cache takes what is written for longer than this looks.
-    write_out = "sync --data /var/lib/inferno/vms/greedy/current/scratch.img > /dev/null 2>&1"
-    # A guest that is slow may have written nothing yet when that begins: then once more.
-    moved = (
-        f'io=$(cat {leaf}/io.stat); sleep 6; while [ "$io" = "$(cat {leaf}/io.stat)" ]; do {write_out}; sleep 1; done'
-    )
-    both = host.sh(f"{script}; echo =; {write_out} & {moved}; {script}").stdout.split("=\n")
-    (cpu, io, at), after = both[:3], both[3:]
-    took_s = float(after[2].split()[0]) - float(at.split()[0])
-    used_s = (counters(after[0])["usage_usec"] - counters(cpu)["usage_usec"]) / 1e6
-    assert 0.5 * took_s * VCPUS < used_s < 1.1 * took_s * VCPUS
-    assert counters(after[0])["nr_throttled"] > counters(cpu)["nr_throttled"] > 0
-    written = [sum(map(int, re.findall(r"wbytes=(\d+)", text))) for text in (io, after[1])]
-    assert 0 < written[1] - written[0] < 1.5 * took_s * WRITES_PER_S
+def test_the_processors_are_throttled(host: Host, leaf: str) -> None:
+    """It would use both of the host's: its vCPU's thread, and Firecracker's others beside it."""
+    throttled = f"$(sed -n 's/^nr_throttled //p' {leaf}/cpu.stat)"
+    before = host.sh(f"echo {throttled}").stdout.strip()
+    until(host, f"[ {throttled} -gt {before} ]")
+
+
+def test_the_disk_is_throttled(host: Host, leaf: str) -> None:
+    """Bytes reach it no sooner than the limit allows; in its own small units it may hand some out in advance."""
+    wanted = 4 * WRITES_PER_S
+    took_s = float(host.rig.run(["python3", "-c", WRITTEN, leaf, str(wanted), SCRATCH], timeout=PATIENCE_S).stdout)
+    print(f"{wanted >> 20} MiB were written in {took_s:.1f} s")
+    assert took_s > wanted / WRITES_PER_S / 1.5
 
 
 def test_the_weight_counts_where_processors_are_short(host: Host, leaf: str) -> None:
-    """Beside a neighbour of the usual weight, 100, that is never idle: of two processors it gets a third, not one."""
-    busy = "(echo 0 > {}/cgroup.procs; while :; do :; done) & ".format(f"{SLICE}/neighbour") * 4
-    usage = f"grep usage_usec {leaf}/cpu.stat; cut -d' ' -f1 /proc/uptime"
-    script = (
-        f"mkdir {SLICE}/neighbour; {busy} sleep 1; {usage}; sleep 4; {usage}; echo 1 > {SLICE}/neighbour/cgroup.kill"
-    )
-    words = host.sh(f"{script}; until rmdir {SLICE}/neighbour 2> /dev/null; do sleep 0.1; done; nproc").stdout.split()
-    used_s, took_s = (int(words[4]) - int(words[1])) / 1e6, float(words[5]) - float(words[2])
-    print(f"with the weight of {WEIGHT}: {used_s / took_s:.2f} of {words[6]} processors")
-    assert words[6] == "2"
-    assert used_s < 0.55 * took_s
+    """Each gets one of the two processors where nothing is said; with the weight it gets about a fifth of the other."""
+    used, neighbours, processors = map(int, host.rig.run(["sh", "-c", NEIGHBOUR, "sh", leaf]).stdout.split())
+    print(f"with the weight of {WEIGHT}: {used / 1e6:.2f} s of the processors, the neighbour {neighbours / 1e6:.2f} s")
+    assert processors == 2
+    assert 0 < 2 * used < neighbours
 
 
 def test_doctor_knows_a_stranger_in_the_leaf(host: Host, leaf: str) -> None:
@@ -151,10 +179,11 @@ def test_doctor_knows_a_stranger_in_the_leaf(host: Host, leaf: str) -> None:
 
 
 def test_a_guest_that_uses_all_it_has_is_not_killed(host: Host, leaf: str) -> None:
+    until(host, f'[ "$(cat {leaf}/memory.peak)" -gt {MEMORY_MIB << 19} ]')
     events, peak, limit = read(host, leaf, "memory.events", "memory.peak", "memory.max")
     print(f"at most {int(peak) >> 10} KiB of {int(limit) >> 10}, the guest's being {MEMORY_MIB << 10}")
     assert counters(events)["oom_kill"] == 0
-    assert int(limit) >= int(peak) > MEMORY_MIB << 19, "it was not touched"
+    assert int(limit) >= int(peak)
     assert host.states()["greedy"] == "running"
 
 
@@ -178,13 +207,12 @@ MENDED = (4, 6, 10, 11, 12, 13, 14, 19)
 
 
 def test_doctor_sees_what_is_wrong_and_its_commands_mend_it(host: Host, leaf: str) -> None:
-    current = "/var/lib/inferno/vms/greedy/current"
     kiln = host.status("greedy")["pid"]
-    host.sh(f"cp -p {current}/kiln.json /tmp/")
-    host.sh(";\n".join(each.format(current=current, leaf=leaf, kiln=kiln) for each in SPOILED.values()))
+    host.sh(f"cp -p {CURRENT}/kiln.json /tmp/")
+    host.sh(";\n".join(each.format(current=CURRENT, leaf=leaf, kiln=kiln) for each in SPOILED.values()))
     found = failing(host)
     assert set(found) >= {*SPOILED, 11}, set(SPOILED) - set(found)
-    host.sh(f"kill -CONT $(pgrep -x firecracker); cp -p /tmp/kiln.json {current}/")
+    host.sh(f"kill -CONT $(pgrep -x firecracker); cp -p /tmp/kiln.json {CURRENT}/")
     host.sh(f"prlimit --pid {kiln} --fsize=5000000000; echo {VCPUS + 16} > {leaf}/pids.max")
     for _ in range(2):  # a rule says one thing at a time
         mends = [
@@ -216,7 +244,7 @@ def test_memory_beyond_the_limit_is_death_and_told(host: Host, leaf: str) -> Non
     assert host.sh(f"cat {leaf}/memory.swap.peak; swapoff /swap").stdout == "0\n", (
         "there was room, and it is not for VMs"
     )
-    host.sh("infernoctl wait greedy", status=None)
+    host.type("wait greedy", status=125)
     shown = host.status("greedy")
     assert shown["state"] == "stopped"
     assert "more memory than its limit" in shown["vm_error"]
@@ -227,21 +255,21 @@ def test_memory_beyond_the_limit_is_death_and_told(host: Host, leaf: str) -> Non
     [("kiln", "it left no exit status: kiln was killed"), ("firecracker", "firecracker was killed by signal 9")],
 )
 def test_neither_outlives_the_other(host: Host, leaf: str, victim: str, says: str) -> None:
-    pid = host.sh(f"infernoctl start greedy --detach 2> /dev/null && pgrep -x {victim}").stdout.strip()
-    took_ms = int(host.rig.run(["python3", "-c", KILLED, pid, leaf]).stdout)
-    print(f"{victim} was killed; {took_ms} ms later nothing ran")
-    assert took_ms < 3000, "natively it is a tenth of that"
+    found = f"for pid in $(cat {leaf}/cgroup.procs); do grep -qx {victim} /proc/$pid/comm && echo $pid; done"
+    [pid] = host.sh(found, status=None).stdout.split()
+    print(
+        f"{victim} was killed; {host.rig.run(['python3', '-c', KILLED, pid, leaf]).stdout.strip()} ms later nothing ran"
+    )
     assert says in host.status("greedy")["vm_error"]
 
 
-def test_what_stands_in_firecrackers_place_meets_the_limits_of_its_process(
-    host: Host, leaf: str, tmp_path: Path
-) -> None:
+def test_what_stands_in_firecrackers_place_meets_the_limits_of_its_process(host: Host, tmp_path: Path) -> None:
     """Through the real jailer and kiln; and it has not said in time that a guest is up, which is kept."""
+    host.create("stood-in", "exit")
     host.rig.put(compiled(tmp_path, "vmm"), "/tmp/vmm")
-    host.sh("install -m 555 /tmp/vmm /var/lib/inferno/vms/greedy/current/firecracker")
-    said = host.sh("INFERNO_START_TIMEOUT=2 infernoctl start greedy", status=1).stderr
+    host.sh(f"install -m 555 /tmp/vmm {VMS}/stood-in/current/firecracker")
+    said = host.sh("INFERNO_START_TIMEOUT=2 infernoctl start stood-in", status=1).stderr
     assert "as large as the scratch disk, then: File too large" in said, said
     assert "2048 files, then: Too many open files" in said, said
     assert "its process did not run within 2 s" in said
-    assert host.status("greedy")["vm_error"] == "it left no exit status: its process did not run within 2 s"
+    assert host.status("stood-in")["vm_error"] == "it left no exit status: its process did not run within 2 s"

@@ -13,12 +13,12 @@ import pytest
 
 from tests.rig.convergence import kill
 from tests.rig.pool import GROUP, runs, set_up
-from tests.rig.typed import Host
+from tests.rig.typed import VMS, Host
 
-CURRENT = "/var/lib/inferno/vms/web/current"
+SEED = 4711
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def at_rest(host: Host) -> set[str]:
     """The inventory of a host with a pool in which two VMs have run."""
     for name in ("web", "other"):
@@ -79,10 +79,11 @@ def test_each_run_has_a_snapshot_of_its_own(host: Host, at_rest: set[str]) -> No
 
 
 def test_a_killed_start_is_made_good_by_the_next(host: Host, at_rest: set[str]) -> None:
-    moments = random.Random(4711)
+    moments = random.Random(SEED)
     for _ in range(2):
-        delay = moments.uniform(1.0, 3.0)
-        kill(host, delay)
+        delay_s = moments.uniform(1.0, 3.0)
+        print(f"of seed {SEED}: killed after {delay_s:.2f} s")
+        kill(host, delay_s)
         host.type("start web --detach")
         assert len(runs(host)) == 1
         host.type("stop web --kill")
@@ -90,14 +91,17 @@ def test_a_killed_start_is_made_good_by_the_next(host: Host, at_rest: set[str]) 
 
 
 def test_what_was_deleted_by_hand_goes_with_the_next_start(host: Host, at_rest: set[str]) -> None:
+    script = "sleep 1000 & wait"
+    host.create_all({"lost": script, "next": script})
     host.sh(f"lvcreate --quiet --thin --virtualsize 4M --name inferno_run_X {GROUP}/rootfs_pool")  # not tagged as ours
-    host.sh(f"doit disk:web; rm -r $(readlink -f {CURRENT}); infernoctl create web")
+    host.sh(f"doit disk:lost; rm -r $(readlink -f {VMS}/lost/current); infernoctl create lost")
     assert len(runs(host)) == 2
-    host.type("start other --detach")
-    assert runs(host).keys() == {"inferno_run_X", f"inferno_run_{host.status('other')['version']}"}
+    host.type("start next --detach")
+    assert runs(host).keys() == {"inferno_run_X", f"inferno_run_{host.status('next')['version']}"}
     host.sh(f"lvremove --quiet --yes {GROUP}/inferno_run_X")
     # A version that was laid out and never launched, and the one that took its place.
-    host.sh("doit disk:web; infernoctl create web --memory 192")
+    host.sh("doit disk:lost; infernoctl create lost --memory 192")
     assert len(runs(host)) == 1
-    host.sh("infernoctl destroy other --yes; infernoctl create web --memory 128")  # it runs, and takes its own along
+    host.sh("infernoctl destroy next --yes; infernoctl destroy lost --yes")  # the one runs, and takes its own along
     assert runs(host) == {}
+    host.check_inventory(at_rest)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shlex
 
 import pytest
 
+from tests.rig import outside
 from tests.rig.typed import Host
 
 REGISTRY = "127.0.0.1:5000"
@@ -45,10 +46,9 @@ END
 
 
 @pytest.fixture(scope="module", autouse=True)
-def services(host: Host) -> Iterator[None]:
+def services(host: Host) -> None:
     host.sh("rm -r /var/lib/inferno/images")  # bases are made here of what comes
     host.rig.run(["sh", "-c", SERVICES], input=CONFIG, timeout=240)
-    yield
 
 
 # What has the same bytes is known by the same digest; the Engine and its archives have bytes of their own.
@@ -76,11 +76,13 @@ def test_an_image_boots_from_wherever_it_is_and_is_known_by_its_digest(host: Hos
 
 
 def test_a_tag_that_moved_is_followed_when_asked(host: Host) -> None:
-    ref = f"docker://{REGISTRY}/box:v1"
-    made = host.create("box", image=ref)
-    host.sh(f"skopeo copy --quiet --dest-tls-verify=false docker-daemon:local/box:v1 {ref}")  # its bytes are others
-    assert host.create("box", image=ref)["version"] == made["version"]
-    assert host.create("box", image=ref, options="--pull always")["version"] != made["version"]
+    ref = f"docker://{REGISTRY}/box:moves"
+    push = "skopeo copy --quiet --dest-tls-verify=false"
+    host.sh(f"{push} oci:/extra/busybox {ref}")
+    made = host.create("moved", image=ref)
+    host.sh(f"{push} docker-daemon:local/box:v1 {ref}")  # its bytes are others
+    assert host.create("moved", image=ref)["version"] == made["version"]
+    assert host.create("moved", image=ref, options="--pull always")["version"] != made["version"]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,14 @@ def _tasks(said: str, mark: str = "") -> list[str]:
 
 def test_a_vm_runs_beside_docker(host: Host) -> None:
     """Docker drops what is forwarded; its own containers and our guests both have a network all the same."""
-    host.create("box", "echo up; sleep 1000 & wait", image="local/box:v1")
-    host.type("start box --detach")
-    address = host.status("box")["ip"]
-    host.sh(f"ping -c 1 -W 5 {address}; docker run --rm local/box:v1 sh -c 'echo from docker'")
-    host.type("destroy box --yes")
+    outside.set_up(host)
+    assert "policy drop" in host.sh("nft list chain ip filter FORWARD").stdout
+    asks = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 10 {outside.ADDRESS} {outside.PORT} | tail -n 1"
+    host.create("beside", "echo up; sleep 1000 & wait", image="local/box:v1")
+    host.type("start beside --detach")
+    host.sh(f"ping -c 1 -W 5 {host.status('beside')['ip']}")
+    asked = (
+        f"infernoctl exec beside -- sh -c {shlex.quote(asks)}; docker run --rm local/box:v1 sh -c {shlex.quote(asks)}"
+    )
+    assert host.sh(asked).stdout == "outside\noutside\n"
+    host.type("destroy beside --yes")
