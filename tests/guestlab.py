@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import pytest
-
-from tests.conftest import CHECKOUT
+from tests.examples import example
 
 DEADLINE_S = 20
 # What is to end gets a guest's own time (guest/src/durations.rs); for all else init waits longer than a test does.
@@ -84,15 +80,8 @@ except BrokenPipeError:
 
 
 def supervise() -> Path:
-    """The program that runs init's loop: guest/examples/supervise.rs, built when it is not."""
-    cargo = shutil.which("cargo", path=f"{os.environ['PATH']}:{Path.home()}/.cargo/bin")
-    if cargo is None:
-        pytest.skip("needs cargo")
-    words = ["build", "--quiet", "--locked", "--package", "init", "--example", "supervise"]
-    manifest = CHECKOUT / "guest/Cargo.toml"
-    subprocess.run([cargo, *words, "--manifest-path", manifest], check=True, cwd=CHECKOUT)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", CHECKOUT / "target"))
-    return target / "x86_64-unknown-linux-gnu/debug/examples/supervise"
+    """The program that runs init's loop: guest/examples/supervise.rs."""
+    return example("init", "supervise")
 
 
 class GuestLab:

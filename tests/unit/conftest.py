@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup
-from tests.loghost import LogHost
+from inferno import cgroup, collector
+from tests.loghost import DEADLINE_S, LogHost
+
+
+@pytest.fixture(autouse=True)
+def patience_with_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync gives up after some seconds without a word, and a test would then find less in the log."""
+    monkeypatch.setattr(collector, "_PATIENCE_S", DEADLINE_S)
 
 
 @pytest.fixture

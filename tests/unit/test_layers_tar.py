@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -212,10 +213,8 @@ def test_flipped_bytes_never_do_worse_than_an_error(seed: int) -> None:
         data[block + 148 : block + 156] = b"%06o\0 " % (
             sum(data[block : block + 512]) - sum(data[block + 148 : block + 156]) + 256
         )
-    try:
+    with contextlib.suppress(BadImageError):
         read(bytes(data))
-    except BadImageError:
-        return
 
 
 @pytest.mark.parametrize("block", [b"", b"\xff" * 512, b"\xff" * 257, bytes(range(256)) * 2, b"\0" * 512])
