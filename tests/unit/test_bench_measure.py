@@ -100,7 +100,7 @@ def test_commands_keep_byte_code_and_do_not_see_settings(monkeypatch: pytest.Mon
     monkeypatch.setenv("INFERNO_IMAGE_COMPRESSION", "lz4")
     monkeypatch.setenv("LOG_LEVEL", "debug")
     show = (
-        "import os, sys; print(sys.dont_write_bytecode, sorted(n for n in os.environ if n.startswith(('INF', 'LOG'))))"
+        "import os, sys; print(sys.dont_write_bytecode, sorted(n for n in os.environ if n.startswith(('INF', 'LOG_'))))"
     )
     assert measure.run([sys.executable, "-c", show]) == "False []\n"
     told = measure.run([sys.executable, "-c", show], measure.environment(INFERNO_ROOT="/x"))

@@ -23,6 +23,8 @@ pub const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
 pub const KEY: &str = "00112233445566778899aabbccddeeff";
 /// How long any one thing may take; only a failing test waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Not on the PATH of Debian's ordinary users.
+const CHROOT: &str = "/usr/sbin/chroot";
 const GOLDEN: &str = include_str!("../../../tests/contract/kiln.json");
 
 /// The jail's files, before and after kiln runs in it.
@@ -116,12 +118,12 @@ impl Jail {
     pub fn start(self) -> Kiln {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         let mut command = if is_root() {
-            let mut command = Command::new("chroot");
+            let mut command = Command::new(CHROOT);
             command.arg(format!("--userspec={JAIL_UID}:{JAIL_UID}"));
             command
         } else {
             let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "chroot"]);
+            command.args(["--map-root-user", CHROOT]);
             command
         };
         command.arg(&self.root).args([
