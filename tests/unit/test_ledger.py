@@ -21,7 +21,6 @@ SUITE = {
         @pytest.fixture(scope="module")
         def rig():
             boots.note("restored", time.time() - 2)
-            time.sleep(0.3)
         def test_first(rig): pass
         def test_second(rig): assert False
     """,
@@ -72,14 +71,14 @@ def test_only_the_ten_slowest_are_named() -> None:
 
 
 def test_a_step_is_noted_by_the_scripts_as_it_is_read_here(tmp_path: Path, checkout: Path) -> None:
-    script = f'. "{checkout}/tools/steps.sh"; step sleep 0.2; timed "a name" true; timed fails false'
+    script = f'. "{checkout}/tools/steps.sh"; step printf %s. one; timed "a name" true; timed fails false'
     done = subprocess.run(
         ["sh", "-euc", script], env={**os.environ, boots.LEDGER: f"{tmp_path}/file"}, capture_output=True, check=False
     )
     assert done.returncode == 1, done.stderr
     found = ledger.read(tmp_path / "file")
-    assert [(each.kind, each.what) for each in found] == [("step", "sleep 0.2"), ("step", "a name")]
-    assert 0.2 <= found[0].seconds < 5
+    assert [(each.kind, each.what) for each in found] == [("step", "printf %s. one"), ("step", "a name")]
+    assert 0 <= found[0].began <= found[0].ended <= found[1].began <= found[1].ended
 
 
 def test_a_failed_step_is_a_failure_also_where_it_is_looked_at(checkout: Path) -> None:
@@ -137,7 +136,7 @@ def test_it_stands_before_the_closing_line(tmp_path: Path, checkout: Path, proce
     assert (head, slow_head) == (
         "test files, by the seconds of their tests:", "slowest tests, their setup included:"
     )  # fmt: skip
-    assert re.fullmatch(r" +0\.[3-9] s  rig/test_long\.py \(rigs: 1\)", long)
+    assert re.fullmatch(r" +\d\.\d s  rig/test_long\.py \(rigs: 1\)", long)
     assert re.fullmatch(r" +1 below 3 s: short 0\.\d", short)
-    assert re.fullmatch(r" +0\.[3-9] s  rig/test_long\.py::test_first \(setup 0\.[3-9]\)", slowest)
+    assert re.fullmatch(r" +\d\.\d s  \w+/test_\w+\.py::test_\w+ \(setup \d\.\d\)", slowest)
     assert closing.startswith("1 failed, 2 passed in ")
