@@ -8,6 +8,7 @@ written until then is on the disk before the first pair that counts, so that no 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import statistics
@@ -131,9 +132,13 @@ class Stopwatch:
             cpu, began = self.cpu(), self.now()
             side.work()
             ended = self.now()
-            return Spent(ended - began, self.cpu() - cpu)
-        finally:
-            side.after()
+            spent = Spent(ended - began, self.cpu() - cpu)
+        except BaseException:
+            with contextlib.suppress(Exception):  # it may have nothing to remove; the work's failure is the reason
+                side.after()
+            raise
+        side.after()
+        return spent
 
     def pairs(self, ours: Side, theirs: Side, count: int = 9) -> Pairs:
         """`count` pairs in turn, after one that is not counted."""
@@ -179,7 +184,7 @@ def command(argv: Sequence[str | Path], env: Mapping[str, str] | None = None, cw
 
 
 def last_line(said: bytes | str) -> str:
-    """The last line that is not blank, shortened: of what a failed command said, that is mostly the reason."""
+    """The last line that is neither blank nor a hint, shortened: in what a failed command said, mostly the reason."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else said
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
     return lines[-1][:_SAID] if lines else "it said nothing"

@@ -64,6 +64,16 @@ def test_what_comes_after_a_run_comes_after_one_that_failed_too(machine: Machine
     assert machine.log[-1] == "after a"
 
 
+def test_work_that_failed_is_the_reason_whatever_comes_after_it(machine: Machine) -> None:
+    def nothing_to_remove() -> None:
+        raise BenchError("no VM named second7")
+
+    with pytest.raises(IndexError):
+        machine.watch.spent(Side(machine.side("a").work, after=nothing_to_remove))
+    with pytest.raises(BenchError, match="no VM named second7"):
+        machine.watch.spent(Side(machine.side("a", 1).work, after=nothing_to_remove))
+
+
 def test_the_ratios_are_those_of_the_pairs_not_of_the_medians() -> None:
     pairs = walls([1, 2, 30, 4, 5], [1, 1, 10, 8, 2])
     assert pairs.ratios() == (1, 2, 3, 0.5, 2.5)
@@ -108,7 +118,7 @@ def test_commands_keep_byte_code_and_do_not_see_settings(monkeypatch: pytest.Mon
 
 
 def test_a_command_that_fails_is_an_error_with_its_last_line() -> None:
-    fail = "import sys; print('one\\ntwo\\n', file=sys.stderr); sys.exit(3)"
+    fail = "import sys; print('one\\ntwo\\nhint: three\\n', file=sys.stderr); sys.exit(3)"
     with pytest.raises(BenchError, match=r"ended with 3: two$"):
         measure.command([sys.executable, "-c", fail]).work()
 
