@@ -121,7 +121,7 @@ def test_a_jail_that_replaces_its_files_while_it_runs_fools_nobody(host: Host, w
 
 def test_what_floods_its_console_its_disk_and_its_processes_harms_itself(host: Host, web: None) -> None:
     flood = f"yes flood | head -c {CONSOLE_BYTES} > /dev/ttyS0; dd if=/dev/zero of=/fill bs=1M 2>&1; rm /fill"
-    assert "No space left on device" in inside(host, flood)
+    assert "No space left on device" in inside(host, flood, timeout=300)
     found = host.sh(f"du -s --block-size=1M {VMS}/web/current/scratch.img").stdout.split()
     assert SCRATCH_MB // 2 < int(found[0]) <= SCRATCH_MB
     assert kiln_kib(host) < 3 << 10
