@@ -1,4 +1,4 @@
-"""A rig in a folder that a newcomer may have: with spaces, commas, quotes and an umlaut, and longer than a socket's name.
+"""A rig in a folder with spaces, commas, quotes and an umlaut in its name, longer than a socket's name may be.
 
 QEMU and ssh each read such characters in paths as something else.
 """
