@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 ENV_FILE = Path("/etc/inferno/env")
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -76,7 +76,7 @@ class Settings(NamedTuple):
         return self.uid_base - 1
 
     def environ(self) -> dict[str, str]:
-        """The environment in which `load` finds the same settings, whatever the settings file says."""
+        """The environment in which `load_settings` finds the same settings, whatever the settings file says."""
         return {
             name: ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
             for field, name in _VARIABLES.items()
@@ -111,7 +111,7 @@ _VARIABLES = {
 }
 
 
-def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
     """Read the settings. Raises UsageError for a value that cannot be used, or an env file others may write."""
     values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
 
@@ -163,8 +163,8 @@ class Explained(NamedTuple):
     source: str
 
 
-def explain(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[Explained]:
-    """All settings in force. Raises UsageError as `load` does."""
+def explain_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[Explained]:
+    """All settings in force. Raises UsageError as `load_settings` does."""
     here, file = os.environ if environ is None else environ, _read_env_file(env_file)
 
     def source(name: str) -> str:
@@ -172,7 +172,7 @@ def explain(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE)
             return "default"
         return "environment" if name in here else str(env_file)
 
-    return [Explained(name, value, source(name)) for name, value in load(here, env_file).environ().items()]
+    return [Explained(name, value, source(name)) for name, value in load_settings(here, env_file).environ().items()]
 
 
 def _check_folder(root: Path) -> None:

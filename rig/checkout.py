@@ -11,9 +11,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.rig.cache import CACHE, CHECKOUT, digest, digest_of_files, locked
-from tests.rig.program import command
-from tests.rig.system import make_disk
+from rig.cache import CACHE, CHECKOUT, digest, digest_of_files, locked
+from rig.program import command
+from rig.system import make_disk
 
 # Disks are exchanged under a rig that knows their size: it never changes.
 CHECKOUT_BYTES, EXTRA_BYTES = 2 << 30, 4 << 30

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from tests.rig.ssh import Ssh
+from rig.ssh import Ssh
 
 TIMED_OUT = 124  # as timeout(1)
 GRACE_S = 5

@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.rig.command import Command
-from tests.rig.program import RigError
-from tests.rig.ssh import Ssh
+from rig.command import Command
+from rig.program import RigError
+from rig.ssh import Ssh
 
 # Into a folder that is there; else under the new name, whole or not at all.
 _IN = """

@@ -14,10 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.rig.cache import CHECKOUT, cached, digest_of_files
-from tests.rig.program import RigError, command
-from tests.rig.program import follow as follow_program
-from tests.rig.progress import detail
+from rig.cache import CHECKOUT, cached, digest_of_files
+from rig.program import RigError, command
+from rig.program import follow as follow_program
+from rig.progress import detail
 
 SOURCE = Path("target/i386/tcg/system/svm_helper.c")
 DELIVERY = "do_interrupt_x86_hardirq(env, vector, 1);"

@@ -20,16 +20,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tests.rig import boots, checkout, copying, saved
-from tests.rig.cache import CACHE, hold, locked
-from tests.rig.command import Command
-from tests.rig.emulator import emulator
-from tests.rig.program import RigError
-from tests.rig.qemu import Console, Disks, Qemu, blank, kill_pid
-from tests.rig.qmp import Monitor
-from tests.rig.ssh import Ssh
-from tests.rig.system import system
-from tests.rig.venv import venv
+from rig import boots, checkout, copying, saved
+from rig.cache import CACHE, hold, locked
+from rig.command import Command
+from rig.emulator import emulator
+from rig.program import RigError
+from rig.qemu import Console, Disks, Qemu, blank, kill_pid
+from rig.qmp import Monitor
+from rig.ssh import Ssh
+from rig.system import system
+from rig.venv import venv
 
 RUNNING = CACHE / "run"
 

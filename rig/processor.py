@@ -8,8 +8,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.rig.cache import CACHE, digest
-from tests.rig.emulator import bare_machine
+from rig.cache import CACHE, digest
+from rig.emulator import bare_machine
 
 PROBE_WITHIN_S = 20
 

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Protocol
 
-from tests.rig.program import say
+from rig.program import say
 
 TERMINAL_S, ELSEWHERE_S = 10, 60
 _current: ContextVar[Progress | None] = ContextVar("progress", default=None)

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rig.emulator import bare_machine, program
-from tests.rig.processor import accelerated
-from tests.rig.program import RigError, command
-from tests.rig.qmp import Monitor
-from tests.rig.sockets import connected, listening
+from rig.emulator import bare_machine, program
+from rig.processor import accelerated
+from rig.program import RigError, command
+from rig.qmp import Monitor
+from rig.sockets import connected, listening
 
 MEMORY_MIB = 4096
 # tsc=reliable: else the kernel finds it to be none under emulation, asks a slow device for the time, and KVM has the

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.rig.program import RigError
-from tests.rig.sockets import connected
+from rig.program import RigError
+from rig.sockets import connected
 
 ANSWER_WITHIN_S = 60
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from tests.rig import checkout, processor
-from tests.rig.cache import cached, digest, digest_of_files
-from tests.rig.emulator import emulator
-from tests.rig.program import RigError, command
-from tests.rig.progress import detail
-from tests.rig.qemu import Console, Disks, Qemu, blank, overlay, ssh_port
-from tests.rig.ssh import Ssh
+from rig import checkout, processor
+from rig.cache import cached, digest, digest_of_files
+from rig.emulator import emulator
+from rig.program import RigError, command
+from rig.progress import detail
+from rig.qemu import Console, Disks, Qemu, blank, overlay, ssh_port
+from rig.ssh import Ssh
 
 HERE = Path(__file__).resolve().parent
 BOOT_WITHIN_S = 300  # 17 s on a quiet machine; only a boot that failed waits for it
@@ -85,7 +85,7 @@ def _save(making: Path, system: Path, venv: Path) -> None:
 
 
 def _write(qemu: Qemu, making: Path) -> None:
-    from tests.rig.qmp import Monitor
+    from rig.qmp import Monitor
 
     monitor = Monitor(qemu.folder / "qmp.sock")
     monitor.call("stop")

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.rig.program import RigError
+from rig.program import RigError
 
 # All but the files, which lie in the folder that ssh runs in: in paths it expands %, ${} and ~, and splits words, and a
 # socket's path has 107 bytes at most (unix(7)), of which ssh takes 17 for a name that it renames.

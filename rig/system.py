@@ -10,9 +10,9 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.rig.cache import cached, digest_of_files
-from tests.rig.program import RigError, command, follow
-from tests.rig.progress import detail
+from rig.cache import cached, digest_of_files
+from rig.program import RigError, command, follow
+from rig.progress import detail
 
 HERE = Path(__file__).resolve().parent
 SUITE = "trixie"

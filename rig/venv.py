@@ -14,9 +14,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files, locked
-from tests.rig.program import RigError, command
-from tests.rig.system import make_disk
+from rig.cache import CHECKOUT, cached, digest, digest_of_files, locked
+from rig.program import RigError, command
+from rig.system import make_disk
 
 # What looks at the code runs outside, never in the rig.
 OUTSIDE_ONLY = ("ruff", "mypy", "types-", "coverage")

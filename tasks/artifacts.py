@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from inferno import config, files
-from inferno.errors import InfernoError
-from tasks.engine.context import Context
-from tasks.engine.task import InfernoTask
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.settings import CHECKOUT, IS_CHECKOUT
 
-FRAGMENT = config.CHECKOUT / "templates" / "kernel.config"
+from .engine.context import Context
+from .engine.task import InfernoTask
+
+FRAGMENT = CHECKOUT / "templates" / "kernel.config"
 
 
 def kiln(context: Context, _subject: str) -> Iterable[InfernoTask]:
@@ -33,7 +35,7 @@ def init(context: Context, _subject: str) -> Iterable[InfernoTask]:
 
 def vmm(context: Context, _subject: str) -> Iterable[InfernoTask]:
     from inferno.artifact import cache
-    from inferno.artifact import vmm as library
+    from inferno.artifact import firecracker as library
 
     def build() -> None:
         settings = context.settings
@@ -72,12 +74,12 @@ def _crate(context: Context, name: str, crate: str) -> InfernoTask:
 
     def made_from() -> dict[str, str]:
         toolchain = cargo.toolchain_files()
-        found = {"sources": _digest(cargo.sources(crate, config.CHECKOUT))}
+        found = {"sources": _digest(cargo.sources(crate, CHECKOUT))}
         return {**found, "toolchain": _digest(toolchain)} if toolchain else found
 
     def build() -> None:
         out = context.settings.share_dir / name
-        cargo.build(crate, out, config.CHECKOUT, cache.directory(), context.progress)
+        cargo.build(crate, out, CHECKOUT, cache.directory(), context.progress)
 
     return _task(context, name, [name], made_from, build)
 
@@ -94,10 +96,10 @@ def _task(
     stamp = share / f"{name}.made.json"
 
     def up_to_date() -> bool:
-        return not config.IS_CHECKOUT or made_from().items() <= _read(stamp).items()
+        return not IS_CHECKOUT or made_from().items() <= _read(stamp).items()
 
     def action() -> None:
-        if not config.IS_CHECKOUT:
+        if not IS_CHECKOUT:
             raise InfernoError(f"{', '.join(targets)} missing from {share}", "install Inferno's package again")
         stamp.unlink(missing_ok=True)
         before = made_from()
@@ -126,6 +128,6 @@ def _digest(paths: list[Path]) -> str:
     """One digest of names and contents; the checkout's own place does not count."""
     whole = hashlib.sha256()
     for path in sorted(paths):
-        name = path.relative_to(config.CHECKOUT) if path.is_relative_to(config.CHECKOUT) else path.name
+        name = path.relative_to(CHECKOUT) if path.is_relative_to(CHECKOUT) else path.name
         whole.update(f"{name}\0{files.sha256(path)}\n".encode())
     return whole.hexdigest()

@@ -12,28 +12,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import inferno
-from inferno import cgroup, cpio, files, host, ssh_key, version, words
-from inferno import destroy as destroying
-from inferno import store as trusted
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.console.options import row
 from inferno.disk import template
-from inferno.errors import InfernoError
-from inferno.image import base, store
-from inferno.image.config import ImageConfig
+from inferno.image import base, local_images
+from inferno.image.oci_config import ImageConfig
 from inferno.image.stamp import Stamp
-from inferno.instance import Instance
-from inferno.reconcile import reconcile
-from inferno.slot import Slot
-from inferno.spec import Spec
-from inferno.version import make, why
-from inferno.version.sweep import sweep
-from tasks.engine.context import Context
-from tasks.engine.inputs import Unchanged, identity, identity_if_there
-from tasks.engine.options import row
-from tasks.engine.task import InfernoTask
-from tasks.image import ACCESS, wanted
+from inferno.life import destroy as destroying
+from inferno.life import host
+from inferno.life.instance import Instance
+from inferno.life.reconcile import reconcile
+from inferno.sandbox import cgroup
+from inferno.spec import grammar, ssh_key
+from inferno.spec.fields import Spec
+from inferno.state.slot import Slot
+from inferno.version import make, versions, why
+from inferno.version import trusted_copies as trusted
+from inferno.version.prune import sweep
+from inferno.wire import cpio
+
+from .engine.context import Context
+from .engine.inputs import Unchanged, identity, identity_if_there
+from .engine.task import InfernoTask
+from .image import ACCESS, wanted
 
 if TYPE_CHECKING:
-    from inferno import wire
+    from inferno.wire import models
 
 _CREATE = [
     row(
@@ -42,7 +47,7 @@ _CREATE = [
         metavar="REF",
     ),
     row("vcpus", "virtual CPUs (1)", int, "N"),
-    row("memory", "guest memory in MiB (128); or 512m, 2g", words.mebibytes, "MIB", short="m"),
+    row("memory", "guest memory in MiB (128); or 512m, 2g", grammar.mebibytes, "MIB", short="m"),
     row("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
     row(
         "env",
@@ -79,7 +84,7 @@ _IN_RUN_JSON = frozenset(
     ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "interactive", "read_only", "tmpfs", "ulimit")
 )
 # By these a VM's files are made as they are: another Inferno may make others.
-_MAKERS = [Path(inferno.__file__).with_name(name) for name in ("render.py", "wire.py")]
+_MAKERS = [Path(inferno.__file__).parent / name for name in ("version/render.py", "wire/models.py")]
 
 
 def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
@@ -101,10 +106,10 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
         }
 
     def action() -> None:
-        from inferno import wire
+        from inferno.wire import models
 
         context.reserve(name)
-        text = wire.dump(_run(context, name, spec, keys()))
+        text = models.dump(_run(context, name, spec, keys()))
         files.write(build / "run.json", text, 0o444)
         own = build / "run.cpio"
         with own.open("wb") as out:
@@ -135,11 +140,12 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
         return {"vcpus": spec.vcpus, "memory": spec.memory, "LOG_LEVEL": debug, "slot": slot, "Inferno": _makers()}
 
     def action() -> None:
-        from inferno import render, wire
+        from inferno.version import render
+        from inferno.wire import models
 
         context.reserve(name)
-        files.write(build / "kiln.json", wire.dump(render.kiln(debug=_is_debug(context))), 0o444)
-        files.write(build / "firecracker.json", wire.dump(render.firecracker(spec, _slot(context, name))), 0o444)
+        files.write(build / "kiln.json", models.dump(render.kiln(debug=_is_debug(context))), 0o444)
+        files.write(build / "firecracker.json", models.dump(render.firecracker(spec, _slot(context, name))), 0o444)
 
     yield InfernoTask(
         f"config:{name}",
@@ -157,19 +163,19 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
     host.check_size(spec.vcpus, spec.memory)
     context.images[spec.image] = wanted(asked, spec.platform)
     build, share = _build_dir(context, name), context.settings.share_dir
-    built = [build / "initrd.cpio", *(build / config for config in version.CONFIGS)]
+    built = [build / "initrd.cpio", *(build / config for config in versions.CONFIGS)]
 
     def made_from() -> dict[str, Any]:
-        artifacts = [share / artifact for artifact in version.ARTIFACTS]
+        artifacts = [share / artifact for artifact in versions.ARTIFACTS]
         found = {path.name: identity_if_there(path) for path in artifacts + built}
         return {**spec.to_json(), **found, "digest of the image": _stamp(context, spec).digest}
 
     def intact() -> bool:
         row = context.state.vm(name)
-        return row is not None and version.intact(context.paths, name, row.version)
+        return row is not None and versions.intact(context.paths, name, row.version)
 
     def action() -> None:
-        before = version.current(context.paths, name)
+        before = versions.current(context.paths, name)
         ulid, made = make.create(context.settings, _inputs(context, name, spec))
         if made:
             context.undo(name).callback(make.take_back, context.paths, name, ulid, before)
@@ -233,18 +239,18 @@ def _inputs(context: Context, name: str, spec: Spec) -> make.Inputs:
 
 
 def _stamp(context: Context, spec: Spec) -> Stamp:
-    stamp = store.stamp(spec.image, context.settings, spec.platform)
+    stamp = local_images.stamp(spec.image, context.settings, spec.platform)
     if stamp is None:
         raise InfernoError(f"image {spec.image} is not here yet", f"doit 'image:{spec.image}'")
     return stamp
 
 
 def _image(context: Context, spec: Spec) -> ImageConfig:
-    return store.config(_stamp(context, spec).digest, context.settings)
+    return local_images.config(_stamp(context, spec).digest, context.settings)
 
 
-def _run(context: Context, name: str, spec: Spec, keys: list[str]) -> wire.Run:
-    from inferno import render
+def _run(context: Context, name: str, spec: Spec, keys: list[str]) -> models.Run:
+    from inferno.version import render
 
     image, slot = _image(context, spec), _slot(context, name)
     return render.run(name, spec, image, slot, ssh_keys=keys, debug=_is_debug(context))

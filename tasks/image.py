@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from inferno.errors import UsageError
-from inferno.image import base, reference, store
+from inferno.base.errors import UsageError
+from inferno.console.options import row
+from inferno.image import base, local_images, reference
 from inferno.image.source import Access
-from inferno.paths import file_name
-from tasks.engine.context import Context, WantedImage
-from tasks.engine.options import row
-from tasks.engine.task import InfernoTask
+from inferno.state.paths import file_name
+
+from .engine.context import Context, WantedImage
+from .engine.task import InfernoTask
 
 ACCESS: list[dict[str, Any]] = [
     row("pull", "when to ask a registry: missing (not here; the default), always, never", metavar="WHEN"),
@@ -34,11 +35,11 @@ def image(context: Context, ref: str) -> Iterable[InfernoTask]:
 
     def up_to_date() -> bool:
         how = context.images.get(ref, WantedImage())
-        return store.unchanged(ref, context.settings, how.access, how.pull)
+        return local_images.unchanged(ref, context.settings, how.access, how.pull)
 
     def action() -> None:
         how = context.images.get(ref, WantedImage())
-        store.ensure(ref, context.settings, how.access, how.pull, context.progress)
+        local_images.ensure(ref, context.settings, how.access, how.pull, context.progress)
 
     context.after(f"image:{ref}", lambda: _tell(context, ref))
     yield InfernoTask(f"image:{ref}", action, context=context, shared=_lock("image", ref), uptodate=[up_to_date])
@@ -49,7 +50,7 @@ def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:
 
     def up_to_date() -> bool:
         how = context.images.get(ref, WantedImage())
-        stamp = store.stamp(ref, context.settings, how.access.platform)
+        stamp = local_images.stamp(ref, context.settings, how.access.platform)
         return stamp is not None and base.is_intact(stamp.digest, context.settings)
 
     def action() -> None:
@@ -69,16 +70,16 @@ def rootfs(context: Context, ref: str) -> Iterable[InfernoTask]:
 
 def _tell(context: Context, ref: str) -> None:
     """The result, for a pipeline: which image that is."""
-    stamp = store.stamp(ref, context.settings, context.images.get(ref, WantedImage()).access.platform)
+    stamp = local_images.stamp(ref, context.settings, context.images.get(ref, WantedImage()).access.platform)
     if stamp is not None:
         print(stamp.digest)
 
 
 def wanted(asked: dict[str, Any], platform: str | None) -> WantedImage:
     """How an image is to be had, by the options given. Raises UsageError for a bad one, before anything is done."""
-    pull = asked.get("pull") or store.MISSING
-    if pull not in store.POLICIES:
-        raise UsageError(f"--pull {pull!r} is none of {', '.join(store.POLICIES)}")
+    pull = asked.get("pull") or local_images.MISSING
+    if pull not in local_images.POLICIES:
+        raise UsageError(f"--pull {pull!r} is none of {', '.join(local_images.POLICIES)}")
     if platform is not None and not 2 <= len([part for part in platform.split("/") if part]) <= 3:
         raise UsageError(f"--platform {platform!r} is not OS/ARCH[/VARIANT]", "for example linux/amd64")
     authfile = asked.get("authfile")

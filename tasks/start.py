@@ -1,6 +1,6 @@
 """A start, step by step: `network`, `disk`, `jail`, `launch`, each of which asks the kernel what is there; and `start`.
 
-The steps of one run share one inferno.start.Start, looked up when the first of them is asked, so that
+The steps of one run share one inferno.life.start.Start, looked up when the first of them is asked, so that
 `doit create:web1 start:web1` works; what they make is on the VM's undo stack until its process runs.
 """
 
@@ -10,13 +10,14 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from inferno import host
-from inferno import start as starting
-from inferno.errors import UsageError
-from inferno.instance import Instance
-from inferno.start import STEPS, Start
-from tasks.engine.context import Context
-from tasks.engine.task import InfernoTask
+from inferno.base.errors import UsageError
+from inferno.life import host
+from inferno.life import start as starting
+from inferno.life.instance import Instance
+from inferno.life.start import STEPS, Start
+
+from .engine.context import Context
+from .engine.task import InfernoTask
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "start": [
@@ -64,7 +65,7 @@ def _step(context: Context, name: str, which: str) -> Iterable[InfernoTask]:
     def action() -> None:
         step.act(shared(context, name))
         if which == "launch" and _follows(context, name):
-            from inferno.cli.attach import hold_signals
+            from inferno.console.foreground import hold_signals
 
             hold_signals()
 
@@ -101,7 +102,7 @@ def launch(context: Context, name: str) -> Iterable[InfernoTask]:
 
 def _check_input(context: Context, name: str) -> None:
     """Before anything is changed: is there a terminal on both sides, or input that the process can be given?"""
-    from inferno.cli.interact import check_ours
+    from inferno.console.interact import check_ours
 
     spec = context.spec(name)
     if not _follows(context, name):
@@ -128,7 +129,7 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         begun = shared(context, name)
         if not begun.launched:
             context.say(f"{name} runs already, at {begun.vm.slot.guest}")
-            from inferno.cli.follow import join
+            from inferno.cli.wait_attach import join
 
             return join(begun.vm) if is_interactive else 0
         tty = bool(begun.record["spec"].get("tty"))
@@ -137,8 +138,8 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         context.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
         if not follows:
             return 0
-        from inferno.cli.attach import attach
-        from inferno.cli.interact import interact
+        from inferno.console.foreground import attach
+        from inferno.console.interact import interact
 
         if is_interactive:
             return interact(begun, tty=tty)

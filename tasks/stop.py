@@ -8,16 +8,19 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from inferno import config, host, names
-from inferno import destroy as destroying
-from inferno import start as starting
-from inferno import stop as stopping
-from inferno.errors import InfernoError, UsageError
-from inferno.instance import Instance
-from tasks.engine.context import Context
-from tasks.engine.db import forget_vm
-from tasks.engine.task import InfernoTask
-from tasks.start import check, shared
+from inferno.base.errors import InfernoError, UsageError
+from inferno.life import destroy as destroying
+from inferno.life import host
+from inferno.life import start as starting
+from inferno.life import stop as stopping
+from inferno.life.instance import Instance
+from inferno.settings import DEFAULT_STOP_TIMEOUT_S
+from inferno.state import names
+
+from .engine.context import Context
+from .engine.db import forget_vm
+from .engine.task import InfernoTask
+from .start import check, shared
 
 _TIMEOUT = {
     "name": "timeout",
@@ -26,7 +29,7 @@ _TIMEOUT = {
     "type": float,
     "default": None,
     "metavar": "SECONDS",
-    "help": f"how long its process may take, before SIGKILL ({config.DEFAULT_STOP_TIMEOUT_S})",
+    "help": f"how long its process may take, before SIGKILL ({DEFAULT_STOP_TIMEOUT_S})",
 }
 _SIGNAL = {
     "name": "signal",
@@ -113,7 +116,7 @@ def _ask(name: str) -> None:
 
 def _request(task: str, asked: dict[str, Any]) -> stopping.Request:
     seconds = asked.get("timeout")
-    timeout_s = config.DEFAULT_STOP_TIMEOUT_S if seconds is None else seconds
+    timeout_s = DEFAULT_STOP_TIMEOUT_S if seconds is None else seconds
     if not (math.isfinite(timeout_s) and 0 <= timeout_s <= _LONGEST_S):
         raise UsageError(f"{task}: --timeout {timeout_s:g} is out of range", f"it takes 0 to {_LONGEST_S} seconds")
     word = asked.get("signal")

@@ -52,8 +52,8 @@ while True:
 # What `infernoctl exec` does once it has found the guest.
 EXEC = """
 import json, os, sys
-from inferno.cli.speak import report
-from inferno.errors import InfernoError
+from inferno.console.errors import report
+from inferno.base.errors import InfernoError
 from inferno.reach import command, session
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest

@@ -3,7 +3,7 @@
     pytest -p tests.ledger --ledger FILE
 
 It says where the time went: the steps before pytest, each test file, the rigs that began, the ten slowest tests.
-FILE is where tools/steps.sh and tests/rig/boots.py append a line each: tabs between, times in seconds since 1970.
+FILE is where tools/steps.sh and rig/boots.py append a line each: tabs between, times in seconds since 1970.
 
     step  BEGAN  ENDED  COMMAND
     rig   BEGAN  ENDED  HOW     TEST-FILE
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig.boots import LEDGER
+from rig.boots import LEDGER
 
 SLOWEST = 10
 SHORT_S = 3.0  # files below it share their lines

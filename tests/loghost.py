@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from inferno import collector, config
-from inferno.config import Settings
-from inferno.jail import LOG_SOCKET
-from inferno.logs import read
+from inferno.logs import collector_client, read
 from inferno.logs.record import parse
-from inferno.paths import Paths, VersionDir
-from inferno.slot import Slot
-from inferno.state import State
+from inferno.sandbox.jail import LOG_SOCKET
+from inferno.settings import Settings, load_settings
+from inferno.state.database import State
+from inferno.state.paths import Paths, VersionDir
+from inferno.state.slot import Slot
 
 DEADLINE_S = 20
 # Becomes the VM's user, where the interpreter may be out of that user's reach, and connects as kiln does.
@@ -92,7 +91,7 @@ class Vm:
     def link(self) -> None:
         root = os.open(self.version.jail, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            collector.link_into(self.paths, root)
+            collector_client.link_into(self.paths, root)
         finally:
             os.close(root)
 
@@ -126,7 +125,7 @@ class Vm:
         """Connect, send, go; return once it is in the files."""
         with self.peer() as peer:
             peer.communicate(b"".join(lines), timeout=DEADLINE_S)
-        collector.sync(self.settings)
+        collector_client.sync(self.settings)
 
     @property
     def log(self) -> Path:
@@ -137,7 +136,7 @@ class LogHost:
     """See the module. `end` waits for the collector's end, which comes by itself."""
 
     def __init__(self, root: Path, **environ: str) -> None:
-        self.settings = config.load({"HOME": "/root", "INFERNO_ROOT": str(root), **environ}, Path("/nonexistent"))
+        self.settings = load_settings({"HOME": "/root", "INFERNO_ROOT": str(root), **environ}, Path("/nonexistent"))
         self.paths = Paths(root)
         self.vms: list[Vm] = []
 
@@ -145,12 +144,12 @@ class LogHost:
         vm = Vm(self.settings, name, len(self.vms))
         self.vms.append(vm)
         if link:
-            collector.ensure_running(self.settings)
+            collector_client.ensure_running(self.settings)
             vm.link()
         return vm
 
     def pid(self) -> int:
-        found = collector.status(self.paths)
+        found = collector_client.status(self.paths)
         assert found is not None, self.errors()
         pid = found["pid"]
         assert isinstance(pid, int)
@@ -167,7 +166,7 @@ class LogHost:
 
     def close(self) -> None:
         """Take the jails away; then the collector ends by itself, and said nothing on its standard error."""
-        found = collector.status(self.paths)
+        found = collector_client.status(self.paths)
         for vm in self.vms:
             (vm.version.jail / LOG_SOCKET).unlink(missing_ok=True)
         if found is not None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from inferno.net import nft, tap
-from inferno.slot import Slot
+from inferno.state.slot import Slot
 
 PORT = 7777
 UPLINK, OUTSIDE = "198.51.100.1", "198.51.100.2"

@@ -11,8 +11,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from inferno.layers import emit, tar
-from inferno.layers.tree import Tree
+from inferno.image.layers import emit, tar
+from inferno.image.layers.tree import Tree
 from tests import images
 from tests.images import Member, directory, file, hard_link, symlink, whiteout
 

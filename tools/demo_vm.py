@@ -49,12 +49,12 @@ def first_byte(address: str, port: int) -> None:
 
 def web_port(image: str) -> int | None:
     """The first TCP port that the image says it listens on; the demo can talk HTTP to it. None: it says none."""
-    from inferno import config
-    from inferno.image import store
+    from inferno.image import local_images
+    from inferno.settings import load_settings
 
-    settings = config.load()
-    stamp = store.stamp(image, settings)
-    exposed = store.config(stamp.digest, settings).exposed_ports if stamp else []
+    settings = load_settings()
+    stamp = local_images.stamp(image, settings)
+    exposed = local_images.config(stamp.digest, settings).exposed_ports if stamp else []
     ports = sorted(int(port.partition("/")[0]) for port in exposed if not port.endswith("/udp"))
     return ports[0] if ports else None
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from inferno import files
+from inferno.base import files
 
 
 def directory(environ: Mapping[str, str] | None = None) -> Path:

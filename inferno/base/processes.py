@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from inferno.errors import InfernoError, MissingToolError
+from inferno.base.errors import InfernoError, MissingToolError
 
 Arg = str | os.PathLike[str]
 PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT

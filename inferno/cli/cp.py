@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from inferno.cli.reach import opened
-from inferno.cli.read import options
-from inferno.cli.speak import say
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
+from inferno.cli.exec_shell import opened
+from inferno.cli.look import options
+from inferno.console.errors import say
 from inferno.reach import copy
 
 _SHOWN = 5

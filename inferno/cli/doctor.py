@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from inferno import config, doctor
-from inferno.cli.read import options
-from inferno.doctor.rule import NEEDED, Finding
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
+from inferno.cli.look import options
+from inferno.settings import load_settings
+from inferno.watch.doctor import diagnosis
+from inferno.watch.doctor.rule import NEEDED, Finding
 
 
 def verb(words: list[str]) -> int:
@@ -17,7 +18,7 @@ def verb(words: list[str]) -> int:
     if rest:
         raise UsageError(f"doctor looks at the whole host: what is {rest[0]!r}?", "infernoctl doctor")
     found = []
-    for finding in doctor.diagnose(config.load()):
+    for finding in diagnosis.diagnose(load_settings()):
         found.append(finding)
         if "json" not in given:
             _show(finding)

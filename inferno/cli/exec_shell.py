@@ -12,12 +12,14 @@ import getopt
 import os
 from collections.abc import Iterator
 
-from inferno import config, host, names, vm
-from inferno.errors import UsageError
-from inferno.instance import Instance
+from inferno.base.errors import UsageError
+from inferno.life import host, status
+from inferno.life.instance import Instance
 from inferno.reach import command, guest, session
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
+from inferno.settings import load_settings
+from inferno.state import names
 
 _LONG = {
     "interactive": "-i",
@@ -34,8 +36,8 @@ _SHORT = "itdu:w:e:"
 def opened(name: str) -> Iterator[Guest]:
     """The guest of the VM of that name. Raises UsageError for a name that no VM has, InfernoError unless it runs."""
     host.need_root()
-    settings = config.load()
-    with guest.opened(Instance.of(settings, vm.row(settings, names.check_name(name)))) as found:
+    settings = load_settings()
+    with guest.opened(Instance.of(settings, status.row(settings, names.check_name(name)))) as found:
         yield found
 
 
@@ -83,9 +85,9 @@ def _options(verb: str, words: list[str], *, mixed: bool = False) -> tuple[list[
     try:
         found, rest = (getopt.gnu_getopt if mixed else getopt.getopt)(words, _SHORT, list(_LONG))
     except getopt.GetoptError as error:
-        from inferno.cli import guess
+        from inferno.console import suggest
 
-        raise guess.option(verb, error, _LONG) from None
+        raise suggest.option(verb, error, _LONG) from None
     short = {f"--{long.rstrip('=')}": flag for long, flag in _LONG.items()}
     return [(short.get(flag, flag), value) for flag, value in found], rest
 

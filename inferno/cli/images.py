@@ -6,21 +6,21 @@ import json
 import time
 from typing import Any
 
-from inferno import config
-from inferno.cli.read import options, table
-from inferno.cli.speak import say
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
+from inferno.base.text import visible
+from inferno.cli.look import options, table
+from inferno.console.errors import say
 from inferno.image import catalog
-from inferno.visible import visible
+from inferno.settings import load_settings
 
 
 def images(words: list[str]) -> int:
     """Hand over to the verb."""
     verb = words[0] if words else "help"
     if verb == "help":
-        from inferno.cli import pages
+        from inferno.console import help_pages
 
-        print(pages.PAGES["images"])
+        print(help_pages.PAGES["images"])
         return 0
     if verb == "ls":
         verb = "list"
@@ -40,7 +40,7 @@ def images(words: list[str]) -> int:
 def _list(words: list[str]) -> int:
     given, rest = options("images list", words, ["json"])
     _none(rest, "list")
-    found = catalog.entries(config.load())
+    found = catalog.entries(load_settings())
     if "json" in given:
         print(json.dumps([entry.to_json() for entry in found]))
         return 0
@@ -60,7 +60,7 @@ def _list(words: list[str]) -> int:
 
 def _show(words: list[str]) -> int:
     given, rest = options("images show", words, ["json"])
-    settings = config.load()
+    settings = load_settings()
     found = catalog.details(catalog.find(_one(rest, "show"), settings), settings)
     _print(found, as_json="json" in given)
     return 0
@@ -68,17 +68,17 @@ def _show(words: list[str]) -> int:
 
 def _process(words: list[str]) -> int:
     given, rest = options("images process", words, ["json"])
-    settings = config.load()
+    settings = load_settings()
     _print(catalog.process(catalog.find(_one(rest, "process"), settings), settings), as_json="json" in given)
     return 0
 
 
 def _exposed(words: list[str]) -> int:
-    from inferno.image import store
+    from inferno.image import local_images
 
     given, rest = options("images exposed", words, ["json"])
-    settings = config.load()
-    ports = store.config(catalog.find(_one(rest, "exposed"), settings).digest, settings).exposed_ports
+    settings = load_settings()
+    ports = local_images.config(catalog.find(_one(rest, "exposed"), settings).digest, settings).exposed_ports
     if "json" in given:
         print(json.dumps(ports))
     else:
@@ -88,21 +88,21 @@ def _exposed(words: list[str]) -> int:
 
 
 def _pull(words: list[str]) -> int:
-    from inferno.cli import act
+    from inferno.console import help
 
     if not any(word.startswith("--pull") for word in words):
         words = ["--pull=always", *words]
-    return act.act("rootfs", words, "images pull")
+    return help.act("rootfs", words, "images pull")
 
 
 def _prune(words: list[str]) -> int:
-    from inferno import host
     from inferno.image import prune
+    from inferno.life import host
 
     given, rest = options("images prune", words, ["json", "dry-run"])
     _none(rest, "prune")
     host.need_root()
-    found = prune.prune(config.load(), dry_run="dry-run" in given)
+    found = prune.prune(load_settings(), dry_run="dry-run" in given)
     if "json" in given:
         shown = {"images": found.images, "refs": found.refs, "blobs": found.blobs, "bytes": found.bytes}
         print(json.dumps({**shown, "dry_run": "dry-run" in given}))
@@ -115,11 +115,11 @@ def _prune(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
-    from inferno import host
     from inferno.image import check
+    from inferno.life import host
 
     given, rest = options("images check", words, ["all", "json"])
-    settings = config.load()
+    settings = load_settings()
     host.need_root()
     if bool(rest) == ("all" in given):
         raise UsageError("images check takes images, or --all", "infernoctl images --help")

@@ -9,14 +9,15 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from inferno import collector, config, logs, names, vm
-from inferno.cli.read import options
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.logs import keep, read
+from inferno.base.errors import UsageError
+from inferno.cli.look import options
+from inferno.life import status
+from inferno.logs import collector_client, keep, read, vm_logs
 from inferno.logs.query import Query, query
 from inferno.logs.record import Record, parse
-from inferno.paths import Paths
+from inferno.settings import Settings, load_settings
+from inferno.state import names
+from inferno.state.paths import Paths
 
 _LINES = 20
 _SELECT = ["vm=", "source=", "level=", "since=", "until=", "grep=", "json"]
@@ -32,10 +33,10 @@ def verb(words: list[str]) -> int:
     if names_given:
         raise UsageError(f"logs {action}: what is {names_given[0]!r}?", "infernoctl logs --help")
     try:
-        settings = config.load()
+        settings = load_settings()
         if action == "tail" and words[:1] == [given.get("vm")]:
             _check_action(settings, words[0])
-        collector.revive(settings)
+        collector_client.revive(settings)
         return run(settings, given)
     except PermissionError:
         raise UsageError("the logs of VMs are root's", "use sudo") from None
@@ -60,19 +61,19 @@ def _tail(settings: Settings, given: dict[str, str]) -> int:
 
 def _show(settings: Settings, given: dict[str, str]) -> int:
     """All lines, or so many of the last, and those that follow."""
-    log, wanted, count = logs.of(Paths(settings.root), _name(settings, given)), query(given), _count(given)
+    log, wanted, count = vm_logs.of(Paths(settings.root), _name(settings, given)), query(given), _count(given)
     if count is not None:
         return _last(settings, given, count)
     if _follows(given):
         return _follow(settings, given, wanted, 0)
-    collector.sync(settings)
+    collector_client.sync(settings)
     _print_all(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), "json" in given)
     return 0
 
 
 def _last(settings: Settings, given: dict[str, str], count: int) -> int:
-    log, wanted = logs.of(Paths(settings.root), _name(settings, given)), query(given)
-    collector.sync(settings)
+    log, wanted = vm_logs.of(Paths(settings.root), _name(settings, given)), query(given)
+    collector_client.sync(settings)
     until = read.end(log)
     found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
     _print_all(reversed(list(itertools.islice(found, count))), "json" in given)
@@ -82,7 +83,7 @@ def _last(settings: Settings, given: dict[str, str], count: int) -> int:
 def _status(settings: Settings, given: dict[str, str]) -> int:
     """The collector, and what is kept."""
     paths = Paths(settings.root)
-    running, found = collector.status(paths), keep.kept(paths)
+    running, found = collector_client.status(paths), keep.kept(paths)
     if "json" in given:
         shown = [dataclasses.asdict(each) for each in found]
         print(json.dumps({"collector": running, "logs": shown, "directory": str(paths.logs)}))
@@ -99,7 +100,7 @@ def _status(settings: Settings, given: dict[str, str]) -> int:
 
 def _restart(settings: Settings, _: dict[str, str]) -> int:
     """A new collector, to which the VMs that run go over. No line is lost."""
-    ran = collector.restart(settings)
+    ran = collector_client.restart(settings)
     print("the log collector was restarted" if ran else "the log collector was started; without VMs it ends again")
     return 0
 
@@ -108,7 +109,7 @@ def _clear(settings: Settings, given: dict[str, str]) -> int:
     """Delete logs: of one VM, or all of them."""
     paths = Paths(settings.root)
     name = _name(settings, given)
-    chosen = [paths.log(name)] if name else [logs.of(paths, each.vm) for each in keep.kept(paths)]
+    chosen = [paths.log(name)] if name else [vm_logs.of(paths, each.vm) for each in keep.kept(paths)]
     count = sum(keep.clear(log) for log in chosen)
     print(f"{count} log files deleted")
     return 0
@@ -129,7 +130,7 @@ def _name(settings: Settings, given: dict[str, str]) -> str | None:
         return None
     name = names.check_name(given["vm"])
     if not keep.exists(Paths(settings.root), name):
-        vm.row(settings, name)
+        status.row(settings, name)
     return name
 
 
@@ -149,7 +150,7 @@ def _follows(given: dict[str, str]) -> bool:
 def _follow(settings: Settings, given: dict[str, str], wanted: Query, since: int) -> int:
     """For ever: a VM that is stopped may be started again."""
     sys.stdout.flush()
-    with logs.follow(Paths(settings.root), given.get("vm"), since) as follower:
+    with vm_logs.follow(Paths(settings.root), given.get("vm"), since) as follower:
         for record in _wanted(follower, wanted):
             _print(record, "json" in given)
             if not follower.pending():

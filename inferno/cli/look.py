@@ -8,11 +8,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from inferno import __version__, config, names
-from inferno.cli.speak import say
-from inferno.errors import UsageError
-from inferno.paths import Paths
-from inferno.visible import visible
+from inferno import __version__
+from inferno.base.errors import UsageError
+from inferno.base.text import visible
+from inferno.console.errors import say
+from inferno.settings import explain_settings, load_settings
+from inferno.state import names
+from inferno.state.paths import Paths
 
 
 def options(verb: str, words: list[str], long: list[str], short: str = "") -> tuple[dict[str, str], list[str]]:
@@ -20,9 +22,9 @@ def options(verb: str, words: list[str], long: list[str], short: str = "") -> tu
     try:
         found, rest = getopt.gnu_getopt(words, short, long)
     except getopt.GetoptError as error:
-        from inferno.cli import guess
+        from inferno.console import suggest
 
-        raise guess.option(verb, error, long) from None
+        raise suggest.option(verb, error, long) from None
     return {flag.lstrip("-"): value for flag, value in found}, rest
 
 
@@ -50,14 +52,14 @@ def list_vms(words: list[str]) -> int:
     if rest:
         raise UsageError(f"list takes no name: {rest[0]!r}", f"infernoctl status {rest[0]}")
     as_json = one_of("format", given.get("format", "table"), ("table", "json")) == "json" or "json" in given
-    from inferno import vm
+    from inferno.life import status
 
     if "state" in given:
-        one_of("state", given["state"], vm.STATES)
-    settings = config.load()
+        one_of("state", given["state"], status.STATES)
+    settings = load_settings()
     if os.geteuid() != 0 and not settings.db_path.exists():
         say(f"no VM was ever made under {settings.root}; those of root: sudo infernoctl list")
-    found = vm.list_all(settings)
+    found = status.list_all(settings)
     if "state" in given:
         found = [row for row in found if row["state"] == given["state"]]
     if as_json:
@@ -79,9 +81,9 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
 def status(words: list[str]) -> int:
     given, rest = options("status", words, ["json", "format="])
     as_json = one_of("format", given.get("format", "human"), ("human", "json")) == "json" or "json" in given
-    from inferno import vm
+    from inferno.life import status
 
-    found = vm.status(config.load(), one_name("status", rest))
+    found = status.status(load_settings(), one_name("status", rest))
     if as_json:
         print(json.dumps(found))
     else:
@@ -94,12 +96,12 @@ def status(words: list[str]) -> int:
 def why(words: list[str]) -> int:
     """What made the current version, and what is different now."""
     given, rest = options("why", words, ["json"])
-    settings = config.load()
+    settings = load_settings()
     name = one_name("why", rest)
-    from inferno import vm
+    from inferno.life import status
     from inferno.version import why as reasons
 
-    row = vm.row(settings, name)
+    row = status.row(settings, name)
     because, changed = reasons.told(Paths(settings.root), str(row.version)), reasons.pending(settings, name)
     if "json" in given:
         print(json.dumps({"name": name, "version": row.version, "built_because": because, "out_of_date": changed}))
@@ -116,7 +118,7 @@ def env(words: list[str]) -> int:
     """`env print` is the predecessor's."""
     given, rest = options("env", words, ["json"])
     no_more("env", [] if rest == ["print"] else rest)
-    found = config.explain()
+    found = explain_settings()
     if "json" in given:
         print(json.dumps({each.name: {"value": each.value, "source": each.source} for each in found}))
     else:

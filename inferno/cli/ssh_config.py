@@ -13,11 +13,11 @@ import shlex
 import sys
 from typing import Any
 
-from inferno import config, vm
-from inferno.cli.read import options
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import store
+from inferno.base.errors import UsageError
+from inferno.cli.look import options
+from inferno.image import local_images
+from inferno.life import status
+from inferno.settings import Settings, load_settings
 
 # sshd wants its folder, a key, and to be called by its whole path. One key will do for us, of the kind that is made at
 # once (RSA's take seconds); in /run, which mostly is a tmpfs, so that it can be written where the root cannot; whole,
@@ -38,20 +38,20 @@ def show(words: list[str]) -> int:
     given, names = options("ssh-config", words, ["user="])
     if "user" in given and not _USER.fullmatch(given["user"]):
         raise UsageError(f"--user {given['user']!r} is no name of a user")
-    settings = config.load()
-    for name in dict.fromkeys(names) or [row["name"] for row in vm.list_all(settings)]:
-        row = vm.row(settings, name)
+    settings = load_settings()
+    for name in dict.fromkeys(names) or [row["name"] for row in status.list_all(settings)]:
+        row = status.row(settings, name)
         print("\n".join(_entry(settings, name, given.get("user") or _user(settings, row.spec or {}))))
     return 0
 
 
 def _user(settings: Settings, spec: dict[str, Any]) -> str:
     """Who the image's process is, where that has a name: to whom --ssh-key lets people in."""
-    stamp = store.stamp(spec["image"], settings, spec.get("platform")) if "image" in spec else None
+    stamp = local_images.stamp(spec["image"], settings, spec.get("platform")) if "image" in spec else None
     asked = spec.get("user")
     if asked is None and stamp is not None:
         with contextlib.suppress(FileNotFoundError):
-            asked = store.config(stamp.digest, settings).user
+            asked = local_images.config(stamp.digest, settings).user
     name = (asked or "").partition(":")[0]
     return name if _USER.fullmatch(name) and not name.isdigit() else "root"
 

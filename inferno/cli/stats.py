@@ -8,13 +8,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from inferno import config, host, vm
-from inferno.cli.reach import opened
-from inferno.cli.read import one_name, options, table
-from inferno.cli.speak import say
-from inferno.errors import InfernoError, UsageError
-from inferno.reach import guest, processes, usage
+from inferno.base.errors import InfernoError, UsageError
+from inferno.cli.exec_shell import opened
+from inferno.cli.look import one_name, options, table
+from inferno.console.errors import say
+from inferno.life import host, status
+from inferno.reach import guest, processes
 from inferno.reach.guest import Guest
+from inferno.sandbox import usage
+from inferno.settings import load_settings
 
 _ANSWER_S = 2.0
 _MAX_PINGS, _MAX_TIMEOUT_S = 10_000, 3600
@@ -47,7 +49,7 @@ def stats(words: list[str]) -> int:
             rows.append(_of(found))
     if not names:
         host.need_root()
-        for row in vm.list_all(config.load()):
+        for row in status.list_all(load_settings()):
             with contextlib.suppress(InfernoError), opened(row["name"]) as found:
                 rows.append(_of(found))
     if "json" in given:

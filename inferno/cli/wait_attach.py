@@ -10,13 +10,19 @@ import os
 import select
 from collections.abc import Iterator
 
-from inferno import cgroup, config, exit_status, files, host, logs, version, vm
-from inferno.cli import output
-from inferno.cli.read import one_name, options
-from inferno.cli.speak import say
-from inferno.errors import InfernoError
-from inferno.instance import Instance
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.cli.look import one_name, options
+from inferno.console import vm_output
+from inferno.console.errors import say
+from inferno.life import exit_status, host, status
+from inferno.life.instance import Instance
+from inferno.logs import vm_logs
+from inferno.logs.follow import End
 from inferno.reach.guest import not_running
+from inferno.sandbox import cgroup
+from inferno.settings import load_settings
+from inferno.version import versions
 
 
 def wait(words: list[str]) -> int:
@@ -28,7 +34,7 @@ def wait(words: list[str]) -> int:
     return _told(found)
 
 
-def _until(end: logs.End) -> None:
+def _until(end: End) -> None:
     poll = select.poll()
     if end.descriptor >= 0:
         poll.register(end.descriptor, end.events)
@@ -46,19 +52,22 @@ def attach(words: list[str]) -> int:
         return join(found)
     if os.isatty(0):
         say(f"{found.name}: its output, until Ctrl-C; to type there: attach -i, or infernoctl shell {found.name}")
-    with _end(found) as end, logs.follow(found.paths, found.name, logs.end(found.paths, found.name), end) as records:
+    with (
+        _end(found) as end,
+        vm_logs.follow(found.paths, found.name, vm_logs.end(found.paths, found.name), end) as records,
+    ):
         for record in records:
-            output.write(record)
-            output.say_dropped(found.name, record)
+            vm_output.write(record)
+            vm_output.say_dropped(found.name, record)
     return _told(found)
 
 
 def join(found: Instance) -> int:
     """With the process of a VM that runs, to its end: then its exit status; or until the caller leaves: 0."""
-    from inferno.cli import interact
+    from inferno.console import interact
 
     running = found.running()
-    record = version.read(running) if running else None
+    record = versions.read(running) if running else None
     tty = record is not None and record["spec"].get("tty", False)
     if tty:
         interact.check_ours("attach")
@@ -71,21 +80,21 @@ def join(found: Instance) -> int:
 
 def _instance(name: str) -> Instance:
     host.need_root()
-    settings = config.load()
-    return Instance.of(settings, vm.row(settings, name))
+    settings = load_settings()
+    return Instance.of(settings, status.row(settings, name))
 
 
 @contextlib.contextmanager
-def _end(found: Instance) -> Iterator[logs.End]:
+def _end(found: Instance) -> Iterator[End]:
     """The end of the run that goes on now."""
     running = found.running()
     with contextlib.ExitStack() as held:
         if running is not None:
             with contextlib.suppress(FileNotFoundError):  # it ended just now
                 descriptor, ended = held.enter_context(cgroup.watched(running.ulid))
-                yield logs.End(descriptor, cgroup.CHANGED, ended)
+                yield End(descriptor, cgroup.CHANGED, ended)
                 return
-        yield logs.End(-1, 0, lambda: True)
+        yield End(-1, 0, lambda: True)
 
 
 def _told(found: Instance) -> int:
@@ -96,4 +105,4 @@ def _told(found: Instance) -> int:
         last = exit_status.last(found.paths, found.name)
     if last is None:
         raise InfernoError(f"{found.name} has not run yet", f"infernoctl start {found.name}")
-    return output.say_end(found.name, last)
+    return vm_output.say_end(found.name, last)

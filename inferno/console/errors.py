@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from inferno.errors import InfernoError
-from inferno.visible import visible
+from inferno.base.errors import InfernoError
+from inferno.base.text import visible
 
 _LONGEST_CHARS = 4000
 

@@ -13,16 +13,20 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from inferno import cgroup, exit_status, files, launch, logs, stop
-from inferno.cli import output
-from inferno.cli.speak import report, say
-from inferno.config import DEFAULT_STOP_TIMEOUT_S
-from inferno.errors import InfernoError
-from inferno.instance import Instance
-from inferno.paths import VersionDir
-from inferno.reconcile import reconcile
-from inferno.start import Start
-from inferno.state import State
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.console import vm_output
+from inferno.console.errors import report, say
+from inferno.life import exit_status, stop
+from inferno.life.instance import Instance
+from inferno.life.reconcile import reconcile
+from inferno.life.start import Start
+from inferno.logs import vm_logs
+from inferno.logs.follow import End
+from inferno.sandbox import cgroup, launch
+from inferno.settings import DEFAULT_STOP_TIMEOUT_S
+from inferno.state.database import State
+from inferno.state.paths import VersionDir
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -56,17 +60,17 @@ def attach(start: Start, *, shows: bool = True, stops: bool = False) -> int:
 def _follow(start: Start, stopper: _Stopper, shows: bool) -> None:
     vm, version = start.vm, start.version
     with contextlib.ExitStack() as held:
-        end = logs.End(-1, 0, lambda: True)
+        end = End(-1, 0, lambda: True)
         with contextlib.suppress(FileNotFoundError):  # it ended, and another command took the leaf away already
             descriptor, ended = held.enter_context(cgroup.watched(version.ulid))
-            end = logs.End(descriptor, cgroup.CHANGED, ended)
-        for record in held.enter_context(logs.follow(vm.paths, vm.name, start.log_position, end)):
+            end = End(descriptor, cgroup.CHANGED, ended)
+        for record in held.enter_context(vm_logs.follow(vm.paths, vm.name, start.log_position, end)):
             if shows:
                 try:
-                    output.write(record)
+                    vm_output.write(record)
                 except BrokenPipeError:  # whoever read it is gone: as for any program, that is its end
                     stopper.ask()
-            output.say_dropped(vm.name, record)
+            vm_output.say_dropped(vm.name, record)
 
 
 def _is_there(vm: Instance) -> bool:
@@ -83,7 +87,7 @@ def _told(vm: Instance, last: exit_status.Status | None) -> int:
     if last is None:
         say(f"{vm.name} was ended, and then destroyed or started again, by another command")
         return 128 + signal.SIGKILL
-    return output.say_end(vm.name, last)
+    return vm_output.say_end(vm.name, last)
 
 
 def _lock(vm: Instance, what: str) -> contextlib.AbstractContextManager[None]:

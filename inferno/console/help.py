@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import textwrap
 
-from inferno import cli
-from inferno.cli import guess, pages
-from inferno.errors import UsageError
-from inferno.names import check_name
-from inferno.words import check_text
-from tasks import VERBS
-from tasks.engine import options
-from tasks.engine.verb import Verb
+from inferno.base.errors import UsageError
+from inferno.console import help_pages, options, suggest
+from inferno.console.verb import Verb
+from inferno.console.verbs import READING, VERBS
+from inferno.spec.grammar import check_text
+from inferno.state.names import check_name
 
 
 def act(verb: str, words: list[str], called: str | None = None) -> int:
@@ -21,7 +19,7 @@ def act(verb: str, words: list[str], called: str | None = None) -> int:
     """
     row = VERBS.get(verb)
     if row is None:
-        raise guess.verb(verb, words, VERBS, cli.READING)
+        raise suggest.verb(verb, words, VERBS, READING)
     check_text(words)
     command = None
     if verb == "create" and "--" in words:
@@ -59,14 +57,14 @@ def usage(words: list[str]) -> str:
         return _overview()
     if words[0] in VERBS:
         return _usage_of(VERBS[words[0]], words[0])
-    if words[0] in cli.READING:
-        return pages.PAGES[words[0]]
-    raise guess.verb(words[0], words[1:], VERBS, cli.READING)
+    if words[0] in READING:
+        return help_pages.PAGES[words[0]]
+    raise suggest.verb(words[0], words[1:], VERBS, READING)
 
 
 def _overview() -> str:
-    looks = [_line(f"{verb} {hole}", text) for verb, (_, hole, text) in cli.READING.items() if verb not in _REACHES]
-    reaches = [_line(f"{verb} {cli.READING[verb][1]}", cli.READING[verb][2]) for verb in _REACHES]
+    looks = [_line(f"{verb} {hole}", text) for verb, (_, hole, text) in READING.items() if verb not in _REACHES]
+    reaches = [_line(f"{verb} {READING[verb][1]}", READING[verb][2]) for verb in _REACHES]
     acts = {name: _line(f"{row.name} {_HOLE[row.subject]}", row.doc) for name, row in VERBS.items()}
     return "\n".join(
         [

@@ -10,16 +10,16 @@ import contextlib
 import os
 import select
 
-from inferno import cgroup
-from inferno.cli.attach import attach
-from inferno.cli.speak import say
-from inferno.errors import InfernoError, UsageError
-from inferno.instance import Instance
-from inferno.paths import VersionDir
+from inferno.base.errors import InfernoError, UsageError
+from inferno.console.errors import say
+from inferno.console.foreground import attach
+from inferno.life.instance import Instance
+from inferno.life.start import Start
 from inferno.reach import guest, session
-from inferno.reach.leaving import LeftError
+from inferno.reach.detach_keys import LeftError
 from inferno.reach.relay import GivenUpError
-from inferno.start import Start
+from inferno.sandbox import cgroup
+from inferno.state.paths import VersionDir
 
 # In which a VM whose process ended has ended, too: init gives what is left two seconds.
 _ENDING_S = 5.0

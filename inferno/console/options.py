@@ -9,8 +9,8 @@ import getopt
 from collections.abc import Callable
 from typing import Any
 
-from inferno.cli import guess
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
+from inferno.console import suggest
 
 Table = list[dict[str, Any]]
 
@@ -48,7 +48,7 @@ def parse(task: str, table: Table, words: list[str], *, mixed: bool = False) -> 
     try:
         found, rest = (getopt.gnu_getopt if mixed else getopt.getopt)(words, short, long)
     except getopt.GetoptError as error:
-        raise guess.option(task, error, [row["long"] for row in table]) from None
+        raise suggest.option(task, error, [row["long"] for row in table]) from None
     given: dict[str, Any] = {}
     for flag, text in found:
         row = next(r for r in table if flag in (f"--{r['long']}", f"-{r.get('short')}"))

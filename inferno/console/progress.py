@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from inferno.visible import visible
+from inferno.base.text import visible
 
 _REDRAW_S = 0.1
 _AGAIN_S = 60
@@ -20,7 +20,7 @@ _LONG_S = 10
 
 
 class Show:
-    """An inferno.log.Progress for people. What is counted is bytes, or lines of a compiler, which never are a MiB.
+    """A base.progress.Progress for people. What is counted is bytes, or lines of a compiler, which never are a MiB.
 
     `clock` returns seconds; a test hands in its own.
     """

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-from inferno.cli.speak import report
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.console.errors import report
 
 _LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 

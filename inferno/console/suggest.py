@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from getopt import GetoptError
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 # Docker's users type these first.
 _DOCKERS = {

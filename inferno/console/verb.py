@@ -24,7 +24,7 @@ class Verb:
     @property
     def options(self) -> list[dict[str, Any]]:
         """The verb's options, as doit's CmdOption takes them."""
-        from tasks.engine.options import QUIET
+        from inferno.console.options import QUIET
 
         table: dict[str, list[dict[str, Any]]] = getattr(importlib.import_module(self.module), "OPTIONS", {})
         return [*table.get(self.name, []), QUIET]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from inferno import exit_status
-from inferno.cli.speak import say
+from inferno.console.errors import say
+from inferno.life import exit_status
 from inferno.logs.record import Record
 
 _STREAMS = {"stdout": 1, "stderr": 2}

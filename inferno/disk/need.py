@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferno.errors import InfernoError
-from inferno.paths import VersionDir
+from inferno.base.errors import InfernoError
+from inferno.state.paths import VersionDir
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
-from inferno import host
-from inferno.config import FILE, LVM, Settings
-from inferno.disk import plain, pool, thin
+from inferno.base.errors import InfernoError
+from inferno.disk.backend import file, lvm, lvm_pool
 from inferno.disk.need import Need
-from inferno.errors import InfernoError
-from inferno.paths import VersionDir
+from inferno.life import host
+from inferno.settings import FILE, LVM, Settings
+from inferno.state.paths import VersionDir
 
 
 class _Storage(Protocol):
@@ -25,7 +25,7 @@ class _Storage(Protocol):
     def is_made(self, settings: Settings, need: Need, /) -> bool: ...
 
 
-_STORAGES: dict[str, _Storage] = {FILE: plain, LVM: thin}
+_STORAGES: dict[str, _Storage] = {FILE: file, LVM: lvm}
 
 
 def tools(settings: Settings) -> tuple[host.Check, ...]:
@@ -39,7 +39,7 @@ def checks(settings: Settings) -> tuple[host.Check, ...]:
     """The same, and whether it has room: what `doctor` looks at."""
     if settings.storage != LVM:
         return ()
-    room = host.Check("the thin pool", "scratch disks are snapshots in it", lambda: pool.check(settings))
+    room = host.Check("the thin pool", "scratch disks are snapshots in it", lambda: lvm_pool.check(settings))
     return (*tools(settings), room)
 
 
@@ -66,7 +66,7 @@ def empty(version: VersionDir) -> None:
 
 def remove(version: VersionDir) -> None:
     """Remove the version's scratch; none is fine. The jail, which has a link to it, is gone already."""
-    thin.remove(version)
+    lvm.remove(version)
     try:
         version.scratch.unlink(missing_ok=True)
     except OSError as error:

@@ -11,11 +11,11 @@ import hashlib
 import os
 from pathlib import Path
 
-from inferno import files
-from inferno.config import Settings
-from inferno.errors import InfernoError
-from inferno.paths import Paths
-from inferno.run import CommandError, run
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.base.processes import CommandError, run
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 _NAME = "scratch.img"
 # Everything that varies is given: same size and same e2fsprogs, same bytes. An id of our own, the same for all: no two

@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inferno import files
-from inferno.errors import UsageError
-from inferno.image import config, layout, manifest, reference, work
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.image import layout, manifest, oci_config, reference, worker_process
+from inferno.image.layers import decompress, tar
+from inferno.image.layers.decompress import Blob
+from inferno.image.layers.entry import FILE, SYMLINK, BadImageError, Entry
 from inferno.image.manifest import Descriptor
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
-from inferno.layers import decompress, tar
-from inferno.layers.decompress import Blob
-from inferno.layers.entry import FILE, SYMLINK, BadImageError, Entry
-from inferno.paths import Paths
+from inferno.state.paths import Paths
 
 _MAX_PARTS = 20_000
 _MANIFEST_MAX = manifest.MAX_MANIFEST_BYTES
@@ -96,7 +96,7 @@ def parts(archive: Archive, image: Image) -> list[Blob]:
             archive.layer(blob_name(layer.digest), layer.digest, diff_id)
             for layer, diff_id in layout.with_diff_ids(image)
         ]
-    names, diff_ids = json.loads(image.manifest)["Layers"], config.parse(image.config).diff_ids
+    names, diff_ids = json.loads(image.manifest)["Layers"], oci_config.parse(image.config).diff_ids
     if len(names) != len(diff_ids):
         raise UsageError(f"the image has {len(names)} layers, but its configuration speaks of {len(diff_ids)}")
     return [archive.layer(name, None, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
@@ -115,7 +115,7 @@ def _docker(archive: Archive, seen: str) -> Image:
     if len(entry["Layers"]) > manifest.MAX_LAYERS:
         raise UsageError(f"the image has {len(entry['Layers'])} layers; {manifest.MAX_LAYERS} are allowed")
     text = archive.read(entry["Config"])
-    config.parse(text)
+    oci_config.parse(text)
     return Image(manifest.digest_of(text), layout.dump(entry), text, "archive", seen)
 
 
@@ -163,7 +163,7 @@ def _open(ask: Ask, held: contextlib.ExitStack) -> Archive:
     if not decompress.is_plain(blob):
         packed, descriptor = descriptor, held.enter_context(files.nameless(Paths(settings.root).images))
         job = {"do": "plain", "packed": asdict(blob), "out": descriptor}
-        work.work(job, [packed], [descriptor], settings, ask.progress, needed=size)
+        worker_process.run(job, [packed], [descriptor], settings, ask.progress, needed=size)
         size = os.fstat(descriptor).st_size
     return index(ref, descriptor, size)
 

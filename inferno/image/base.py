@@ -1,7 +1,7 @@
 """The base: one read-only EROFS per image digest, made once, shared by all VMs of the image.
 
-Made by the program `inferno.layers`, which has no rights but the open files it is given. The base has no name until
-it is whole, so a kill at any time leaves nothing.
+Made by the program `inferno.image.layers`, which has no rights but the open files it is given. The base has no name
+until it is whole, so a kill at any time leaves nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from inferno import files, run
-from inferno.config import LZ4, Settings
-from inferno.errors import InfernoError, MissingToolError
-from inferno.image import reference, source, store, work
+from inferno.base import files, processes
+from inferno.base.errors import InfernoError, MissingToolError
+from inferno.base.progress import Progress, quiet
+from inferno.image import local_images, reference, source, worker_process
+from inferno.image.layers.decompress import Blob
 from inferno.image.source import PUBLIC, Access, Ask
-from inferno.layers.decompress import Blob
-from inferno.log import Progress, quiet
-from inferno.paths import Paths
+from inferno.settings import LZ4, Settings
+from inferno.state.paths import Paths
 
 MINIMUM = (1, 7)  # of erofs-utils: the first with --tar
 
@@ -54,7 +54,7 @@ def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Prog
 
     Raises UsageError when the image is damaged or beyond the limits, or the disk is full.
     """
-    known = store.stamp(ref, settings, access.platform)
+    known = local_images.stamp(ref, settings, access.platform)
     if known is None:
         raise InfernoError(f"image {ref} is not here yet", f"doit 'image:{ref}'")
     made = path(known.digest, settings)
@@ -63,7 +63,7 @@ def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Prog
         if is_intact(known.digest, settings):
             return made
         made.unlink(missing_ok=True)
-        image = store.load(known, settings)
+        image = local_images.load(known, settings)
         ask = Ask(reference.parse(ref), access, settings, progress)
         with source.layers(ask, image) as layers, contextlib.ExitStack() as held:
             _build(made, layers, settings, progress, held)
@@ -85,7 +85,9 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
         "max_entries": settings.image_max_entries,
     }
     needed = sum(layer.size for layer in layers)
-    work.work(job, [mkfs, *{layer.descriptor for layer in layers}], [out, *spools], settings, progress, needed=needed)
+    worker_process.run(
+        job, [mkfs, *{layer.descriptor for layer in layers}], [out, *spools], settings, progress, needed=needed
+    )
     os.fchown(out, 0, 0)
     os.fchmod(out, 0o444)
     info = os.fstat(out)
@@ -110,8 +112,8 @@ def _sha256(descriptor: int) -> str:
 def mkfs_erofs(settings: Settings) -> Path:
     """The mkfs.erofs that set-up built, else the host's. Raises MissingToolError for none, or one that is too old."""
     own = settings.share_dir / "tools" / "mkfs.erofs"
-    found = own if own.exists() else Path(run.find("mkfs.erofs"))
-    said = run.run([found, "-V"]).stdout.decode(errors="replace")
+    found = own if own.exists() else Path(processes.find("mkfs.erofs"))
+    said = processes.run([found, "-V"]).stdout.decode(errors="replace")
     version = next((word for word in said.split() if word[0].isdigit()), "0.0")
     numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
     if numbers < MINIMUM:

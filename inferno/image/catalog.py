@@ -10,11 +10,11 @@ import os
 import time
 from typing import Any
 
-from inferno.config import Settings
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 from inferno.image import stamp
 from inferno.image.stamp import Stamp
-from inferno.paths import Paths
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 _MIN_PREFIX = 4
 _DETAILS = ("platform", "layers", "blob_bytes", "base_sha256", "process", "exposed_ports", "volumes", "healthcheck")
@@ -95,13 +95,13 @@ def find(word: str, settings: Settings) -> Entry:
 
 def details(entry: Entry, settings: Settings) -> dict[str, Any]:
     """One image in full; what is not known of one whose files are gone is None."""
-    from inferno.image import base, registry, store
+    from inferno.image import base, local_images, registry
 
     shown = {**entry.to_json(), **dict.fromkeys(_DETAILS)}
-    known = store.image(entry.digest, settings)
+    known = local_images.image(entry.digest, settings)
     if known is None:
         return shown
-    config = store.config(entry.digest, settings)
+    config = local_images.config(entry.digest, settings)
     manifest = json.loads(known[0])
     layers = manifest.get("layers") or []
     shown.update(
@@ -119,9 +119,9 @@ def details(entry: Entry, settings: Settings) -> dict[str, Any]:
 
 def process(entry: Entry, settings: Settings) -> dict[str, Any]:
     """What the image runs: entrypoint, cmd, env, working_dir, user, stop_signal."""
-    from inferno.image import store
+    from inferno.image import local_images
 
-    config = store.config(entry.digest, settings)
+    config = local_images.config(entry.digest, settings)
     fields = ("entrypoint", "cmd", "env", "working_dir", "user", "stop_signal")
     return {name: getattr(config, name) for name in fields}
 

@@ -6,11 +6,11 @@ import contextlib
 import json
 import os
 
-from inferno import files
-from inferno.config import Settings
-from inferno.image import base, manifest, registry, store
+from inferno.base import files
+from inferno.image import base, local_images, manifest, registry
 from inferno.image.catalog import Entry
-from inferno.paths import Paths
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 
 def check(entry: Entry, settings: Settings) -> list[str]:
@@ -19,7 +19,7 @@ def check(entry: Entry, settings: Settings) -> list[str]:
     A damaged base or blob is removed: the next create makes or fetches it again. VMs made of the damaged base are
     refused by `start` until then.
     """
-    with store.lock(settings, "check of images", alone=True):
+    with local_images.lock(settings, "check of images", alone=True):
         return [*_base(entry, settings), *_manifest(entry, settings), *_blobs(entry, settings)]
 
 
@@ -40,7 +40,7 @@ def _base(entry: Entry, settings: Settings) -> list[str]:
 
 
 def _manifest(entry: Entry, settings: Settings) -> list[str]:
-    known = store.image(entry.digest, settings)
+    known = local_images.image(entry.digest, settings)
     if known is None:
         return ["its manifest or configuration is missing; the next create fetches it again"]
     if entry.digest in (manifest.digest_of(known[0]), manifest.digest_of(known[1])):
@@ -51,7 +51,7 @@ def _manifest(entry: Entry, settings: Settings) -> list[str]:
 
 
 def _blobs(entry: Entry, settings: Settings) -> list[str]:
-    known = store.image(entry.digest, settings)
+    known = local_images.image(entry.digest, settings)
     layers = json.loads(known[0]).get("layers") or [] if known else []
     problems = []
     for digest in {str(layer.get("digest")) for layer in layers}:

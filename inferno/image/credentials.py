@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from inferno import run
-from inferno.errors import MissingToolError, UsageError
+from inferno.base import processes
+from inferno.base.errors import MissingToolError, UsageError
 
 _TIMEOUT_S = 60
 _HUB, _HUB_HOST = "https://index.docker.io/v1/", "docker.io"  # what `docker login` calls Docker Hub
@@ -33,7 +33,7 @@ def kept(host: str, authfile: str | None) -> dict[str, str] | None:
     asked = _HUB if host == _HUB_HOST else host
     program = f"docker-credential-{helper}"
     try:
-        found = run.run([program, "get"], input=asked.encode(), env=os.environ, check=False, timeout=_TIMEOUT_S)
+        found = processes.run([program, "get"], input=asked.encode(), env=os.environ, check=False, timeout=_TIMEOUT_S)
     except MissingToolError:
         raise UsageError(f"the credential helper {program} is not installed", "config.json names it") from None
     if found.status:

@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inferno import files
-from inferno.errors import UsageError
+from inferno.base import files
+from inferno.base.errors import UsageError
 from inferno.image import archive, layout, manifest, reference
+from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
-from inferno.layers.decompress import Blob
-from inferno.paths import Paths
+from inferno.state.paths import Paths
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -62,11 +62,11 @@ def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
 
 def _known(ask: Ask, identity: str) -> Image | None:
     """The image of the engine's id, when that was seen before."""
-    from inferno.image import store
+    from inferno.image import local_images
 
-    stamp = store.stamp(ask.ref.text, ask.settings, ask.access.platform)
+    stamp = local_images.stamp(ask.ref.text, ask.settings, ask.access.platform)
     digest = stamp.digest if stamp and (stamp.place, stamp.seen) == ("engine", identity) else identity
-    known = store.image(digest, ask.settings)
+    known = local_images.image(digest, ask.settings)
     return Image(digest, *known, "engine", identity) if known else None
 
 

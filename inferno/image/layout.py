@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inferno import files
-from inferno.errors import UsageError
-from inferno.image import config, manifest
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.image import manifest, oci_config
+from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.source import Access, Ask, Image, open_part
-from inferno.layers.decompress import Blob
 
 _TAG = "org.opencontainers.image.ref.name"
 # Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
@@ -49,7 +49,7 @@ def with_diff_ids(image: Image) -> list[tuple[Descriptor, str | None]]:
     """The manifest's layers, each with the configuration's digest of its content. Raises UsageError for a misfit."""
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
-    diff_ids: list[str | None] = list(config.parse(image.config).diff_ids)
+    diff_ids: list[str | None] = list(oci_config.parse(image.config).diff_ids)
     if diff_ids and len(diff_ids) != len(found.layers):
         raise UsageError(f"the image has {len(found.layers)} layers, but its configuration speaks of {len(diff_ids)}")
     return list(zip(found.layers, diff_ids or [None] * len(found.layers), strict=True))
@@ -72,7 +72,7 @@ def from_index(entries: list[dict[str, Any]], ask: Ask, read: Blobs, place: str)
         found = manifest.parse(text)
         if isinstance(found, Manifest):
             image_config = read(found.config)
-            config.parse(image_config)
+            oci_config.parse(image_config)
             return Image(found.digest, text, image_config, place, found.digest)
         wanted = manifest.choose(found, ask.ref.text, ask.access.platform)
     raise UsageError(f"{ask.ref.name} has indexes in indexes in indexes")

@@ -11,16 +11,16 @@ import os
 import time
 from pathlib import Path
 
-from inferno import files
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import config as configs
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.base.progress import Progress, quiet
+from inferno.image import oci_config as configs
 from inferno.image import reference, source
-from inferno.image.config import ImageConfig
+from inferno.image.oci_config import ImageConfig
 from inferno.image.source import PUBLIC, Access, Ask, Image
 from inferno.image.stamp import Stamp, read
-from inferno.log import Progress, quiet
-from inferno.paths import Paths
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 MISSING, ALWAYS, NEVER = "missing", "always", "never"
 POLICIES = (MISSING, ALWAYS, NEVER)

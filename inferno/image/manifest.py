@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 MAX_MANIFEST_BYTES = 4 << 20
 # Docker's own limit is 127; OCI has none, but no honest image comes near this.

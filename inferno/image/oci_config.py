@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import Any
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 # Real ones have some 10 KiB; containers/image refuses manifests and configurations above 4 MiB too.
 MAX_CONFIG_BYTES = 4 << 20

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inferno import files
-from inferno.config import Settings
-from inferno.image import catalog, stamp, store
-from inferno.paths import Paths
+from inferno.base import files
+from inferno.image import catalog, local_images, stamp
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ def prune(settings: Settings, *, dry_run: bool = False) -> Pruned:
     found = Pruned()
     if not paths.images.is_dir():
         return found
-    with store.lock(settings, "prune of images", alone=True):
+    with local_images.lock(settings, "prune of images", alone=True):
         used = catalog.users(settings)
         unused = [entry for entry in catalog.entries(settings) if entry.digest not in used]
         for entry in unused:
@@ -68,7 +68,7 @@ def _unused_blobs(settings: Settings, gone: set[str]) -> Iterator[Path]:
     wanted: set[str] = set()
     images = Paths(settings.root).images
     for entry in catalog.entries(settings):
-        known = store.image(entry.digest, settings)
+        known = local_images.image(entry.digest, settings)
         if known is not None and entry.digest not in gone:
             layers = json.loads(known[0]).get("layers") or []
             wanted |= {str(layer.get("digest")).removeprefix("sha256:") for layer in layers}

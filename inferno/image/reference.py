@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 ANY, ENGINE, REGISTRY = "", "docker-daemon", "docker"
 OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"

@@ -10,16 +10,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno import files
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import config, layout, manifest
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.image import layout, manifest, oci_config
+from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.skopeo import SilentError, Skopeo
 from inferno.image.source import Ask, Image, open_part
-from inferno.layers.decompress import Blob
-from inferno.paths import Paths
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 _PREFIX = ".fetch."
 
@@ -84,7 +84,7 @@ def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
         raise
     with _or_without(missing, settings):
         text = known or brought or skopeo.config(image.digest)
-        config.parse(text)
+        oci_config.parse(text)
         return layout.check_blob(text, image.config, ask.ref)
 
 
@@ -144,7 +144,7 @@ def _take_notes(folder: Path, image: Manifest, settings: Settings) -> bytes | No
     """
     brought = None
     with contextlib.suppress(OSError), open(files.open_regular(blob(settings, image.config.digest)), "rb") as file:
-        brought = file.read(config.MAX_CONFIG_BYTES + 1)
+        brought = file.read(oci_config.MAX_CONFIG_BYTES + 1)
     layers = {layer.digest for layer in image.layers}
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
         named = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]

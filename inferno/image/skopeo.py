@@ -14,14 +14,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno import files, run
-from inferno.config import Settings
-from inferno.errors import InfernoError, UsageError
-from inferno.image import logins
+from inferno.base import files, processes
+from inferno.base.errors import InfernoError, UsageError
+from inferno.base.progress import Progress
+from inferno.image import credentials
 from inferno.image.reference import Reference
 from inferno.image.source import Access
-from inferno.log import Progress
-from inferno.paths import Paths
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 _INSPECT_TIMEOUT_S = 60
 _COPY_TIMEOUT_S = 3600
@@ -66,20 +66,25 @@ class Skopeo:
             argv = [*_skopeo(_COPY_TIMEOUT_S), "copy", "--quiet", *self._tls("--src-tls-verify"), *auth, *options]
             argv += [self._remote(digest), f"oci:{folder}:image"]
             with files.nameless(folder) as said:
-                copy = run.spawn(
-                    argv, stdout=run.DEVNULL, stderr=said, env=_environment(), pass_fds=passed, die_with_parent=True
+                copy = processes.spawn(
+                    argv,
+                    stdout=processes.DEVNULL,
+                    stderr=said,
+                    env=_environment(),
+                    pass_fds=passed,
+                    die_with_parent=True,
                 )
                 # It reads a blob to its end, then compares: a registry that never ends would fill the disk.
-                run.limit_files(copy, max(*sizes, _MIN_BLOB_BYTES))
+                processes.limit_files(copy, max(*sizes, _MIN_BLOB_BYTES))
                 status = _watch(copy, folder, blobs, what, sum(sizes), progress)
                 if status:
-                    raise run.CommandError(argv, run.Result(status, b"", os.pread(said, 1 << 16, 0)))
+                    raise processes.CommandError(argv, processes.Result(status, b"", os.pread(said, 1 << 16, 0)))
 
     def _inspect(self, options: list[str], digest: str | None) -> bytes:
         with self._explained(), self._authfile("--authfile") as (auth, passed):
             argv = [*_skopeo(_INSPECT_TIMEOUT_S), "inspect", *options, *self._tls("--tls-verify"), *auth]
             argv += [self._remote(digest) if digest else self._ref.remote]
-            return run.run(argv, env=_environment(), timeout=_INSPECT_TIMEOUT_S + 10, pass_fds=passed).stdout
+            return processes.run(argv, env=_environment(), timeout=_INSPECT_TIMEOUT_S + 10, pass_fds=passed).stdout
 
     def _remote(self, digest: str) -> str:
         return f"docker://{self._ref.name}@{digest}"
@@ -91,7 +96,7 @@ class Skopeo:
     def _login(self) -> dict[str, str] | None:
         """As `auths` of Docker's config.json holds it; None when skopeo itself is to look for one."""
         if self._access.credentials is None:
-            return logins.kept(self._host, self._access.authfile)
+            return credentials.kept(self._host, self._access.authfile)
         return {"auth": base64.b64encode(self._access.credentials.encode()).decode()}
 
     @contextlib.contextmanager
@@ -114,7 +119,7 @@ class Skopeo:
         host, image = self._host, self._ref.short
         try:
             yield
-        except run.CommandError as error:
+        except processes.CommandError as error:
             said = error.output.lower()
             if "file too large" in said:  # EFBIG
                 raise UsageError(f"{host} sends more of {image} than its manifest says") from None
@@ -135,13 +140,13 @@ class Skopeo:
             raise
 
 
-def _watch(copy: run.Popen[bytes], folder: Path, blobs: Path, what: str, total: int, progress: Progress) -> int:
+def _watch(copy: processes.Popen[bytes], folder: Path, blobs: Path, what: str, total: int, progress: Progress) -> int:
     """Wait for the end, and tell how far it is meanwhile: the only measure is what is on the disk."""
     before = _bytes(blobs / "sha256")
     try:
         while True:
             progress(what, min(total, max(0, _bytes(blobs / "sha256") - before) + _bytes(folder)), total)
-            status = run.wait(copy, _REDRAW_S)
+            status = processes.wait(copy, _REDRAW_S)
             if status is not None:
                 return status
     finally:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from inferno import files
-from inferno.config import Settings
-from inferno.errors import UsageError
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.base.progress import Progress, quiet
 from inferno.image import reference
+from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
-from inferno.layers.decompress import Blob
-from inferno.log import Progress, quiet
+from inferno.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Runs the worker, `inferno.layers`, which alone decompresses and unpacks what images hold, and has no rights."""
+"""Runs the worker, `inferno.image.layers`, which alone decompresses and unpacks what images hold, and has no rights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import inferno
-from inferno import files, run
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image.guard import guarded
-from inferno.log import Progress
-from inferno.paths import Paths
+from inferno.base import files, processes
+from inferno.base.errors import UsageError
+from inferno.base.progress import Progress
+from inferno.image.worker_limits import guarded
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 _MAX_LINE_BYTES = 1 << 16
 # How often an image lies on the disk at most while its base is made: its layers, then mkfs's copy, each with what
@@ -24,7 +24,7 @@ _MAX_LINE_BYTES = 1 << 16
 _ROOM = 3
 
 
-def work(
+def run(
     job: dict[str, Any], reads: list[int], writes: list[int], settings: Settings, progress: Progress, *, needed: int
 ) -> None:
     """Run the worker on a job to its end.
@@ -65,13 +65,13 @@ def work(
 
 
 @contextlib.contextmanager
-def _worker(descriptors: list[int]) -> Iterator[run.Popen[bytes]]:
+def _worker(descriptors: list[int]) -> Iterator[processes.Popen[bytes]]:
     """The worker, which ends with the `with`."""
     package = str(Path(inferno.__file__).resolve().parent.parent)
-    worker = run.spawn(
-        [sys.executable, "-P", "-s", "-m", "inferno.layers"],
-        stdin=run.PIPE,
-        stdout=run.PIPE,
+    worker = processes.spawn(
+        [sys.executable, "-P", "-s", "-m", "inferno.image.layers"],
+        stdin=processes.PIPE,
+        stdout=processes.PIPE,
         env={"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},
         pass_fds=descriptors,
         cwd="/",

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import difflib
 
-from inferno import cgroup, files, store, version
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.instance import Instance
-from inferno.paths import Paths
-from inferno.slot import Slot
-from inferno.state import State
-from inferno.stop import Request, stop
-from inferno.version.sweep import remove
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.life.instance import Instance
+from inferno.life.stop import Request, stop
+from inferno.sandbox import cgroup
+from inferno.settings import Settings
+from inferno.state.database import State
+from inferno.state.paths import Paths
+from inferno.state.slot import Slot
+from inferno.version import trusted_copies, versions
+from inferno.version.prune import remove
 
 
 def destroy(settings: Settings, state: State, name: str, *, keep_logs: bool = False) -> None:
@@ -28,7 +30,7 @@ def destroy(settings: Settings, state: State, name: str, *, keep_logs: bool = Fa
     check(settings, state, name)
     paths = Paths(settings.root)
     vm = _find(settings, state, name)
-    found = dict.fromkeys([*version.owned(paths, name), *vm.versions()])
+    found = dict.fromkeys([*versions.owned(paths, name), *vm.versions()])
     stop(vm, Request(timeout_s=0, kill=True))
     for each in found:
         remove(paths, name, each)
@@ -37,7 +39,7 @@ def destroy(settings: Settings, state: State, name: str, *, keep_logs: bool = Fa
         for log in paths.logs.glob(f"{name}.log*"):  # rotated ones too; a name holds no dot
             files.remove_tree(log)
     state.remove(name)
-    store.collect(paths)
+    trusted_copies.collect(paths)
 
 
 def forget_unfinished(settings: Settings, state: State) -> None:
@@ -48,7 +50,7 @@ def forget_unfinished(settings: Settings, state: State) -> None:
     paths = Paths(settings.root)
     for name in state.reservations():
         with contextlib.suppress(files.BusyError), files.lock(paths.vm_lock(name), "sweep", wait=False):
-            row, found = state.vm(name), version.owned(paths, name)
+            row, found = state.vm(name), versions.owned(paths, name)
             if row is None or row.version is not None or any(cgroup.populated(each.ulid) for each in found):
                 continue
             for each in found:
@@ -60,7 +62,7 @@ def forget_unfinished(settings: Settings, state: State) -> None:
 def check(settings: Settings, state: State, name: str) -> None:
     """Raise UsageError, with a guess, when there is no trace of such a VM."""
     paths = Paths(settings.root)
-    if state.vm(name) or paths.vm(name).is_dir() or version.owned(paths, name):
+    if state.vm(name) or paths.vm(name).is_dir() or versions.owned(paths, name):
         return
     near = difflib.get_close_matches(name, state.names(), 1)
     raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
@@ -71,8 +73,8 @@ def _find(settings: Settings, state: State, name: str) -> Instance:
     if row is not None:
         return Instance.of(settings, row)
     # Without a row the slot is what the newest version says, unless another VM has it now: then its TAP is not ours.
-    found = version.owned(Paths(settings.root), name)
-    records = [record for record in map(version.read, found) if record]
+    found = versions.owned(Paths(settings.root), name)
+    records = [record for record in map(versions.read, found) if record]
     known = [record["slot"] for record in records[-1:] if state.vm_at(record["slot"]) is None]
     slot = known[0] if known else state.reserve(name).slot
     return Instance(settings, name, Slot(slot), found[-1].ulid if found else None)

@@ -14,8 +14,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup, files, jail
-from inferno.paths import Paths, VersionDir
+from inferno.base import files
+from inferno.sandbox import cgroup, jail
+from inferno.state.paths import Paths, VersionDir
 
 CODE_NO_PROCESS = 125  # what `docker run` ends with when the process could not be run
 _MAX_BYTES = 16 * 1024
@@ -132,7 +133,7 @@ def _read(root: int) -> Status:
         raise _BadStatusError("its exit status is no JSON") from None
     if not isinstance(found, dict) or set(found) != set(_SHAPE) or not all(_fits(*item) for item in found.items()):
         raise _BadStatusError("its exit status has another shape than kiln's")
-    from inferno.readiness import printable  # it imports `socket`, and `list` looks here
+    from inferno.sandbox.readiness import printable  # it imports `socket`, and `list` looks here
 
     return {field: printable(value) if isinstance(value, str) else value for field, value in found.items()}
 
@@ -147,7 +148,7 @@ def _fits(field: str, value: object) -> bool:
 
 
 def _started(paths: Paths, name: str) -> VersionDir | None:
-    """The version launched last, as long as anything of that run is left (see inferno/instance.py)."""
+    """The version launched last, as long as anything of that run is left (see inferno/life/instance.py)."""
     try:
         ulid = os.path.basename(os.readlink(paths.started(name)))
     except OSError:

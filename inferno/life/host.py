@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from inferno import cgroup, run
-from inferno.errors import UsageError
+from inferno.base import processes
+from inferno.base.errors import UsageError
+from inferno.sandbox import cgroup
 
 # Firecracker refuses more (vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS).
 MAX_VCPUS = 32
@@ -80,7 +81,7 @@ def tool(name: str, reason: str) -> Check:
     """The check that program `name` is installed; it raises MissingToolError, which names the package."""
 
     def probe() -> None:
-        run.find(name)
+        processes.find(name)
 
     return Check(name, reason, probe)
 

@@ -10,11 +10,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from inferno import cgroup, files, version
-from inferno.config import Settings
-from inferno.paths import Paths, VersionDir
-from inferno.slot import Slot
-from inferno.state import VmRow
+from inferno.base import files
+from inferno.sandbox import cgroup
+from inferno.settings import Settings
+from inferno.state.database import VmRow
+from inferno.state.paths import Paths, VersionDir
+from inferno.state.slot import Slot
+from inferno.version import versions
 
 
 class Instance(NamedTuple):
@@ -50,7 +52,7 @@ class Instance(NamedTuple):
         recorded = self.paths.version(self.recorded) if self.recorded else None
         found = [self.started(), self._linked(self.paths.current(self.name)), recorded]
         # The rest: the links may have been deleted by hand while an older version ran, and made anew by a create.
-        found += version.owned(self.paths, self.name)
+        found += versions.owned(self.paths, self.name)
         return list(dict.fromkeys(each for each in found if each))
 
     def running(self) -> VersionDir | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from inferno import cgroup, exit_status, files, jail, stray
+from inferno.base import files
 from inferno.disk import scratch
-from inferno.instance import Instance
+from inferno.life import exit_status
+from inferno.life.instance import Instance
 from inferno.net import nft, tap
-from inferno.paths import VersionDir
+from inferno.sandbox import cgroup, jail, orphan_jailer
+from inferno.state.paths import VersionDir
 
 
 def reconcile(vm: Instance, *, network: bool = True, because: str | None = None) -> bool:
@@ -39,7 +41,7 @@ def reconcile(vm: Instance, *, network: bool = True, because: str | None = None)
 def clear(vm: Instance, version: VersionDir, *, ran: bool, because: str | None = None) -> None:
     """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran."""
     if ran:
-        stray.end(version)
+        orphan_jailer.end(version)
     scratch.empty(version)  # on a full disk the rest needs the room
     if ran and version.jail.is_dir():
         try:

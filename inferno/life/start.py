@@ -16,14 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inferno import cgroup, collector, exit_status, host, jail, launch, logs, stray, version, words
+from inferno.base.errors import InfernoError
 from inferno.disk import scratch
 from inferno.disk.need import Need
-from inferno.errors import InfernoError
-from inferno.instance import Instance
+from inferno.life import exit_status, host
+from inferno.life.instance import Instance
+from inferno.life.reconcile import network_removals, reconcile, together
+from inferno.logs import collector_client, vm_logs
 from inferno.net import nft, tap
-from inferno.paths import VersionDir
-from inferno.reconcile import network_removals, reconcile, together
+from inferno.sandbox import cgroup, jail, launch, orphan_jailer
+from inferno.spec import grammar
+from inferno.state.paths import VersionDir
+from inferno.version import versions
 
 _LAST_LINES = 20
 # How long the kernel may take to end killed processes: guests' memory is freed before a leaf counts as empty.
@@ -76,11 +80,11 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
 
     Raises InfernoError when the version is missing or broken, UsageError when this host cannot run VMs.
     """
-    chosen = vm.running() or version.current(vm.paths, vm.name)
-    record = version.read(chosen) if chosen else None
+    chosen = vm.running() or versions.current(vm.paths, vm.name)
+    record = versions.read(chosen) if chosen else None
     if chosen is None or record is None:
         raise InfernoError(f"the current version of {vm.name} is missing", f"doit create:{vm.name}")
-    if not version.base_is_whole(chosen, record):
+    if not versions.base_is_whole(chosen, record):
         raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
     host.require((*host.START, *scratch.tools(vm.settings)))
     return Start(vm, chosen, record, undo)
@@ -137,14 +141,14 @@ def launch_it(start: Start) -> None:
     if start.running():
         return
     vm = start.vm
-    if collector.ensure_running(vm.settings):
-        collector.sync(vm.settings)  # what the run before said last is not of this one
-    start.log_position = logs.end(vm.paths, vm.name)
+    if collector_client.ensure_running(vm.settings):
+        collector_client.sync(vm.settings)  # what the run before said last is not of this one
+    start.log_position = vm_logs.end(vm.paths, vm.name)
     start.undo.callback(_end, start)
     exit_status.forget(vm.paths, vm.name)
     vm.mark(start.version)
     with jail.opened(start.version) as root:
-        collector.link_into(vm.paths, root)
+        collector_client.link_into(vm.paths, root)
     try:
         start.pid = launch.launch(_plan(start), vm.settings.start_timeout_s)
     except InfernoError as error:
@@ -185,7 +189,7 @@ def _plan(start: Start) -> launch.Plan:
     if not os.access(jailer, os.X_OK):
         raise InfernoError(f"{jailer} is missing", f"doit create:{vm.name}")
     disks = {cgroup.disk_of(path) for path in (start.version.base, start.version.scratch)} if spec.get("io_max") else ()
-    io = {disk: words.io_max(spec["io_max"]) for disk in disks}
+    io = {disk: grammar.io_max(spec["io_max"]) for disk in disks}
     limits = cgroup.Limits(spec["vcpus"], spec["memory"], io, spec.get("cpu_weight"))
     return launch.Plan(jailer, start.version, start.record["exec_name"], vm.uid, vm.gid, limits)
 
@@ -193,7 +197,7 @@ def _plan(start: Start) -> launch.Plan:
 def _end(start: Start) -> None:
     """Undo a launch: end what runs of it, keep what it says of its end."""
     ulid = start.version.ulid
-    stray.end(start.version)
+    orphan_jailer.end(start.version)
     cgroup.kill(ulid)
     cgroup.wait_empty(ulid, time.monotonic() + _KILL_WAIT_S)
     exit_status.record(start.vm.paths, start.vm.name, start.version, start.failure)
@@ -204,7 +208,7 @@ def _end(start: Start) -> None:
 def _explained(start: Start, error: launch.LaunchError) -> InfernoError:
     """The reason, and the last lines: those that were on their way to the log, and those that got there."""
     vm = start.vm
-    collector.sync(vm.settings)
-    logged = logs.tail(vm.paths, vm.name, _LAST_LINES, since=start.log_position)
+    collector_client.sync(vm.settings)
+    logged = vm_logs.tail(vm.paths, vm.name, _LAST_LINES, since=start.log_position)
     lines = tuple([*logged, *error.lines][-_LAST_LINES:])
     return InfernoError(f"{vm.name} did not start: {error.text}", f"infernoctl logs show --vm {vm.name}", lines)

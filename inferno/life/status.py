@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from inferno import cgroup, exit_status, names
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.instance import Instance
-from inferno.paths import VersionDir
-from inferno.state import State, VmRow
+from inferno.base.errors import UsageError
+from inferno.life import exit_status
+from inferno.life.instance import Instance
+from inferno.sandbox import cgroup
+from inferno.settings import Settings
+from inferno.state import names
+from inferno.state.database import State, VmRow
+from inferno.state.paths import VersionDir
 
 CREATED, RUNNING, STOPPED = "created", "running", "stopped"
 STATES = (CREATED, RUNNING, STOPPED)

@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inferno import cgroup, collector, jail, version, vsock
-from inferno.errors import InfernoError
-from inferno.instance import Instance
-from inferno.paths import VersionDir
-from inferno.reconcile import clear, network_removals, reconcile, together
+from inferno.base.errors import InfernoError
+from inferno.life.instance import Instance
+from inferno.life.reconcile import clear, network_removals, reconcile, together
+from inferno.logs import collector_client
+from inferno.reach import vsock
+from inferno.sandbox import cgroup, jail
+from inferno.state.paths import VersionDir
+from inferno.version import versions
 
 # After SIGKILL to the process the guest drains for at most 5 s (guest/src/durations.rs, rest and drain); from its
 # report on, kiln gives it 5 s more to sync, unmount and reboot (kiln/src/durations.rs, guest_end).
@@ -50,11 +53,11 @@ def stop(vm: Instance, request: Request) -> bool:
     if running is None:
         reconcile(vm)
         return False
-    collector.revive(vm.settings)
+    collector_client.revive(vm.settings)
     because = end(running, request)
 
     def keep_and_clear() -> None:
-        collector.sync(vm.settings)
+        collector_client.sync(vm.settings)
         clear(vm, running, ran=True, because=because)
 
     together(keep_and_clear, *network_removals(vm))
@@ -82,7 +85,7 @@ def end(running: VersionDir, request: Request) -> str | None:
 
 
 def _stop_signal(running: VersionDir) -> int:
-    record = version.read(running)
+    record = versions.read(running)
     return int(record["spec"]["stop_signal"]) if record else signal.SIGTERM
 
 

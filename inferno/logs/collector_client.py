@@ -17,11 +17,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno import cgroup, files, inotify, jail
-from inferno.collector import hello
-from inferno.config import Settings
-from inferno.errors import InfernoError
-from inferno.paths import Paths
+from inferno.base import files, inotify
+from inferno.base.errors import InfernoError
+from inferno.logs.collector import handshake
+from inferno.sandbox import cgroup, jail
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 SYNC, STATUS, END = b"sync\n", b"status\n", b"end\n"
 _BACKLOG = 1024
@@ -176,7 +177,7 @@ def _protocol(paths: Paths) -> Path:
 def _understands(paths: Paths) -> bool:
     """Whether the collector that runs speaks as the kilns of this Inferno do."""
     try:
-        return _protocol(paths).read_text() == hello.PROTOCOL
+        return _protocol(paths).read_text() == handshake.PROTOCOL
     except FileNotFoundError:
         return False
 
@@ -236,7 +237,7 @@ def _start(settings: Settings, paths: Paths, old: socket.socket | None = None) -
         listener.bind(f"{directory}/{making}")
         os.chmod(paths.collector / making, 0o666)  # VMs connect through their links; this directory is root's alone
         listener.listen(_BACKLOG)
-        files.write(_protocol(paths), hello.PROTOCOL, 0o600)
+        files.write(_protocol(paths), handshake.PROTOCOL, 0o600)
         os.rename(paths.collector / making, paths.collector_socket)
         name = os.open(paths.collector_socket, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         held.callback(os.close, name)
@@ -250,13 +251,13 @@ def _start(settings: Settings, paths: Paths, old: socket.socket | None = None) -
 
 
 def _spawn(settings: Settings, paths: Paths, descriptors: list[int]) -> None:
-    from inferno import run
+    from inferno.base import processes
 
-    program = Path(__file__).with_name("__main__.py")
+    program = Path(__file__).with_name("collector") / "__main__.py"
     argv = [sys.executable, "-I", "-S", str(program), *map(str, descriptors)]
     with open(paths.collector / "stderr", "wb") as errors:
-        process = run.spawn(
-            argv, stdout=run.DEVNULL, stderr=errors, whole_env=settings.environ(), cwd="/",
+        process = processes.spawn(
+            argv, stdout=processes.DEVNULL, stderr=errors, whole_env=settings.environ(), cwd="/",
             pass_fds=descriptors, new_session=True,
         )  # fmt: skip
     process.returncode = 0  # Popen would complain that nobody waits for it

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from inferno import collector, inotify
-from inferno.collector import chain
+from inferno.base import inotify
+from inferno.logs import collector_client, rotation
 from inferno.logs.read import opened
 from inferno.logs.record import Record, parse
-from inferno.paths import Paths
+from inferno.state.paths import Paths
 
 _BLOCK_BYTES = 256 * 1024
 
@@ -39,7 +39,7 @@ class End:
 
 
 class Follower:
-    """An iterator of records, and a context manager. See the module, and `logs.follow`."""
+    """An iterator of records, and a context manager. See the module, and `vm_logs.follow`."""
 
     def __init__(self, paths: Paths, log: Path, since: int, end: End | None) -> None:
         self._paths = paths
@@ -56,7 +56,7 @@ class Follower:
         self._changes = inotify.opened()
         self._held.callback(os.close, self._changes)
         inotify.watch(self._changes, log.parent, inotify.CREATE | inotify.MOVED_TO)
-        self._begin(*chain.split(since))
+        self._begin(*rotation.split(since))
 
     def __iter__(self) -> Self:
         return self
@@ -68,7 +68,7 @@ class Follower:
             if self._over:
                 raise StopIteration
             if self._end is not None and self._end.over():
-                collector.flush(self._paths)
+                collector_client.flush(self._paths)
                 self._over = True
             else:
                 self._wait()
@@ -123,10 +123,10 @@ class Follower:
 
     def _begin(self, number: int, offset: int) -> bool:
         """Go on with the first file from `number` on, or the one that grows; return whether there is one."""
-        latest, file = chain.latest(self._log)
+        latest, file = rotation.latest(self._log)
         self._open.close()
         self._file = None
-        for part in chain.rotated(self._log):
+        for part in rotation.rotated(self._log):
             if number <= part.number < latest:
                 with contextlib.suppress(FileNotFoundError):
                     self._file = self._open.enter_context(opened(part))

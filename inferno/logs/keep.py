@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferno.collector import chain
-from inferno.paths import Paths
+from inferno.logs import rotation
+from inferno.state.paths import Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def clear(log: Path) -> int:
 
 
 def _files(log: Path) -> list[Path]:
-    return [part.path for part in chain.rotated(log)] + ([log] if log.exists() else [])
+    return [part.path for part in rotation.rotated(log)] + ([log] if log.exists() else [])
 
 
 def _kept(paths: Paths, name: str | None) -> Kept:

@@ -6,7 +6,7 @@ import datetime
 import re
 from dataclasses import dataclass
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 from inferno.logs.record import LEVELS, SOURCES, Record
 
 _AGO = re.compile(r"(\d{1,9})([smhd])")

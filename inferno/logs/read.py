@@ -10,36 +10,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from inferno.collector import chain
+from inferno.logs import rotation
 
 _BLOCK_BYTES = 64 * 1024
 
 
 def end(log: Path) -> int:
     """The position after the last whole line: one that is being written does not count."""
-    number, file = chain.latest(log)
+    number, file = rotation.latest(log)
     if file is None:
-        return chain.join(number, 0)
+        return rotation.join(number, 0)
     with file:
         position = os.fstat(file.fileno()).st_size
         while position > 0:
             size = min(_BLOCK_BYTES, position)
             position -= size
             if (at := os.pread(file.fileno(), size, position).rfind(b"\n")) >= 0:
-                return chain.join(number, position + at + 1)
-    return chain.join(number, 0)
+                return rotation.join(number, position + at + 1)
+    return rotation.join(number, 0)
 
 
 def backwards(log: Path, since: int = 0, until: int | None = None) -> Iterator[bytes]:
     """Whole lines, the newest first: from the position `until`, or the end, back to the position `since`."""
-    first, start = chain.split(since)
-    number, file = chain.latest(log)
-    last, stop = (number, None) if until is None else chain.split(until)
+    first, start = rotation.split(since)
+    number, file = rotation.latest(log)
+    last, stop = (number, None) if until is None else rotation.split(until)
     if file is not None:
         with file:
             if first <= number <= last:
                 yield from _lines_backwards(file, start if number == first else 0, stop if number == last else None)
-    for part in reversed(chain.rotated(log)):
+    for part in reversed(rotation.rotated(log)):
         if first <= part.number <= last and part.number < number:
             with contextlib.suppress(FileNotFoundError), opened(part) as plain:
                 at = start if part.number == first else 0
@@ -48,9 +48,9 @@ def backwards(log: Path, since: int = 0, until: int | None = None) -> Iterator[b
 
 def forwards(log: Path, newer_than: float = 0) -> Iterator[bytes]:
     """Whole lines, the oldest first; without files that were written last before `newer_than` (seconds since 1970)."""
-    number, file = chain.latest(log)
+    number, file = rotation.latest(log)
     with file or contextlib.nullcontext():
-        for part in chain.rotated(log):
+        for part in rotation.rotated(log):
             if part.number < number and _written_at(part) >= newer_than:
                 with contextlib.suppress(FileNotFoundError), opened(part) as plain:
                     yield from _whole(plain)
@@ -60,13 +60,13 @@ def forwards(log: Path, newer_than: float = 0) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def opened(part: chain.Part) -> Iterator[BinaryIO]:
+def opened(part: rotation.Part) -> Iterator[BinaryIO]:
     """The part's plain bytes, as a file one can seek in. Raises FileNotFoundError when it is gone."""
     with contextlib.ExitStack() as held:
         try:
             plain: BinaryIO = held.enter_context(open(part.path, "rb"))
         except FileNotFoundError:  # compressed between the two looks
-            part = chain.Part(part.number, part.path.with_name(f"{part.path.name.removesuffix('.gz')}.gz"))
+            part = rotation.Part(part.number, part.path.with_name(f"{part.path.name.removesuffix('.gz')}.gz"))
             plain = held.enter_context(open(part.path, "rb"))
         if part.compressed:
             import gzip
@@ -79,7 +79,7 @@ def opened(part: chain.Part) -> Iterator[BinaryIO]:
         yield plain
 
 
-def _written_at(part: chain.Part) -> float:
+def _written_at(part: rotation.Part) -> float:
     try:
         return part.path.stat().st_mtime
     except FileNotFoundError:

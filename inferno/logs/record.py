@@ -7,7 +7,7 @@ import binascii
 import json
 from dataclasses import dataclass
 
-from inferno.visible import visible
+from inferno.base.text import visible
 
 SOURCES = ("stdout", "stderr", "init", "kernel", "kiln", "firecracker", "collector")
 LEVELS = ("debug", "info", "warn", "error")

@@ -6,11 +6,9 @@ import itertools
 from pathlib import Path
 
 from inferno.logs import read
-from inferno.logs.follow import End as End
-from inferno.logs.follow import Follower as Follower
-from inferno.logs.record import Record as Record
+from inferno.logs.follow import End, Follower
 from inferno.logs.record import parse
-from inferno.paths import Paths
+from inferno.state.paths import Paths
 
 
 def of(paths: Paths, name: str | None) -> Path:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import socket
 
+from inferno.base.processes import run
 from inferno.net.netlink import NFGENMSG_SIZE, NFTABLES, Message, Socket, attribute, attributes, nfgenmsg, text
-from inferno.run import run
-from inferno.slot import NETWORK, TAP_PREFIX
+from inferno.state.slot import NETWORK, TAP_PREFIX
 
 _COMMENT = "inferno-guests"
 # In this order: the bridges of Docker's networks are docker0 and br-<id>.

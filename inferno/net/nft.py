@@ -17,7 +17,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 
-from inferno.config import CHECKOUT
+from inferno.base.processes import run
 from inferno.net import docker_user, tap
 from inferno.net.netlink import (
     CREATE,
@@ -32,8 +32,8 @@ from inferno.net.netlink import (
     nfgenmsg,
     text,
 )
-from inferno.run import run
-from inferno.slot import Slot
+from inferno.settings import CHECKOUT
+from inferno.state.slot import Slot
 
 TABLE = "inferno"
 _TEMPLATE = CHECKOUT / "templates" / "nft.ruleset.nft"

@@ -15,10 +15,10 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.net import netlink
 from inferno.net.netlink import Socket, attribute, attributes, nested, text
-from inferno.slot import Slot, from_tap
+from inferno.state.slot import Slot, from_tap
 
 # include/uapi/linux/if_tun.h; VNET_HDR as Firecracker asks for it, or its TUNSETIFF would change the device.
 _TUNSETIFF, _TUNSETPERSIST, _TUNSETOWNER, _TUNSETGROUP = 0x400454CA, 0x400454CB, 0x400454CC, 0x400454CE

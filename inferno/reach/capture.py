@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach import command, frame
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest

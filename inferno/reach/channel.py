@@ -9,10 +9,10 @@ from __future__ import annotations
 import select
 import socket
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach import frame
 from inferno.reach.stream import Stream
-from inferno.readiness import printable
+from inferno.sandbox.readiness import printable
 
 _MAX_WORDS_BYTES = 4096
 _MAX_UNREAD_BYTES = 1 << 20

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from inferno import vsock
-from inferno.errors import InfernoError, UsageError
-from inferno.reach import frame
+from inferno.base.errors import InfernoError, UsageError
+from inferno.reach import frame, vsock
 from inferno.reach.terminal import Size
-from inferno.readiness import printable
+from inferno.sandbox.readiness import printable
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 # Until init said whether the command was executed: its pages may have to be read from a slow disk.

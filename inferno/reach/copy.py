@@ -10,15 +10,14 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from inferno import vsock
-from inferno.errors import InfernoError, UsageError
-from inferno.reach import command
+from inferno.base.errors import InfernoError, UsageError
+from inferno.reach import command, vsock
 from inferno.reach.channel import Channel
 from inferno.reach.guest import Guest
 from inferno.reach.pack import pack
 from inferno.reach.relay import Relay
 from inferno.reach.unpack import Place, unpack
-from inferno.readiness import printable
+from inferno.sandbox.readiness import printable
 
 _FILES, _STAT = "/v1/files", "/v1/stat"
 _ANSWER_S = 10.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 
 _FIRST, _SECOND = b"\x10", b"\x11"
 

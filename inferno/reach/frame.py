@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 
 PROTOCOL = "inferno-stream/1"
 MAX_PAYLOAD_BYTES = 64 * 1024

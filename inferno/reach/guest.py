@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from inferno import jail, vsock
-from inferno.errors import InfernoError, UsageError
-from inferno.instance import Instance
+from inferno.base.errors import InfernoError, UsageError
+from inferno.life.instance import Instance
+from inferno.reach import vsock
+from inferno.sandbox import jail
 
 _STATES = ("starting", "running", "exited")
 # The most that each may be: pid_max, wait(2), and the milliseconds of some centuries.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 
 
 class Sink(Protocol):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach import capture, command
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
-from inferno.readiness import printable
+from inferno.sandbox.readiness import printable
 
 _MAX_BYTES = 1 << 20
 _TIMEOUT_S = 10.0

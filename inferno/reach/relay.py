@@ -15,9 +15,9 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach import frame, signals
-from inferno.reach.leaving import LeavingKeys, LeftError
+from inferno.reach.detach_keys import LeavingKeys, LeftError
 from inferno.reach.stream import Stream
 from inferno.reach.terminal import Size
 

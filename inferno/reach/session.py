@@ -9,8 +9,8 @@ import socket
 
 from inferno.reach import command, terminal
 from inferno.reach.command import Command
+from inferno.reach.detach_keys import LeavingKeys
 from inferno.reach.guest import Guest
-from inferno.reach.leaving import LeavingKeys
 from inferno.reach.relay import Relay
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2

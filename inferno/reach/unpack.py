@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach import archive
 from inferno.reach.archive import Entry, Reader, shown
 

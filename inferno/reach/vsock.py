@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from inferno.errors import InfernoError
-from inferno.readiness import printable
+from inferno.base.errors import InfernoError
+from inferno.sandbox.readiness import printable
 
 API_PORT = 10002
 SOCKET = "control.sock"

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from inferno import kthread
-from inferno.errors import InfernoError, UsageError
+from inferno.base.errors import InfernoError, UsageError
+from inferno.sandbox import kernel_thread
 
 SLICE = "inferno.slice"
 _MOUNT = Path("/sys/fs/cgroup")
@@ -175,7 +175,7 @@ def processes(ulid: str, root: Path | None = None) -> dict[int, int]:
     found = {}
     for pid in pids(ulid, root):
         with contextlib.suppress(ProcessLookupError):
-            if not kthread.name_of(pid):
+            if not kernel_thread.name_of(pid):
                 found[pid] = os.getsid(pid)
     return found
 

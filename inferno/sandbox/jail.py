@@ -13,9 +13,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno import cgroup, files, removal
-from inferno.errors import InfernoError
-from inferno.paths import VersionDir
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.sandbox import cgroup, removal
+from inferno.state.paths import VersionDir
 
 # What lies beside the jail and is linked into it, with the permissions that let the VM's uid read, never write.
 SHARED = {"firecracker": 0o555, "vmlinux": 0o444, "initrd.cpio": 0o444, "rootfs.img": 0o444}

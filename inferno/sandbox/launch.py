@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferno import cgroup, jail, pit, readiness
+from inferno.base.errors import InfernoError
 from inferno.disk import scratch
-from inferno.errors import InfernoError
-from inferno.paths import VersionDir
+from inferno.sandbox import cgroup, jail, readiness, timer_thread
+from inferno.state.paths import VersionDir
 
 # kiln holds some twenty descriptors; Firecracker one per drive, queue and vsock connection, of which it takes at
 # most 1023 (vmm/src/devices/virtio/vsock/csm/mod.rs, MAX_CONNECTIONS). The jailer's own default, made explicit.
@@ -88,7 +88,7 @@ def launch(plan: Plan, timeout_s: float) -> int:
         outcome = readiness.wait(notify, reader, process, timeout_s)
     if not outcome.ready:
         raise LaunchError(outcome.reason(timeout_s), outcome.lines())
-    pit.adopt(plan.version.ulid)
+    timer_thread.adopt(plan.version.ulid)
     return pid
 
 

@@ -1,6 +1,6 @@
 """A jailer whose starter was killed or interrupted right after launching it, and that is not in the VM's cgroup yet.
 
-The jailer moves itself there (see inferno/launch.py), so until then the kernel says that nothing runs. Left alone it
+The jailer moves itself there (`launch`), so until then the kernel says that nothing runs. Left alone it
 would go on in a jail that is being removed, or beside another jailer in one that was laid out anew.
 """
 
@@ -12,9 +12,9 @@ import select
 import signal
 import time
 
-from inferno import cgroup, jail
-from inferno.errors import InfernoError
-from inferno.paths import VersionDir
+from inferno.base.errors import InfernoError
+from inferno.sandbox import cgroup, jail
+from inferno.state.paths import VersionDir
 
 _END_S = 30.0
 

@@ -14,7 +14,7 @@ import os
 import stat
 from pathlib import Path
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 
 _TRASH = ".gone"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

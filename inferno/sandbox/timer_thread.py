@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from inferno import cgroup, kthread
+from inferno.sandbox import cgroup, kernel_thread
 
 PREFIX = "kvm-pit/"
 # kthreadd's children, in the order of their making (proc_pid_children(5)). No process of a user's is ever one.
@@ -24,7 +24,7 @@ def adopt(ulid: str) -> bool:
     """
     names = {f"{PREFIX}{pid}" for pid in cgroup.pids(ulid)}
     for pid in _kernel_threads():
-        if kthread.name_of(pid) in names:
+        if kernel_thread.name_of(pid) in names:
             with contextlib.suppress(OSError):
                 cgroup.add(ulid, pid)
                 return True

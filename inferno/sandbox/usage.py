@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypedDict
 
-from inferno import cgroup
+from inferno.sandbox import cgroup
 
 
 class Usage(TypedDict):

@@ -8,21 +8,22 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from inferno import config, words
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
+from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
+from inferno.spec import grammar
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """Memory is in MiB. None means: what the image says. `env` holds NAME=value words that come after the image's.
 
-    `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`words`); `cpu_weight` is cgroup v2's, 1 to 10000.
+    `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`grammar`); `cpu_weight` is cgroup v2's, 1 to 10000.
     `ssh_key` holds public keys; without any, those of the settings are taken.
     """
 
     image: str
-    vcpus: int = config.DEFAULT_VCPUS
-    memory: int = config.DEFAULT_MEMORY_MIB
+    vcpus: int = DEFAULT_VCPUS
+    memory: int = DEFAULT_MEMORY_MIB
     entrypoint: list[str] | None = None
     cmd: list[str] | None = None
     env: list[str] = dataclasses.field(default_factory=list)
@@ -67,13 +68,13 @@ def merge(saved: dict[str, Any] | None, asked: dict[str, Any], name: str) -> Spe
 
 
 def _check(spec: Spec) -> None:
-    words.environment(spec.env, (), {})
+    grammar.environment(spec.env, (), {})
     for word in spec.tmpfs:
-        words.tmpfs(word)
+        grammar.tmpfs(word)
     for word in spec.ulimit:
-        words.ulimit(word)
+        grammar.ulimit(word)
     if spec.io_max is not None:
-        words.io_max(spec.io_max)
+        grammar.io_max(spec.io_max)
     if spec.cpu_weight is not None and not 1 <= spec.cpu_weight <= 10_000:
         raise UsageError(f"--cpu-weight {spec.cpu_weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
     if spec.hostname is not None and not _HOSTNAME.fullmatch(spec.hostname):

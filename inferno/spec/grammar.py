@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 # setrlimit(2), by Docker's names.
 ULIMITS = (

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
 _MAX_FILE_BYTES = 64 * 1024
 # PUBKEY: `[options] type base64 [comment]`; sshd(8), AUTHORIZED_KEYS FILE FORMAT.

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inferno import files
-from inferno.errors import InfernoError, UsageError
+from inferno.base import files
+from inferno.base.errors import InfernoError, UsageError
 
 SCHEMA_VERSION = 1
 # Slot n owns the /30 at 172.16.0.0 + 4n (DESIGN: 172.16.0.0/16), hence 2**14 of them.

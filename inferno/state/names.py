@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 
-# `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>), the other a link to it (inferno/jail.py).
+# `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>), the other a link to it
+# (inferno/sandbox/jail.py).
 RESERVED = frozenset({"kiln", "firecracker-kiln"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inferno.config import Settings
+from inferno.settings import Settings
 
 NETWORK = "172.16.0.0/16"
 TAP_PREFIX = "inf"

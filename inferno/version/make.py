@@ -1,7 +1,7 @@
 """Making a version, and the flip of `current` that makes it count.
 
 It is noted as the VM's, made in `<ULID>.<VM>.tmp`, synced, renamed; then `current` is replaced, then the database
-told. Killed at any point, the old version stays current, and the next create removes what is left (`sweep`).
+told. Killed at any point, the old version stays current, and the next create removes what is left (`prune`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferno import files, store
-from inferno.config import Settings
-from inferno.errors import InfernoError
-from inferno.paths import Paths, VersionDir
-from inferno.version import ARTIFACTS, CONFIGS, NO_ID, current, intact, read
-from inferno.version.sweep import remove
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.settings import Settings
+from inferno.state.paths import Paths, VersionDir
+from inferno.version import trusted_copies
+from inferno.version.prune import remove
+from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, read
 from inferno.version.why import differences
 
 _EXECUTABLE = frozenset({"kiln", "firecracker", "jailer"})
@@ -46,7 +47,7 @@ def create(settings: Settings, inputs: Inputs) -> tuple[str, bool]:
     Raises UsageError when the disk is full; then nothing but the old version is left.
     """
     paths = Paths(settings.root)
-    with store.lock(paths):
+    with trusted_copies.lock(paths):
         stored = {name: _put(paths, settings, name) for name in ARTIFACTS}
         digests = _digests(inputs, {name: digest for name, (digest, _) in stored.items()})
         old = current(paths, inputs.name)
@@ -90,7 +91,7 @@ def _put(paths: Paths, settings: Settings, name: str) -> tuple[str, Path]:
     if not source.exists():
         raise InfernoError(f"artifact {name} is missing from {settings.share_dir}", "doit artifacts")
     try:
-        return store.put(paths, source, name, executable=name in _EXECUTABLE)
+        return trusted_copies.put(paths, source, name, executable=name in _EXECUTABLE)
     except OSError as error:
         raise _explained(error, paths.store, source.stat().st_size) from None
 

@@ -6,9 +6,11 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from inferno import files, jail, version
+from inferno.base import files
 from inferno.disk import scratch
-from inferno.paths import Paths, VersionDir
+from inferno.sandbox import jail
+from inferno.state.paths import Paths, VersionDir
+from inferno.version import versions
 
 
 def sweep(paths: Paths, name: str, running: Callable[[str], bool]) -> None:
@@ -16,8 +18,8 @@ def sweep(paths: Paths, name: str, running: Callable[[str], bool]) -> None:
 
     The caller holds the VM's lock, so an unfinished version of this VM is nobody's.
     """
-    keep = version.current(paths, name)
-    for each in version.owned(paths, name):
+    keep = versions.current(paths, name)
+    for each in versions.owned(paths, name):
         if each != keep and not running(each.ulid):
             remove(paths, name, each)
     for entry in os.listdir(paths.versions) if paths.versions.is_dir() else ():

@@ -11,8 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from inferno import files
-from inferno.paths import Paths
+from inferno.base import files
+from inferno.state.paths import Paths
 
 
 def put(paths: Paths, source: Path, name: str, *, executable: bool = False) -> tuple[str, Path]:

@@ -9,7 +9,7 @@ import json
 import os
 from typing import Any
 
-from inferno.paths import Paths, VersionDir
+from inferno.state.paths import Paths, VersionDir
 
 # What create copies into the store, and what it is called there and in a version.
 ARTIFACTS = ("kiln", "firecracker", "jailer", "vmlinux")

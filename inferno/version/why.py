@@ -6,31 +6,32 @@ import contextlib
 import json
 from typing import Any
 
-from inferno import files, version
-from inferno.config import Settings
-from inferno.paths import Paths
+from inferno.base import files
+from inferno.settings import Settings
+from inferno.state.paths import Paths
+from inferno.version import versions
 
 
 def told(paths: Paths, ulid: str) -> list[str]:
     """What made this version differ from the one before it."""
-    record = version.read(paths.version(ulid)) or {}
+    record = versions.read(paths.version(ulid)) or {}
     return list(record.get("why", []))
 
 
 def pending(settings: Settings, name: str) -> list[str]:
     """What the next create of VM `name` would find changed: artifacts built anew, an image that was pulled again."""
     paths = Paths(settings.root)
-    directory = version.current(paths, name)
-    record = version.read(directory) if directory else None
+    directory = versions.current(paths, name)
+    record = versions.read(directory) if directory else None
     if record is None:
         return ["its current version is missing or broken"]
     before = record["inputs"]
-    now = {a: settings.share_dir / a for a in (*version.ARTIFACTS, "init")}
+    now = {a: settings.share_dir / a for a in (*versions.ARTIFACTS, "init")}
     changed = {a: files.sha256(p) if p.is_file() else "missing" for a, p in now.items()}
     with contextlib.suppress(OSError, ValueError, KeyError):
         changed["image"] = json.loads(paths.ref(record["spec"]["image"]).read_text())["digest"]
     lines = [f"{k}: {_short(before.get(k))} -> {_short(v)}" for k, v in changed.items() if before.get(k) != v]
-    if directory and not version.intact(paths, name, directory.ulid):
+    if directory and not versions.intact(paths, name, directory.ulid):
         lines.append("files of it are missing or damaged")
     return lines
 

@@ -1,9 +1,9 @@
 //! Lines on their way to the collector: a bounded ring, and those that were sent and not yet acknowledged.
 //!
 //! The collector acknowledges what it has written to its files. What it has not is sent anew, as whole lines, to the
-//! next one, which knows those that it has already (inferno/collector/again.py): so no line is lost with a collector,
-//! however it ends. What is unacknowledged is apart from the ring so that the ring may lose its oldest lines at any
-//! time. What is lost is counted, and the count is said where the gap is.
+//! next one, which knows those that it has already (inferno/logs/collector/duplicates.py): so no line is lost with a
+//! collector, however it ends. What is unacknowledged is apart from the ring so that the ring may lose its oldest lines
+//! at any time. What is lost is counted, and the count is said where the gap is.
 #![forbid(unsafe_code)]
 
 use crate::clock::Timestamp;

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import emulator
-from tests.rig.program import RigError, follow
-from tests.rig.progress import Progress, detail
+from rig import emulator
+from rig.program import RigError, follow
+from rig.progress import Progress, detail
 
 
 class Clock:

@@ -19,14 +19,16 @@ from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
 from doit.cmdparse import CmdParseError
 
-from inferno import files, host
-from inferno.cli import streams
-from inferno.cli.speak import report, say
-from inferno.errors import InfernoError, UsageError
-from tasks import VERBS
-from tasks.engine import info
-from tasks.engine.db import TaskDb
-from tasks.engine.loader import Loader
+from inferno.base import files
+from inferno.base.errors import InfernoError, UsageError
+from inferno.console import streams
+from inferno.console.errors import report, say
+from inferno.console.verbs import VERBS
+from inferno.life import host
+
+from . import info
+from .db import TaskDb
+from .loader import Loader
 
 
 class Terminated(KeyboardInterrupt):
@@ -104,9 +106,9 @@ class Help(_OnOurLoader, StockHelp):  # type: ignore[misc]
         verb = args[0].partition(":")[0] if args else ""
         if verb not in VERBS or not isinstance(self.loader, Loader):
             return int(super().execute(params, args) or 0)
-        from inferno.cli import act
+        from inferno.console import help
 
-        print(act.usage([verb]))
+        print(help.usage([verb]))
         return 0
 
 

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from inferno import config, files, names, spec, ssh_key, words
-from inferno.cli import speak
-from inferno.config import Settings
-from inferno.errors import InfernoError, UsageError
-from inferno.image import store
+from inferno.base import files
+from inferno.base.errors import InfernoError, UsageError
+from inferno.console import errors
+from inferno.console.progress import Show
+from inferno.image import local_images
 from inferno.image.source import PUBLIC, Access
-from inferno.paths import Paths
-from inferno.state import State, VmRow
-from tasks.engine.progress import Show
+from inferno.settings import Settings, load_settings
+from inferno.spec import fields, grammar, ssh_key
+from inferno.state import names
+from inferno.state.database import State, VmRow
+from inferno.state.paths import Paths
 
 # Of create: what one of them switches on, the other takes back.
 _OPPOSITES = (("tty", "no_tty"), ("interactive", "no_interactive"), ("read_only", "writable"))
@@ -26,7 +28,7 @@ _OPPOSITES = (("tty", "no_tty"), ("interactive", "no_interactive"), ("read_only"
 
 @dataclass(frozen=True, slots=True)
 class WantedImage:
-    """How an image is to be had: as whom, and when a registry is asked (store.POLICIES)."""
+    """How an image is to be had: as whom, and when a registry is asked (local_images.POLICIES)."""
 
     access: Access = PUBLIC
     pull: str = "missing"
@@ -36,7 +38,7 @@ class Context:
     """Made once per run by the loader, and given to every task creator."""
 
     def __init__(self) -> None:
-        self.settings: Settings = config.load()
+        self.settings: Settings = load_settings()
         self.paths = Paths(self.settings.root)
         self.options: dict[str, dict[str, Any]] = {}  # of the tasks named on the command line
         self.exit_status: int | None = None
@@ -76,13 +78,13 @@ class Context:
             raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
         return row
 
-    def spec(self, name: str) -> spec.Spec:
+    def spec(self, name: str) -> fields.Spec:
         """The spec as it will be: what was saved, and over it what this command line asks of create:NAME."""
         row = self.state.vm(names.check_name(name))
         given = self.asked(f"create:{name}")
-        asked = {k: v for k, v in given.items() if k in spec.FIELDS and v is not None}
+        asked = {k: v for k, v in given.items() if k in fields.FIELDS and v is not None}
         if given.get("env") or given.get("env_file"):
-            asked["env"] = words.environment(given.get("env", ()), given.get("env_file", ()))
+            asked["env"] = grammar.environment(given.get("env", ()), given.get("env_file", ()))
         if "ssh_key" in asked:
             asked["ssh_key"] = ssh_key.lines(asked["ssh_key"])
         for option, opposite in _OPPOSITES:
@@ -93,7 +95,7 @@ class Context:
                 asked[option] = False
         if "entrypoint" in asked:  # as Docker's: one program, or "" for none; its arguments are the command
             asked["entrypoint"] = [asked["entrypoint"]] if asked["entrypoint"] else []
-        return spec.merge(row.spec if row else None, asked, name)
+        return fields.merge(row.spec if row else None, asked, name)
 
     def reserve(self, name: str) -> int:
         """The VM's slot; a new VM gets one, which is given back when the run fails."""
@@ -115,7 +117,7 @@ class Context:
         """One line for a person, unless that was not wanted."""
         self.progress.close()
         if not self.quiet:
-            speak.say(text)
+            errors.say(text)
 
     def lock(self, name: str, what: str) -> None:
         """Take the VM's lock until `release`. Says who holds it while it waits."""
@@ -127,14 +129,14 @@ class Context:
         except PermissionError:
             raise UsageError(f"{path.parent} cannot be written", "run it with sudo") from None
         except files.BusyError as busy:
-            speak.say(f"waiting: {busy.text}")
+            errors.say(f"waiting: {busy.text}")
             self._held.enter_context(files.lock(path, what))
         self._locked.add(name)
 
     def use_images(self) -> None:
         """Keep images from being pruned until `release`."""
         if not self._uses_images:
-            self._held.enter_context(store.lock(self.settings, "create"))
+            self._held.enter_context(local_images.lock(self.settings, "create"))
             self._uses_images = True
 
     def undo(self, name: str) -> contextlib.ExitStack:
@@ -148,7 +150,7 @@ class Context:
                 try:
                     self._undo.pop(each).close()
                 except (InfernoError, OSError) as error:  # the rest is undone; what failed first stays the failure
-                    speak.say(f"{each}: not all could be undone: {error}")
+                    errors.say(f"{each}: not all could be undone: {error}")
 
     def keep(self, name: str) -> None:
         """What this run made for VM `name` stays."""

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inferno import files
-from inferno.state import open_database
+from inferno.base import files
+from inferno.state.database import open_database
 
 _SCHEMA_VERSION = 1
 _SCHEMA = f"""

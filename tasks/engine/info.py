@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.engine.inputs import Unchanged
+from .inputs import Unchanged
 
 _OTHERS = {
     "missing_target": "is not there",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 
 
 class Unchanged:

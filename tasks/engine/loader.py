@@ -14,14 +14,16 @@ from doit import doit_cmd
 from doit.cmd_base import TaskLoader2
 from doit.task import Task
 
-import tasks
-from inferno import cli, garbage, names
-from inferno.errors import UsageError
-from inferno.words import check_text
-from tasks.engine import options
-from tasks.engine.checker import Checker
-from tasks.engine.context import Context
-from tasks.engine.reporter import Reporter
+from inferno.base import gc_tuning
+from inferno.base.errors import UsageError
+from inferno.console import options
+from inferno.console.verbs import READING, VERBS
+from inferno.spec.grammar import check_text
+from inferno.state import names
+
+from .checker import Checker
+from .context import Context
+from .reporter import Reporter
 
 # doit commands that do nothing sensible without a task named: `doit clean` alone would clean all that there is.
 _NEED_A_TASK = frozenset({"run", "clean", "forget", "ignore", "info"})
@@ -36,7 +38,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         self.context: Context
 
     def setup(self, opt_values: dict[str, Any]) -> None:
-        garbage.seldom()
+        gc_tuning.seldom()
         self.context = Context()
         self.context.options.update(self._preset)
         self._with_subtasks = bool(opt_values.get("subtasks"))
@@ -66,7 +68,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         if executes:
             for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
                 self.context.lock(name, " ".join(task for task in wanted if task.endswith(f":{name}")))
-        made = self._closure(wanted or list(tasks.VERBS))
+        made = self._closure(wanted or list(VERBS))
         if executes and any(task.name.startswith(("image:", "rootfs:")) for task in made):
             self.context.use_images()
         return made
@@ -91,7 +93,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             command = None
             if verb == "create" and "--" in words:  # the guest's command, to the end of the line
                 words, command = words[: words.index("--")], words[words.index("--") + 1 :]
-            given, words = options.parse(word, tasks.VERBS[verb].options, words)
+            given, words = options.parse(word, VERBS[verb].options, words)
             if command is not None:
                 given["cmd"] = command
             if given:
@@ -107,19 +109,19 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             if name in made:
                 continue
             verb, subject = _split(name)
-            if not subject and tasks.VERBS[verb].subject != "once":
+            if not subject and VERBS[verb].subject != "once":
                 for task in self._group(verb):
                     made[task.name] = task
                 continue
-            for task in tasks.VERBS[verb].tasks(self.context, subject):
-                task.doc = task.doc or tasks.VERBS[verb].doc
+            for task in VERBS[verb].tasks(self.context, subject):
+                task.doc = task.doc or VERBS[verb].doc
                 made[task.name] = task
                 wanted += [*task.task_dep, *task.setup_tasks, *task.calc_dep]
         return list(made.values())
 
     def _group(self, verb: str) -> list[Task]:
         """A bare verb: what `doit list`, `doit help VERB` and completion show. `list --all` names the VMs too."""
-        row = tasks.VERBS[verb]
+        row = VERBS[verb]
         group = Task(verb, None, doc=f"{row.doc} ({verb}:{_HOLE[row.subject]})", params=row.options, has_subtask=True)
         made = [group]
         if self._with_subtasks and row.subject == "vm":
@@ -134,17 +136,17 @@ _NOUN = {"vm": "the name of a VM", "ref": "an image"}
 
 
 def _subject(task: str) -> str:
-    return tasks.VERBS[task.partition(":")[0]].subject
+    return VERBS[task.partition(":")[0]].subject
 
 
 def _split(task: str) -> tuple[str, str]:
     """`verb:subject` → its parts. Raises UsageError, with a guess, for what is no task."""
     verb, colon, subject = task.partition(":")
-    row = tasks.VERBS.get(verb)
-    if row is None and verb in cli.READING:
+    row = VERBS.get(verb)
+    if row is None and verb in READING:
         raise UsageError(f"{verb} is no task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
     if row is None:
-        near = difflib.get_close_matches(verb, tasks.VERBS, 1)
+        near = difflib.get_close_matches(verb, VERBS, 1)
         hint = f"did you mean {near[0]}{colon}{subject}?" if near else "doit list"
         raise UsageError(f"there is no task {task!r}", hint)
     if row.subject == "once" and colon:

@@ -7,8 +7,8 @@ from typing import Any
 import doit.plugin
 from doit.doit_cmd import DoitMain, reset_vars
 
-from tasks.engine import commands
-from tasks.engine.loader import Loader
+from . import commands
+from .loader import Loader
 
 
 class Main(DoitMain):  # type: ignore[misc]  # doit has no types

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from inferno.cli.speak import report, say
+from inferno.console.errors import report, say
 
 
 class Reporter:

@@ -10,9 +10,10 @@ from doit.exceptions import TaskError, TaskFailed
 from doit.globals import Globals
 from doit.task import Task
 
-from inferno import files
-from inferno.errors import InfernoError
-from tasks.engine.context import Context
+from inferno.base import files
+from inferno.base.errors import InfernoError
+
+from .context import Context
 
 Action = Callable[[], dict[str, Any] | None]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 
+from rig.machine import Rig
 from tests.bench.built import artifacts
 from tests.bench.measure import LEAST, Measured, exact, run, several, walls
 from tests.bench.place import CACHE, CHECKOUT
 from tests.bench.row import Lab, row
-from tests.rig.machine import Rig
 
 TO_BYTE = "to the first HTTP byte / firecracker alone"
 WITHIN_S = 1800

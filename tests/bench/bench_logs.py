@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inferno import collector, logs
+from inferno.logs import collector_client, vm_logs
 from tests.bench.measure import LEAST, BenchError, Measured, command, environment, several
 from tests.bench.row import Lab, row, work_folder
 from tests.loghost import CONNECT, LogHost, Vm, memory_kib
@@ -61,7 +61,7 @@ def rates(lab: Lab) -> list[Rate]:
             peers = [vm.peer(f"{CONNECT}\n{send.format(_line(vm))}") for vm in vms]
             for peer in peers:
                 peer.communicate()
-            collector.sync(on.settings)
+            collector_client.sync(on.settings)
             spent, used = lab.watch.now() - began, _cpu_s(on.pid()) - used
             found.append(Rate(used, spent, memory_kib(on.pid(), "VmHWM") / 1024))
     return found
@@ -105,7 +105,7 @@ def _ways(lab: Lab, on: LogHost) -> list[float]:
     with (
         flooder.peer(f"{CONNECT}\nwhile True: s.sendall({_line(flooder)!r} * 100)") as flooding,
         web.peer() as peer,
-        logs.follow(on.paths, "web") as follower,
+        vm_logs.follow(on.paths, "web") as follower,
     ):
         for number in range(FLOODED_LINES):
             time.sleep(FLOOD_S / FLOODED_LINES)  # the rate of what is measured

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from inferno import stop
+from inferno.life import stop
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

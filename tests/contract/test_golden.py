@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from inferno import wire
+from inferno.wire import models
 
 HERE = Path(__file__).parent
-MODELS = {"run": wire.Run, "kiln": wire.Kiln, "firecracker": wire.Firecracker, "exit_status": wire.ExitStatus}
+MODELS = {"run": models.Run, "kiln": models.Kiln, "firecracker": models.Firecracker, "exit_status": models.ExitStatus}
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_written_back_byte_for_byte(name: str) -> None:
     text = (HERE / f"{name}.json").read_text()
     model = MODELS[name].model_validate_json(text)
-    assert wire.dump(model) == text
+    assert models.dump(model) == text
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -30,4 +30,4 @@ def test_out_of_range_vcpus_are_refused() -> None:
     value = json.loads((HERE / "firecracker.json").read_text())
     value["machine-config"]["vcpu_count"] = 33
     with pytest.raises(ValidationError, match="vcpu_count"):
-        wire.Firecracker.model_validate_json(json.dumps(value))
+        models.Firecracker.model_validate_json(json.dumps(value))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from inferno.collector import hello
+from inferno.logs.collector import handshake
 
 GOLDEN = json.loads(Path(__file__).with_name("log_protocol.json").read_text())
 
 
 def test_the_golden_hello_is_answered_as_golden() -> None:
-    found = hello.Hello()
+    found = handshake.Hello()
     assert found.feed(GOLDEN["hello"].encode() + b"lines\n") == b"lines\n"
     assert (found.over, found.answer.hex(), found.stranger) == (True, GOLDEN["answer"], None)
     assert struct.pack("<I", 300).hex() == GOLDEN["acknowledgement_of_300"]
@@ -22,7 +22,7 @@ def test_the_golden_hello_is_answered_as_golden() -> None:
 
 @pytest.mark.parametrize("said", [b'{"protocol": "inferno-log/2"}\n', b'{"protocol": "' + b"x" * 200])
 def test_another_version_is_refused(said: bytes) -> None:
-    found = hello.Hello()
+    found = handshake.Hello()
     assert found.feed(said) == b""
     assert (found.over, found.answer.hex()) == (True, GOLDEN["answer_to_another"])
     assert found.stranger is not None
@@ -30,7 +30,7 @@ def test_another_version_is_refused(said: bytes) -> None:
 
 
 def test_it_may_come_in_pieces() -> None:
-    found = hello.Hello()
+    found = handshake.Hello()
     for byte in GOLDEN["hello"].encode():
         assert not found.over
         assert found.feed(bytes([byte])) == b""
@@ -38,7 +38,7 @@ def test_it_may_come_in_pieces() -> None:
 
 
 def test_lines_without_one_are_taken() -> None:
-    found = hello.Hello()
+    found = handshake.Hello()
     assert found.feed(b'{"') == b""
     assert found.feed(b'timestamp": 1}\n') == b'{"timestamp": 1}\n'
     assert (found.over, found.answer, found.stranger) == (True, b"", None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach import frame
 from inferno.reach.command import Command
 from inferno.reach.terminal import Size

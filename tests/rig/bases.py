@@ -13,13 +13,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.rig.cache import CHECKOUT, digest_of_files
-from tests.rig.machine import Rig
+from rig.cache import CHECKOUT, digest_of_files
+from rig.machine import Rig
 
 
 def recipe() -> str:
     """The digest of what makes a base of an image."""
-    return digest_of_files(Path(__file__), CHECKOUT / "inferno/layers", CHECKOUT / "inferno/image/base.py")
+    return digest_of_files(Path(__file__), CHECKOUT / "inferno/image/layers", CHECKOUT / "inferno/image/base.py")
 
 
 def make(archive: Path, refs: Iterable[str], *, named: bool) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.machine import Rig
 from tests.rig import evidence, prepared
-from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
 _HOST = pytest.StashKey[Host]()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import subprocess
 
-from tests.rig.machine import Rig
-from tests.rig.program import RigError
+from rig.machine import Rig
+from rig.program import RigError
 from tests.rig.typed import Host
 
 WITHIN_S = 20

@@ -15,7 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(os.environ["INFERNO_ROOT"])
-OURS = ("infernoctl", "inferno.collector", "inferno/collector", "jailer", "kiln", "firecracker", "dnsmasq", "mke2fs")
+OURS = (
+    "infernoctl",
+    "inferno.logs.collector",
+    "inferno/logs/collector",
+    "jailer",
+    "kiln",
+    "firecracker",
+    "dnsmasq",
+    "mke2fs",
+)
 
 
 def said(*words: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.rig.cache import CHECKOUT
+from rig.cache import CHECKOUT
 from tests.rig.typed import Host
 
 GROUP = "inferno_rootfs_vg"

@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from rig.cache import CHECKOUT, cached, digest, digest_of_files
+from rig.machine import Rig
 from tests import images
 from tests.rig import bases
-from tests.rig.cache import CHECKOUT, cached, digest, digest_of_files
-from tests.rig.machine import Rig
 
 
 def build_artifacts() -> None:

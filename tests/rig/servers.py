@@ -9,9 +9,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from rig.cache import cached, digest, digest_of_files
 from tests import images
 from tests.rig import bases
-from tests.rig.cache import cached, digest, digest_of_files
 from tools import debian_image
 from tools.debian_image import PATH, Image
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from tests.rig.machine import Rig
+from rig.machine import Rig
 from tests.rig.typed import Host
 
 TIMES, PERIOD_S = 1000, 0.02

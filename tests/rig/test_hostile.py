@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from inferno import cpio
+from inferno.wire import cpio
+from rig.machine import Rig
 from tests import images
 from tests.rig.evil import compiled
-from tests.rig.machine import Rig
 from tests.rig.typed import BUSYBOX, VMS, Host
 
 PATIENT = "trap 'exit 7' TERM; echo begun; sleep 1000 & wait"
@@ -29,7 +29,7 @@ REQUESTS = {
     r"\0\377\376 garbage\r\n\r\n": "400",
     r"POST /exit HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n": "413",
 }
-# Letters of evil/init.c; other answers are tried in tests/unit/test_vsock.py, without a VM.
+# Letters of evil/init.c; other answers are tried in tests/unit/reach/test_vsock.py, without a VM.
 WAYS = "ndgtyue"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from rig.machine import Rig
 from tests import images
 from tests.images import Member, directory, file, hard_link, symlink, whiteout
 from tests.rig import umoci
-from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
 CAPABILITY = "\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0"  # struct vfs_cap_data, revision 2: cap_net_raw, effective

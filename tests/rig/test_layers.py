@@ -1,6 +1,7 @@
 """Stacks of layers by chance: the base that a host makes of them holds what umoci unpacks.
 
-More of what test_images.py shows with one stack that has everything, and tests/unit/test_layers_tree.py without mkfs.
+More of what test_images.py shows with one stack that has everything, and tests/unit/image/layers/test_tree.py
+without mkfs.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from rig.machine import Rig
 from tests import images, stacks
 from tests.rig import umoci
-from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
 pytestmark = pytest.mark.full

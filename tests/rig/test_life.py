@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
+from rig.cache import CHECKOUT
 from tests.rig import bases
-from tests.rig.cache import CHECKOUT
 from tests.rig.typed import BUSYBOX, NGINX, Host
 
 # What a process does that goes on until it is told to end, and says so; wait(1) lets the trap run at once.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig.machine import RUNNING, Rig
+from rig.machine import RUNNING, Rig
 
 NAME = "mein Büro, 100 %d \"of\" 'it' ~ ${HOME} @con " + 80 * "x"
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from rig.machine import Rig
 from tests.rig.convergence import SERVER, serves_again
-from tests.rig.machine import Rig
 from tests.rig.pool import runs, set_up
 from tests.rig.typed import Host
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from rig.machine import Rig
 from tests.rig import bases, servers
-from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
 # `grep` ends with the first line it finds; what follows the log ends by its deadline, and holds nothing open.

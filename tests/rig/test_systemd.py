@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from rig.machine import Rig
 from tests.rig import bases, systemd
-from tests.rig.machine import Rig
 from tests.rig.typed import Host
 
 # Its words on the console; what follows the log ends by its deadline.

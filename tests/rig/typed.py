@@ -9,8 +9,8 @@ import time
 from collections import deque
 from typing import Any
 
-from tests.rig.command import Command
-from tests.rig.machine import Rig
+from rig.command import Command
+from rig.machine import Rig
 
 BUSYBOX, NGINX = "oci:/extra/busybox", "oci:/extra/nginx"
 Done = subprocess.CompletedProcess[str]
@@ -24,7 +24,7 @@ runs() {{
 """
 # The log collector ends by itself when no VM is left; nothing else of ours may take time to go. (Not `i`: this line.)
 _INVENTORY = "python -I -S tests/rig/inventory.py"
-_SETTLED = f"timeout 10 pidwait -f '[i]nferno/collector'; exec {_INVENTORY}"
+_SETTLED = f"timeout 10 pidwait -f '[i]nferno/logs/collector'; exec {_INVENTORY}"
 _KEPT = 500  # characters of a command, and of each of its streams
 # A person at a terminal, who types a name when asked for one.
 TERMINAL = """

@@ -28,7 +28,7 @@ from tests.soak import soaks
 from tests.soak.sitting import PlaceError, go_on, repeat
 from tests.soak.tally import InUseError, Tally, failures, file_of, read, summary
 
-NO_PLACE = 125  # as tests/rig/rig
+NO_PLACE = 125  # as rig/rig
 
 
 def main(words: list[str]) -> int:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup, collector
+from inferno.logs import collector_client
+from inferno.sandbox import cgroup
 from tests.loghost import DEADLINE_S, LogHost
 
 
 @pytest.fixture(autouse=True)
 def patience_with_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sync gives up after some seconds without a word, and a test would then find less in the log."""
-    monkeypatch.setattr(collector, "_PATIENCE_S", DEADLINE_S)
+    monkeypatch.setattr(collector_client, "_PATIENCE_S", DEADLINE_S)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config
 from inferno.artifact import kernel
+from inferno.settings import explain_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -53,7 +53,7 @@ def test_the_page_of_settings_has_all_of_them_and_their_defaults(tmp_path: Path)
         for names, defaults, _ in ((row[0], row[1], row[2:]) for row in rows)
         for name, default in zip(names, defaults * len(names), strict=False)
     }
-    found = {each.name: each.value for each in config.explain({}, tmp_path / "absent")}
+    found = {each.name: each.value for each in explain_settings({}, tmp_path / "absent")}
     assert set(told) == set(found)
     paths = ("INFERNO_ROOT", "INFERNO_SHARE_DIR", "DB_PATH")
     assert {n: told[n].replace("–", "") for n in told if n not in paths} == {

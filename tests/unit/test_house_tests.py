@@ -35,7 +35,7 @@ def rust(*folders: str) -> Iterator[tuple[str, str]]:
 def python() -> Iterator[tuple[str, str]]:
     """Of the tests that need no rig."""
     tests = CHECKOUT / "tests"
-    for path in [*tests.glob("*.py"), *tests.glob("unit/*.py"), *tests.glob("contract/*.py")]:
+    for path in [*tests.glob("*.py"), *tests.glob("unit/**/*.py"), *tests.glob("contract/*.py")]:
         if path != Path(__file__).resolve():  # it quotes what it forbids
             yield str(path.relative_to(CHECKOUT)), path.read_text()
 

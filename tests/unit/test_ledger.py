@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from rig import boots
 from tests import ledger
 from tests.ledger import Ledger, Noted
-from tests.rig import boots
 
 SUITE = {
     "rig/test_long.py": """
         import time, pytest
-        from tests.rig import boots
+        from rig import boots
         @pytest.fixture(scope="module")
         def rig():
             boots.note("restored", time.time() - 2)
         def test_first(rig): pass
         def test_second(rig): assert False
+
     """,
     "unit/test_short.py": "def test_it(): pass",
 }

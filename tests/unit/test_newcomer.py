@@ -19,13 +19,13 @@ PARTS = ("artifacts", "guest", "inferno", "kiln", "tasks", "templates")
 # Typed twice: what is loaded while the process is root's need not be found again.
 AS_SOMEBODY_ELSE = """
 import os, sys
-from inferno import cli
+from inferno.cli.main import main
 os.environ["INFERNO_ROOT"] = "/nowhere"
-cli.main(["list"])
+main(["list"])
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
-sys.exit(cli.main(["list"]))
+sys.exit(main(["list"]))
 """
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from inferno.config import Settings
-from inferno.disk import sparse
+from inferno.base.errors import InfernoError
+from inferno.disk import sparse_copy
 from inferno.disk.need import Need
-from inferno.errors import InfernoError
+from inferno.settings import Settings
 
 
 def make(_settings: Settings, need: Need) -> None:
@@ -23,7 +23,7 @@ def make(_settings: Settings, need: Need) -> None:
             making.unlink(missing_ok=True)
             target = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                sparse.clone(source, target)
+                sparse_copy.clone(source, target)
                 os.fchown(target, need.uid, need.gid)
             finally:
                 os.close(target)

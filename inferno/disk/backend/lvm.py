@@ -12,14 +12,15 @@ import os
 import stat
 from pathlib import Path
 
-from inferno import files
-from inferno.config import Settings
-from inferno.disk import pool, sparse
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.base.processes import CommandError
+from inferno.disk import sparse_copy
+from inferno.disk.backend import lvm_pool
+from inferno.disk.backend.lvm_pool import Pool, lvm
 from inferno.disk.need import Need
-from inferno.disk.pool import Pool, lvm
-from inferno.errors import InfernoError
-from inferno.paths import Paths, VersionDir
-from inferno.run import CommandError
+from inferno.settings import Settings
+from inferno.state.paths import Paths, VersionDir
 
 _RUN, _TEMPLATE, _MAKING = "inferno_run_", "inferno_template_", "inferno_making_"
 _NOTE = "scratch.lv"
@@ -33,7 +34,7 @@ def make(settings: Settings, need: Need) -> None:
     Raises UsageError without a pool, InfernoError when that is too full, or the template is missing.
     """
     paths, tag = Paths(settings.root), _tag(settings.root)
-    found = pool.read(settings.vg_name)
+    found = lvm_pool.read(settings.vg_name)
     found.check(settings.pool_max_percent)
     _collect(found, paths, tag)
     template = _ensure_template(found, need, paths, tag)
@@ -47,7 +48,7 @@ def make(settings: Settings, need: Need) -> None:
 def is_made(settings: Settings, need: Need) -> bool:
     try:
         found = need.version.scratch.stat(follow_symlinks=False)
-        device = pool.node(f"{settings.vg_name}/{_RUN}{need.version.ulid}")
+        device = lvm_pool.node(f"{settings.vg_name}/{_RUN}{need.version.ulid}")
     except OSError:
         return False
     return stat.S_ISBLK(found.st_mode) and (found.st_uid, found.st_rdev) == (need.uid, device.st_rdev)
@@ -67,7 +68,7 @@ def remove(version: VersionDir) -> None:
 
 def _remove(group: str, volume: str) -> None:
     done = lvm("lvremove", "--yes", f"{group}/{volume}", check=False)
-    if done.status and not pool.is_missing(done):
+    if done.status and not lvm_pool.is_missing(done):
         raise CommandError(["lvremove", f"{group}/{volume}"], done, "is it in use?")
 
 
@@ -94,7 +95,7 @@ def _make_node(need: Need, volume: str) -> None:
     making = out.with_name(f".{out.name}.tmp")
     try:
         making.unlink(missing_ok=True)
-        os.mknod(making, stat.S_IFBLK | 0o600, pool.node(volume).st_rdev)
+        os.mknod(making, stat.S_IFBLK | 0o600, lvm_pool.node(volume).st_rdev)
         os.chown(making, need.uid, need.gid)
         os.replace(making, out)
     except OSError as error:
@@ -110,7 +111,7 @@ def _ensure_template(found: Pool, need: Need, paths: Paths, tag: str) -> str:
         return name
     making = _MAKING + tag.removeprefix("inferno:")
     with files.lock(paths.lock("thin-template"), "the template of scratch disks"):
-        if name in pool.read(found.group).volumes:
+        if name in lvm_pool.read(found.group).volumes:
             return name
         _remove(found.group, making)  # of one that was killed
         try:
@@ -118,7 +119,7 @@ def _ensure_template(found: Pool, need: Need, paths: Paths, tag: str) -> str:
             lvm("lvrename", found.group, making, name)
         except InfernoError:
             _remove(found.group, making)
-            if name not in pool.read(found.group).volumes:  # by another INFERNO_ROOT, meanwhile
+            if name not in lvm_pool.read(found.group).volumes:  # by another INFERNO_ROOT, meanwhile
                 raise
     return name
 
@@ -132,7 +133,7 @@ def _fill(found: Pool, volume: str, need: Need, tag: str) -> None:
             lvm("lvcreate", "--thin", "--virtualsize", size, "--name", volume, *_OURS, tag, found.path)
             target = os.open(f"/dev/{path}", os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC)
             try:
-                sparse.copy(source, target)
+                sparse_copy.copy(source, target)
                 os.fsync(target)
             finally:
                 os.close(target)

@@ -10,9 +10,9 @@ import os
 import re
 from dataclasses import dataclass
 
-from inferno.config import Settings
-from inferno.errors import InfernoError, UsageError
-from inferno.run import Arg, CommandError, Result, run
+from inferno.base.errors import InfernoError, UsageError
+from inferno.base.processes import Arg, CommandError, Result, run
+from inferno.settings import Settings
 
 NAME = "rootfs_pool"
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]*")  # lvm(8), VALID NAMES

@@ -2,7 +2,7 @@
 
 import sys
 
-from inferno.layers.worker import main
+from inferno.image.layers.worker import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, cast
 
-from inferno.layers.entry import BadImageError
+from inferno.image.layers.entry import BadImageError
 
 # Stays in the processor's own cache between decompressing, hashing and writing, and below the size from which malloc
 # maps every piece anew: with 1 MiB the kernel worked four times as long.

@@ -9,9 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from inferno.layers.entry import BLOCK_DEVICE, CHAR, DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry, shown
-from inferno.layers.tar import checksum
-from inferno.layers.tree import Tree
+from inferno.image.layers.entry import (
+    BLOCK_DEVICE,
+    CHAR,
+    DIRECTORY,
+    FILE,
+    HARD_LINK,
+    SYMLINK,
+    BadImageError,
+    Entry,
+    shown,
+)
+from inferno.image.layers.tar import checksum
+from inferno.image.layers.tree import Tree
 
 BLOCK = 512
 _ZEROS = bytes(1 << 16)

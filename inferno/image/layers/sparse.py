@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
-from inferno.layers.entry import BadImageError, Entry, shown
+from inferno.image.layers.entry import BadImageError, Entry, shown
 
 BLOCK = 512
 _OLD_MAP = 386  # in an old header: four pairs of 12-byte numbers, then whether more follow, then the real size

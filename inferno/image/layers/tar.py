@@ -11,8 +11,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from inferno.layers import sparse
-from inferno.layers.entry import (
+from inferno.image.layers import sparse
+from inferno.image.layers.entry import (
     BLOCK_DEVICE,
     CHAR,
     DIRECTORY,

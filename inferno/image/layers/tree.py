@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from inferno.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry, directory, shown
+from inferno.image.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry, directory, shown
 
 _WHITEOUT = b".wh."
 _META = b".wh..wh."  # AUFS's own notes; all but the one for an opaque directory mean nothing here

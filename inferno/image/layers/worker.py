@@ -1,8 +1,8 @@
-"""What the program `python -m inferno.layers` does: it turns layers into a base, or decompresses an image's archive.
+"""The program `python -m inferno.image.layers`: it turns layers into a base, or decompresses an image's archive.
 
-The job comes in JSON on standard input. Started as root by `inferno.image.work` with every file open that it needs; it
-gives up root before it reads the first byte of the image. Answers with one JSON object a line on standard output:
-progress, and last `done` or `error`.
+The job comes in JSON on standard input. Started as root by `inferno.image.worker_process` with every file open that
+it needs; it gives up root before it reads the first byte of the image. Answers with one JSON object a line on standard
+output: progress, and last `done` or `error`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any
 import zstandard
 from isal import igzip
 
-from inferno import run
-from inferno.errors import InfernoError
-from inferno.layers import confine, decompress, emit, tar
-from inferno.layers.decompress import Blob
-from inferno.layers.entry import BadImageError
-from inferno.layers.tree import Tree, measure
+from inferno.base import processes
+from inferno.base.errors import InfernoError
+from inferno.image.layers import confine, decompress, emit, tar
+from inferno.image.layers.decompress import Blob
+from inferno.image.layers.entry import BadImageError
+from inferno.image.layers.tree import Tree, measure
 
 # Loaded here, as root, since the folder of the Python packages may be closed to others.
 _LOADED = (bz2, lzma, igzip, zstandard)
@@ -174,10 +174,10 @@ def _make(job: Base, tree: Tree, layers: list[int], how: tuple[str, ...], progre
     _enlarge(writer)
     said = os.memfd_create("said")  # not a pipe: one that fills up would stop both
     options = [f"-b{_BLOCK_BYTES}", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", *how]
-    mkfs = run.spawn(
+    mkfs = processes.spawn(
         [f"/proc/self/fd/{job.mkfs}", *options, f"/proc/self/fd/{job.out}"],
         stdin=reader,
-        stdout=run.DEVNULL,
+        stdout=processes.DEVNULL,
         stderr=said,
         pass_fds=(job.mkfs, job.out),
     )

@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Callable
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # to find this package
+sys.path.insert(0, os.path.abspath(f"{os.path.dirname(__file__)}/../../.."))  # to find this package
 
-from inferno import collector, config
-from inferno.collector import relink, word
-from inferno.collector.serve import Server
+from inferno.logs import collector_client
+from inferno.logs.collector import notices, relink
+from inferno.logs.collector.server import Server
+from inferno.settings import load_settings
 
 # How long the old collector may take to write out what it got.
 _PATIENCE_S = 5
@@ -32,14 +33,14 @@ def main(listener: int, name: int, links: int, old: int | None = None) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def serve(died: str | None) -> None:
-        settings = config.load()
+        settings = load_settings()
         server = Server(settings, socket.socket(fileno=listener), name, links)
         if died is None:
             relink.relink(settings)
             if old is not None:
                 end(socket.socket(fileno=old))
         else:
-            server.say(word.anew(died))
+            server.say(notices.anew(died))
         server.serve()
 
     watch_over(serve)
@@ -66,7 +67,7 @@ def end(old: socket.socket) -> None:
     """Have the old collector end, and wait for it: what it has to write comes before what this one gets."""
     with old, contextlib.suppress(OSError):
         old.settimeout(_PATIENCE_S)
-        old.sendall(collector.END)
+        old.sendall(collector_client.END)
         old.recv(1)
 
 

@@ -12,7 +12,7 @@ import threading
 import zlib
 from pathlib import Path
 
-from inferno.collector import chain
+from inferno.logs import rotation
 
 _PIECE_BYTES = 256 * 1024
 _LEVEL = 1  # logs shrink to a tenth with it; the best level takes ten times as long for a quarter less
@@ -35,7 +35,7 @@ class Compressor:
 
     def add_left(self, log: Path) -> None:
         """What is there of this log uncompressed."""
-        for part in chain.rotated(log):
+        for part in rotation.rotated(log):
             if not part.compressed:
                 self.add(part.path)
 

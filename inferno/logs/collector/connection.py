@@ -9,12 +9,12 @@ import struct
 import termios
 import time
 
-from inferno.collector import word
-from inferno.collector.again import Again
-from inferno.collector.file import LogFile
-from inferno.collector.hello import Hello
-from inferno.collector.lines import Sieve
-from inferno.collector.sender import Sender
+from inferno.logs.collector import notices
+from inferno.logs.collector.duplicates import Again
+from inferno.logs.collector.handshake import Hello
+from inferno.logs.collector.lines import Sieve
+from inferno.logs.collector.log_file import LogFile
+from inferno.logs.collector.sender import Sender
 
 READ_BYTES = 64 * 1024
 # Refused lines are counted, and spoken of no more often than this.
@@ -73,7 +73,7 @@ class Peer:
         if self._hello.stranger is None:
             return data, b""
         self.ended = True
-        return b"", word.stranger(self.sender.name, self.sender.vm_id, self._hello.stranger)
+        return b"", notices.stranger(self.sender.name, self.sender.vm_id, self._hello.stranger)
 
     def acknowledge(self) -> None:
         """Tell the sender what it need not keep, once that is in all files. One that does not listen is told later."""
@@ -94,4 +94,4 @@ class Peer:
             return b""
         self.refused += count
         self._complained_at = time.monotonic()
-        return word.refused(self.sender.name, self.sender.vm_id, count, sample)
+        return notices.refused(self.sender.name, self.sender.vm_id, count, sample)

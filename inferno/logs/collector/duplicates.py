@@ -10,7 +10,8 @@ import collections
 import os
 from pathlib import Path
 
-from inferno.collector import chain, word
+from inferno.logs import rotation
+from inferno.logs.collector import notices
 
 # kiln leaves 64 KiB and one line unacknowledged (kiln/src/outbox.rs); the VM's name makes each of them longer.
 _TAIL_BYTES = 384 * 1024
@@ -41,14 +42,14 @@ class Again:
 
     def _find(self, first: bytes) -> None:
         """Expect the log's lines from the first on that equals this one."""
-        lines = collections.deque(line for line in self._tail().split(b"\n")[:-1] if not word.is_own(line))
+        lines = collections.deque(line for line in self._tail().split(b"\n")[:-1] if not notices.is_own(line))
         while lines and lines[0] != first:
             lines.popleft()
         self._written = lines
 
     def _tail(self) -> bytes:
         """The log's end, also from before a rotation; but what is compressed already would cost all others' time."""
-        rotated = [part.path for part in chain.rotated(self._log)[-1:] if not part.compressed]
+        rotated = [part.path for part in rotation.rotated(self._log)[-1:] if not part.compressed]
         return b"".join(_end(path) for path in (*rotated, self._log))[-_TAIL_BYTES:]
 
 

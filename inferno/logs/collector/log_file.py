@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferno.collector import chain, word
-from inferno.collector.lines import MAX_LINE_BYTES
+from inferno.logs import rotation
+from inferno.logs.collector import notices
+from inferno.logs.collector.lines import MAX_LINE_BYTES
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
@@ -112,13 +113,13 @@ class LogFile:
     def _say_what_was_lost(self) -> None:
         lost, self._lost = self._lost, 0
         try:
-            self._append(word.gap(lost, self._reason))
+            self._append(notices.gap(lost, self._reason))
         except OSError:
             self._lost = lost
             raise
 
     def _rotate(self) -> None:
-        before = chain.rotated(self.path)
+        before = rotation.rotated(self.path)
         number = before[-1].number + 1 if before else 0
         gone = self.path.with_name(f"{self.path.name}.{number}")
         os.rename(self.path, gone)

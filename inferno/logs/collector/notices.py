@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 SOURCE = "collector"
-# How its own lines go on after the time, where a VM's name another source (inferno/collector/lines.py).
+# How its own lines go on after the time, where a VM's name another source (inferno/logs/collector/lines.py).
 _TIME_BYTES = len('{"timestamp": "2026-11-24T14:17:02.123456Z"')
 _OWN = f', "level": "warn", "source": "{SOURCE}"'.encode()
 

@@ -6,10 +6,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from inferno import cgroup, collector, jail
-from inferno.config import Settings
-from inferno.errors import InfernoError
-from inferno.paths import Paths, VersionDir
+from inferno.base.errors import InfernoError
+from inferno.logs import collector_client
+from inferno.sandbox import cgroup, jail
+from inferno.settings import Settings
+from inferno.state.paths import Paths, VersionDir
 
 
 def relink(settings: Settings) -> None:
@@ -18,7 +19,7 @@ def relink(settings: Settings) -> None:
     for version in _versions(paths):
         # One that ended meanwhile, or a jail that was made so that nothing can be linked: its own loss.
         with contextlib.suppress(OSError, InfernoError), jail.opened(version) as root:
-            collector.link_into(paths, root)
+            collector_client.link_into(paths, root)
 
 
 def _versions(paths: Paths) -> Iterator[VersionDir]:

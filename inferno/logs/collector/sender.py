@@ -9,11 +9,11 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from inferno.cgroup import SLICE
-from inferno.config import Settings
-from inferno.paths import Paths
-from inferno.slot import SLOTS
-from inferno.state import State
+from inferno.sandbox.cgroup import SLICE
+from inferno.settings import Settings
+from inferno.state.database import State
+from inferno.state.paths import Paths
+from inferno.state.slot import SLOTS
 
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _ULID = re.compile(r"[0-9A-Z]{26}")

@@ -14,14 +14,15 @@ import sqlite3
 import time
 from pathlib import Path
 
-from inferno import collector, inotify
-from inferno.collector import sender
-from inferno.collector.compress import Compressor
-from inferno.collector.file import Limits, LogFile
-from inferno.collector.peer import Peer
-from inferno.config import Settings
-from inferno.errors import InfernoError
-from inferno.paths import Paths
+from inferno.base import inotify
+from inferno.base.errors import InfernoError
+from inferno.logs import collector_client
+from inferno.logs.collector import sender
+from inferno.logs.collector.compress import Compressor
+from inferno.logs.collector.connection import Peer
+from inferno.logs.collector.log_file import Limits, LogFile
+from inferno.settings import Settings
+from inferno.state.paths import Paths
 
 # What one turn handles of each kind; the kernel hands out the rest in the next one, in order.
 _EVENTS, _ACCEPTS = 64, 64
@@ -156,11 +157,11 @@ class Server:
     def _answer(self, control: socket.socket) -> None:
         try:
             request = control.recv(64)
-            if request == collector.SYNC:
+            if request == collector_client.SYNC:
                 self._drain()
-            elif request == collector.STATUS:
+            elif request == collector_client.STATUS:
                 control.send(json.dumps(self._status()).encode())
-            elif request == collector.END:
+            elif request == collector_client.END:
                 self._ending = True
                 return  # its end is the answer
         except BlockingIOError:
@@ -198,7 +199,7 @@ class Server:
             return False
         if not self._names():  # INFERNO_ROOT was removed, or another collector took every name
             return not self._accept()
-        with collector.gate(self._paths):  # nobody links the socket somewhere now
+        with collector_client.gate(self._paths):  # nobody links the socket somewhere now
             if self._accept() or self._names() > int(self._is_mine()):
                 return False
             self._unlink()
@@ -220,7 +221,7 @@ class Server:
 
     def _end(self) -> None:
         """End without a loss: who sends is told that nobody reads any more, and keeps the line it is in."""
-        with collector.gate(self._paths):  # no other begins before this one has ended
+        with collector_client.gate(self._paths):  # no other begins before this one has ended
             self._unlink()
             self._listener.shutdown(socket.SHUT_RD)  # whoever connects from now on is refused, and knows it
             while self._accept():

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inferno import host
-from inferno.config import Settings
-from inferno.doctor import disks, limits, machine, processes, tenants, trust
-from inferno.doctor.rule import NEEDED, Finding, Rule, look
-from inferno.doctor.world import World
+from inferno.life import host
+from inferno.settings import Settings
+from inferno.watch.doctor import disks, limits, machine, processes, tenants, trust
+from inferno.watch.doctor.rule import NEEDED, Finding, Rule, look
+from inferno.watch.doctor.world import World
 
 
 def rules(world: World) -> list[Rule]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
+from inferno.base.errors import InfernoError
 from inferno.disk import scratch
-from inferno.doctor.rule import NEEDED, Rule
-from inferno.doctor.world import World
-from inferno.errors import InfernoError
-from inferno.host import Check
+from inferno.life.host import Check
+from inferno.watch.doctor.rule import NEEDED, Rule
+from inferno.watch.doctor.world import World
 
 
 def rules(world: World) -> list[Rule]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from inferno import cgroup, kthread, pit, run
-from inferno.doctor.rule import Rule
-from inferno.doctor.world import World
-from inferno.errors import InfernoError, MissingToolError
-from inferno.host import need_cgroup
+from inferno.base import processes
+from inferno.base.errors import InfernoError, MissingToolError
+from inferno.life.host import need_cgroup
+from inferno.sandbox import cgroup, kernel_thread, timer_thread
+from inferno.watch.doctor.rule import Rule
+from inferno.watch.doctor.world import World
 
 _MAX_CONSOLE_KIB = 1024
 _BOUNDED = ("Max file size", "Max open files")
@@ -76,15 +77,15 @@ def timer(world: World) -> None:
     period = world.read("sys/module/kvm/parameters/min_timer_period_us") or "0"
     if period.isdigit() and int(period) > _MIN_TIMER_US:
         return  # the other way the guide names: then the threads have little to do
-    leaves = {f"{pit.PREFIX}{pid}": vm for vm in world.observed() for pid in cgroup.processes(vm.ulid)}
+    leaves = {f"{timer_thread.PREFIX}{pid}": vm for vm in world.observed() for pid in cgroup.processes(vm.ulid)}
     for folder in world.file("proc").iterdir():
-        vm = leaves.get(kthread.name_of(int(folder.name))) if folder.name.isdigit() else None
+        vm = leaves.get(kernel_thread.name_of(int(folder.name))) if folder.name.isdigit() else None
         if vm is None:
             continue
         leaf = cgroup.parent(vm.ulid)
         if not (world.read(f"proc/{folder.name}/cgroup") or leaf).endswith(leaf):
             raise InfernoError(
-                f"{vm.name}: the thread {pit.PREFIX}… is outside the VM's cgroup",
+                f"{vm.name}: the thread {timer_thread.PREFIX}… is outside the VM's cgroup",
                 f"echo {folder.name} > /sys/fs/cgroup/{leaf}/cgroup.procs",
             )
 
@@ -110,7 +111,7 @@ def network(world: World) -> None:
 def _queueing(tap: str) -> set[str]:
     """The kinds of the device's queueing disciplines; none without tc, which is what sets them."""
     try:
-        done = run.run(["tc", "qdisc", "show", "dev", tap], timeout=10, check=False)
+        done = processes.run(["tc", "qdisc", "show", "dev", tap], timeout=10, check=False)
     except MissingToolError:
         return set()
     words = (line.split() for line in done.stdout.decode(errors="replace").splitlines())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inferno.doctor.rule import Rule, UnknownError
-from inferno.doctor.world import World
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.watch.doctor.rule import Rule, UnknownError
+from inferno.watch.doctor.world import World
 
 _CPU = "sys/devices/system/cpu"
 # From 6.1 on KVM's start of a VM waits for a grace period of the cgroup's (docs/prod-host-setup.md, "Linux 6.1").

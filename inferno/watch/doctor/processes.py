@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from inferno import cgroup
-from inferno.doctor.rule import Rule
-from inferno.doctor.world import Running, World
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.sandbox import cgroup
+from inferno.watch.doctor.rule import Rule
+from inferno.watch.doctor.world import Running, World
 
 _SHARED = "unset INFERNO_JAIL_UID and INFERNO_JAIL_GID; restart the VMs"
 

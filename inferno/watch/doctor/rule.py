@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from inferno.errors import InfernoError
-from inferno.host import Check
+from inferno.base.errors import InfernoError
+from inferno.life.host import Check
 
 NEEDED = 0  # no rule of Firecracker's: Inferno cannot run a VM without it
 State = Literal["ok", "fails", "unknown", "n/a"]

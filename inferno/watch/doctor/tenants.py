@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from inferno import cgroup
-from inferno.doctor.rule import Rule
-from inferno.doctor.world import World
-from inferno.errors import InfernoError
-from inferno.host import Check
+from inferno.base.errors import InfernoError
+from inferno.life.host import Check
 from inferno.net import tap
 from inferno.reach import guest
+from inferno.sandbox import cgroup
+from inferno.watch.doctor.rule import Rule
+from inferno.watch.doctor.world import World
 
 _ANSWER_S = 2.0
 

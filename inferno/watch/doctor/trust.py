@@ -6,12 +6,12 @@ import os
 import stat
 from pathlib import Path
 
-from inferno import cgroup
-from inferno.doctor.rule import NotApplicableError, Rule
-from inferno.doctor.world import World
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.net import nft
-from inferno.slot import SLOTS
+from inferno.sandbox import cgroup
+from inferno.state.slot import SLOTS
+from inferno.watch.doctor.rule import NotApplicableError, Rule
+from inferno.watch.doctor.world import World
 
 _WEAKENING = ("--no-seccomp", "--seccomp-filter")
 _FILTERED = "2"  # proc(5): SECCOMP_MODE_FILTER

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferno.config import Settings
-from inferno.doctor.rule import NotApplicableError, Rule
-from inferno.host import Check
-from inferno.instance import Instance
-from inferno.paths import Paths, VersionDir
-from inferno.state import State
+from inferno.life.host import Check
+from inferno.life.instance import Instance
+from inferno.settings import Settings
+from inferno.state.database import State
+from inferno.state.paths import Paths, VersionDir
+from inferno.watch.doctor.rule import NotApplicableError, Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inferno import config, jail, vm, vsock
-from inferno.cli import main
-from inferno.errors import InfernoError
-from inferno.instance import Instance
+from inferno.base.errors import InfernoError
+from inferno.cli.main import main
+from inferno.life import status
+from inferno.life.instance import Instance
+from inferno.reach import vsock
+from inferno.sandbox import jail
+from inferno.settings import load_settings
 
 TOLD_PORT = 6666
 VERBS = {
@@ -29,7 +32,7 @@ VERBS = {
     "out": ["cp", "evil:/etc/passwd", "/tmp/stolen"],
     "into": ["cp", "/etc/hostname", "evil:/tmp"],
 }
-# A guest that says nothing has 30 s to start a command; tests/unit/test_vsock.py waits for that with less patience.
+# A guest that says nothing has 30 s to start a command; tests/unit/reach/test_vsock.py has less patience with it.
 QUICK = ("ping", "stats", "out", "into")
 SILENT = "nd"
 # How long all verbs of one way are waited for before the next way is told; what takes longer goes on beside it.
@@ -83,8 +86,8 @@ def tell(root: int, way: str) -> None:
 
 
 def all_calls() -> list[Call]:
-    settings = config.load()
-    running = Instance.of(settings, vm.row(settings, "evil")).running()
+    settings = load_settings()
+    running = Instance.of(settings, status.row(settings, "evil")).running()
     assert running is not None
     calls = []
     with jail.opened(running) as root:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from inferno.artifact import cache, cargo
-from inferno.errors import InfernoError
-from inferno.run import CommandError, run
+from inferno.base.errors import InfernoError
+from inferno.base.processes import CommandError, run
 
 
 @pytest.fixture

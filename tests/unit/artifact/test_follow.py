@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from inferno.artifact.follow import follow
-from inferno.errors import MissingToolError
-from inferno.log import Progress
-from inferno.run import CommandError
+from inferno.base.errors import MissingToolError
+from inferno.base.processes import CommandError
+from inferno.base.progress import Progress
 
 Told = list[tuple[str, int | None, str]]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from inferno.artifact import kernel
-from inferno.errors import InfernoError
-from inferno.run import run
+from inferno.base.errors import InfernoError
+from inferno.base.processes import run
 
 FRAGMENT = 'CONFIG_EROFS_FS=y\nCONFIG_MODULES=n\nCONFIG_LOCALVERSION=""\nCONFIG_PANIC_TIMEOUT=-1\n'
 # Like the real one it drops what it does not know (here: NONSENSE), and leaves options out that are n.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno import files
+from inferno.base import files
 
 
 def test_write_changes_nothing_when_nothing_changed(tmp_path: Path) -> None:
@@ -30,7 +30,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_busy_lock_names_its_holder_and_is_free_after_its_death(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from inferno import files\nwith files.lock(pathlib.Path(sys.argv[1]), 'create web1'):\n"
+        "import sys, pathlib; from inferno.base import files\n"
+        "with files.lock(pathlib.Path(sys.argv[1]), 'create web1'):\n"
     )
     code += "    print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
@@ -53,7 +54,7 @@ def test_a_busy_lock_names_its_holder_and_is_free_after_its_death(tmp_path: Path
 def test_a_lock_excludes_though_its_file_comes_and_goes(tmp_path: Path) -> None:
     code = """
 import sys, pathlib
-from inferno import files
+from inferno.base import files
 path = pathlib.Path(sys.argv[1])
 for _ in range(200):
     with files.lock(path / "lock", "count"):

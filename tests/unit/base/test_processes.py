@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from inferno import run
+from inferno.base import processes
 
 
 def test_the_end_of_a_child_is_an_event_and_its_status_stays() -> None:
-    child = run.spawn(["sh", "-c", "read line; exit 3"], stdin=run.PIPE)
-    assert run.wait(child, 0.01) is None
+    child = processes.spawn(["sh", "-c", "read line; exit 3"], stdin=processes.PIPE)
+    assert processes.wait(child, 0.01) is None
     assert child.stdin is not None
     child.stdin.close()
-    assert run.wait(child, 20) == 3
-    assert run.wait(child, 0) == 3
+    assert processes.wait(child, 20) == 3
+    assert processes.wait(child, 0) == 3

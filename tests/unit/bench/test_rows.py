@@ -14,7 +14,7 @@ from tests.bench import results, row, table
 from tests.bench.measure import BenchError, Measured, several
 from tests.bench.row import Lab, Result, Row
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def made(id: str, measure: Callable[[Lab], Measured], bar: float = 2) -> Row:

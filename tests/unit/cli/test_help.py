@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cli, config
-from inferno.cli import act, logs, pages, reach, ssh
-from tasks import VERBS
+from inferno.cli import exec_shell, logs, main, ssh_config
+from inferno.console import help, help_pages
+from inferno.console.verbs import READING, VERBS
+from inferno.settings import load_settings
 
 OPTION = re.compile(r"^  (?:-(\w), )?--([a-z-]+)( \S+)?", re.MULTILINE)
 # What an option is given when the page shows that it wants something.
@@ -30,24 +31,24 @@ def _empty_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def typed(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    status = cli.main(list(words))
+    status = main.main(list(words))
     out, err = capfd.readouterr()
     return status, out, err
 
 
 def test_every_verb_has_a_page_and_a_line() -> None:
-    overview = act.usage([])
-    assert set(pages.PAGES) == set(cli.READING)
-    for verb in [*cli.READING, *VERBS]:
+    overview = help.usage([])
+    assert set(help_pages.PAGES) == set(READING)
+    for verb in [*READING, *VERBS]:
         assert re.search(rf"^  {verb}( |$)", overview, re.MULTILINE), verb
-        assert act.usage([verb]).startswith("usage: infernoctl ")
+        assert help.usage([verb]).startswith("usage: infernoctl ")
     assert max(map(len, overview.splitlines())) <= 100
-    assert max(len(line) for page in pages.PAGES.values() for line in page.splitlines()) <= 110
+    assert max(len(line) for page in help_pages.PAGES.values() for line in page.splitlines()) <= 110
 
 
-@pytest.mark.parametrize("verb", sorted(set(pages.PAGES) - {"images"}))
+@pytest.mark.parametrize("verb", sorted(set(help_pages.PAGES) - {"images"}))
 def test_every_option_on_a_page_is_taken(capfd: pytest.CaptureFixture[str], verb: str) -> None:
-    for short, long, value in OPTION.findall(pages.PAGES[verb]):
+    for short, long, value in OPTION.findall(help_pages.PAGES[verb]):
         if long == "follow":
             continue  # it would: for ever
         given = [VALUES.get(long, "stdout" if long == "source" else "x")] if value else []
@@ -59,10 +60,10 @@ def test_every_option_on_a_page_is_taken(capfd: pytest.CaptureFixture[str], verb
 
 def taken() -> list[tuple[str, str]]:
     """The long options in the source: `options("VERB", words, ["long", "wants="], …)`; and where they are tables."""
-    found = [("exec", long) for long in reach._LONG] + [
+    found = [("exec", long) for long in exec_shell._LONG] + [
         ("logs", o) for _, long, _ in logs._ACTIONS.values() for o in long
     ]
-    for path in Path(cli.__file__).parent.glob("*.py"):
+    for path in Path(main.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(ast.Name("options"), [ast.Constant(str(verb)), _, ast.List(long), *_]):
@@ -73,7 +74,7 @@ def taken() -> list[tuple[str, str]]:
 def test_every_option_that_is_taken_is_on_its_page() -> None:
     options = taken()
     assert {verb for verb, _ in options} >= {"list", "status", "cp", "ping", "images", "env", "attach", "doctor"}
-    assert [(verb, o) for verb, o in options if f"--{o.rstrip('=')}" not in pages.PAGES[verb]] == []
+    assert [(verb, o) for verb, o in options if f"--{o.rstrip('=')}" not in help_pages.PAGES[verb]] == []
 
 
 @pytest.mark.parametrize("verb", ["list", "logs", "stop", "create", "images"])
@@ -157,5 +158,5 @@ def test_a_name_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("user", ["me\n    ProxyCommand sh", "-oProxyCommand=sh", "1000", "", None])
 def test_who_an_image_says_it_is_cannot_configure_ssh(user: str | None) -> None:
-    assert ssh._user(config.load(), {"user": user}) == "root"
-    assert ssh._user(config.load(), {"user": "www-data:www"}) == "www-data"
+    assert ssh_config._user(load_settings(), {"user": user}) == "root"
+    assert ssh_config._user(load_settings(), {"user": "www-data:www"}) == "www-data"

@@ -11,8 +11,8 @@ from subprocess import PIPE, CompletedProcess, run
 
 import pytest
 
-from inferno import cli
-from inferno.state import State
+from inferno.cli.main import main
+from inferno.state.database import State
 
 BIN = Path(sys.executable).parent
 
@@ -205,7 +205,7 @@ def test_both_fronts_give_the_same_help(tmp_path: Path) -> None:
 
 def as_somebody_else(*words: str) -> tuple[int, str]:
     """The exit status and standard error of infernoctl for a user who need not reach this python: in a fork."""
-    cli.main(list(words))  # loads, as root, what the other could not
+    main(list(words))  # loads, as root, what the other could not
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -213,7 +213,7 @@ def as_somebody_else(*words: str) -> tuple[int, str]:
         try:
             os.dup2(writer, 2)
             os.setresuid(65534, 65534, 65534)
-            status = cli.main(list(words))
+            status = main(list(words))
         finally:
             os._exit(status)
     os.close(writer)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from inferno.cli.speak import report
-from inferno.errors import InfernoError
-from inferno.state import State
+from inferno.base.errors import InfernoError
+from inferno.console.errors import report
+from inferno.state.database import State
 
 BIN = Path(sys.executable).parent
 DIGEST = "ab" * 32

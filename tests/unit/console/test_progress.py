@@ -6,7 +6,7 @@ import sys
 from subprocess import PIPE, Popen, run
 
 DRAW = """
-from tasks.engine.progress import Show
+from inferno.console.progress import Show
 now = 0.0
 show = Show(lambda: now)
 show.quiet = {quiet}
@@ -18,7 +18,7 @@ show.close()
 """
 # A build of 100 s whose compiler prints a line a second.
 LONG = """
-from tasks.engine.progress import Show
+from inferno.console.progress import Show
 now = 0.0
 show = Show(lambda: now)
 for second in range(1, 101):

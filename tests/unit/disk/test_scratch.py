@@ -12,20 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config
-from inferno.disk import plain, scratch
+from inferno.base.errors import InfernoError
+from inferno.disk import scratch
 from inferno.disk import template as making
+from inferno.disk.backend import file
 from inferno.disk.need import Need
-from inferno.errors import InfernoError
-from inferno.paths import VersionDir
+from inferno.settings import Settings, load_settings
+from inferno.state.paths import VersionDir
 
 SIZE_MB = 5120
-MAKE = "import sys; from inferno import config; from inferno.disk import template; template.ensure(config.load())"
+MAKE = "from inferno.disk import template; from inferno.settings import load_settings; template.ensure(load_settings())"
 pytestmark = pytest.mark.skipif(not shutil.which("mke2fs", path="/usr/sbin:/sbin"), reason="mke2fs makes templates")
 
 
-def settings(root: Path, size_mb: int = SIZE_MB) -> config.Settings:
-    return config.load({"INFERNO_ROOT": str(root), "ROOTFS_SIZE_MB": str(size_mb)}, env_file=Path("/nonexistent"))
+def settings(root: Path, size_mb: int = SIZE_MB) -> Settings:
+    return load_settings({"INFERNO_ROOT": str(root), "ROOTFS_SIZE_MB": str(size_mb)}, env_file=Path("/nonexistent"))
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +104,10 @@ def test_a_scratch_is_a_sparse_copy_of_the_vms_own(tmp_path_factory: pytest.Temp
 
 def test_a_scratch_that_cannot_be_made_leaves_nothing(template: Path, tmp_path: Path) -> None:
     with pytest.raises(InfernoError, match="is missing"):
-        plain.make(settings(tmp_path), need(tmp_path / "nothing", tmp_path))
+        file.make(settings(tmp_path), need(tmp_path / "nothing", tmp_path))
     (tmp_path / "scratch.img").mkdir()
     with pytest.raises(InfernoError, match="directory"):
-        plain.make(settings(tmp_path), need(template, tmp_path))
+        file.make(settings(tmp_path), need(template, tmp_path))
     with pytest.raises(InfernoError, match="directory"):
         scratch.remove(VersionDir(tmp_path))
     assert os.listdir(tmp_path) == ["scratch.img"]

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from inferno import config, files
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import base, store
+from inferno.base import files
+from inferno.base.errors import UsageError
+from inferno.image import base, local_images
+from inferno.settings import Settings, load_settings
 from tests import images
 
 pytestmark = pytest.mark.root
@@ -36,11 +36,11 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def load(tmp_path: Path, **more: str) -> Settings:
-    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
+    return load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
 
 
 def make(folder: Path, settings: Settings) -> Path:
-    store.ensure(f"oci:{folder}", settings)
+    local_images.ensure(f"oci:{folder}", settings)
     return base.ensure(f"oci:{folder}", settings)
 
 

@@ -131,7 +131,7 @@ def hook(event, args):
     count += event == "subprocess.Popen" or (
         event in ("open", "os.listdir", "os.scandir") and str(args[0]).startswith(os.environ["INFERNO_ROOT"]))
 sys.addaudithook(hook)
-from inferno.cli import main
+from inferno.cli.main import main
 status = main(sys.argv[1:])
 print(count, file=sys.stderr)
 sys.exit(status)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import base, store
+from inferno.base.errors import UsageError
+from inferno.image import base, local_images
 from inferno.image.source import Access
+from inferno.settings import Settings, load_settings
 from tests import images
 from tests.registry import Registry
 
@@ -47,7 +46,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
+    return load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
 
 
 @pytest.fixture
@@ -73,12 +72,12 @@ def check_unseen(secret: str, folder: Path) -> None:
 
 def test_passwords_are_needed_kept_and_never_seen(ref: str, settings: Settings) -> None:
     with pytest.raises(UsageError, match="does not let you have") as caught:
-        store.ensure(ref, settings)
+        local_images.ensure(ref, settings)
     assert "--creds" in str(caught.value.hint)
     with pytest.raises(UsageError) as caught:
-        store.ensure(ref, settings, Access(credentials="me:wrong-secret"))
+        local_images.ensure(ref, settings, Access(credentials="me:wrong-secret"))
     assert "wrong-secret" not in f"{caught.value.text} {caught.value.hint}"
-    made = store.ensure(ref, settings, Access(credentials=f"me:{SECRET}"))
+    made = local_images.ensure(ref, settings, Access(credentials=f"me:{SECRET}"))
     base.ensure(ref, settings, Access(credentials=f"me:{SECRET}"))
     assert made.place == "registry"
     assert SECRET not in repr(Access(credentials=SECRET))
@@ -96,7 +95,7 @@ def test_a_file_of_docker_login_does(
         monkeypatch.setenv(where, str(path.parent))
     elif where == "REGISTRY_AUTH_FILE":
         monkeypatch.setenv(where, str(path))
-    store.ensure(ref, settings, Access(authfile=str(path) if where == "authfile" else None))
+    local_images.ensure(ref, settings, Access(authfile=str(path) if where == "authfile" else None))
     base.ensure(ref, settings)
     check_unseen(secret, settings.root)
 
@@ -119,7 +118,7 @@ def test_a_credential_helper_is_asked(
     access = Access(authfile=str(home / "logins.json")) if kind == "authfile" else Access()
     path = Path(access.authfile or home / ".docker/config.json")
     path.write_text(json.dumps({kind.replace("authfile", "credsStore"): value, "auths": {registry.host: {}}}))
-    store.ensure(ref, settings, access)
+    local_images.ensure(ref, settings, access)
     base.ensure(ref, settings, access)
     assert (home / "asked").read_text() == f"get {registry.host}\n", "once for all that is asked of the registry"
     check_unseen(SECRET, settings.root)
@@ -138,7 +137,7 @@ def test_a_helper_that_does_not_help_is_one_line(
         helper(registry, home, monkeypatch, HELPERS[helps])
     (home / ".docker/config.json").write_text(json.dumps({"credsStore": "tests"}))
     with pytest.raises(UsageError, match=says) as caught:
-        store.ensure(ref, settings)
+        local_images.ensure(ref, settings)
     assert "\n" not in caught.value.text
     assert "s3cret" not in f"{caught.value.text} {caught.value.hint}"
     assert not settings.root.exists()

@@ -18,11 +18,10 @@ from typing import Any
 
 import pytest
 
-from inferno import config
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import base, manifest, store
-from inferno.paths import Paths
+from inferno.base.errors import UsageError
+from inferno.image import base, local_images, manifest
+from inferno.settings import Settings, load_settings
+from inferno.state.paths import Paths
 from tests import images
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -111,13 +110,13 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def load(tmp_path: Path, **more: str) -> Settings:
-    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
+    return load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
 
 
 @pytest.mark.parametrize("engine", [100_000], indirect=True)
 def test_an_image_is_saved_once_for_both_steps_and_again_for_a_lost_base(engine: Engine, tmp_path: Path) -> None:
     settings = load(tmp_path)
-    assert store.ensure(REF, settings).digest == engine.id
+    assert local_images.ensure(REF, settings).digest == engine.id
     made = base.ensure(REF, settings)
     assert engine.saves == 1
     kept = {path.name for path in Paths(settings.root).image(engine.id).iterdir()}
@@ -131,7 +130,7 @@ def test_an_image_is_saved_once_for_both_steps_and_again_for_a_lost_base(engine:
 @pytest.mark.parametrize("engine", [100_000], indirect=True)
 def test_what_is_kept_of_an_image_is_checked_again(engine: Engine, tmp_path: Path) -> None:
     settings = load(tmp_path)
-    store.ensure(REF, settings)
+    local_images.ensure(REF, settings)
     kept = Paths(settings.root).image(engine.id) / "saved.tar"
     damaged = bytearray(kept.read_bytes())
     damaged[damaged.index(engine.archive[1024:1100])] ^= 1
@@ -146,7 +145,7 @@ def test_what_is_kept_of_an_image_is_checked_again(engine: Engine, tmp_path: Pat
 def test_no_more_is_saved_than_an_image_may_have(engine: Engine, tmp_path: Path) -> None:
     settings = load(tmp_path, INFERNO_IMAGE_MAX_MB="2")
     with pytest.raises(UsageError, match="is larger than 2 MiB"):
-        store.ensure(REF, settings)
+        local_images.ensure(REF, settings)
     assert [path for path in settings.root.rglob("*") if path.is_file()] == []
 
 
@@ -157,17 +156,17 @@ def test_an_image_built_again_of_the_same_is_the_same_image(engine: Engine, tmp_
     layout = images.build(tmp_path / "layout", [[images.file("a", b"content")]], Cmd=["/x"])
     digest = engine.build(layout, "at one")
     before = engine.id
-    assert store.ensure(REF, settings).digest == digest
+    assert local_images.ensure(REF, settings).digest == digest
     made = base.ensure(REF, settings)
-    assert (store.unchanged(REF, settings), engine.saves) == (True, 1)
+    assert (local_images.unchanged(REF, settings), engine.saves) == (True, 1)
     assert engine.build(layout, "at two") == digest
     assert engine.id != before
-    assert not store.unchanged(REF, settings)
-    assert store.ensure(REF, settings).digest == digest
+    assert not local_images.unchanged(REF, settings)
+    assert local_images.ensure(REF, settings).digest == digest
     assert base.is_intact(digest, settings)
     assert not (made.parent / "saved.tar").exists()
-    assert (store.unchanged(REF, settings), engine.saves) == (True, 2)
-    store.ensure(REF, settings, policy=store.ALWAYS)
+    assert (local_images.unchanged(REF, settings), engine.saves) == (True, 2)
+    local_images.ensure(REF, settings, policy=local_images.ALWAYS)
     made.unlink()
     base.ensure(REF, settings)
     assert engine.saves == 3, "it was looked at by its id, and saved for the lost base"

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from inferno import config
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import store
+from inferno.base.errors import UsageError
+from inferno.image import local_images
 from inferno.image.manifest import digest_of
+from inferno.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -80,7 +79,7 @@ def served(**bodies: bytes | None) -> dict[str, bytes | None]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
+    return load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
 )  # fmt: skip
 def test_lies_of_a_registry_are_one_error(hostile: Hostile, says: str, settings: Settings) -> None:
     with pytest.raises(UsageError, match=says) as caught:
-        store.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings)
+        local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings)
     assert "\n" not in caught.value.text
     assert hostile.sent < ENDLESS_BYTES // 2
     left = [path for path in settings.root.rglob("*") if path.is_file()]
@@ -120,4 +119,6 @@ def test_lies_of_a_registry_are_one_error(hostile: Hostile, says: str, settings:
 
 @pytest.mark.parametrize("hostile", [served()], indirect=True)
 def test_the_same_registry_without_lies_is_believed(hostile: Hostile, settings: Settings) -> None:
-    assert store.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings).digest == digest_of(manifest())
+    assert local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings).digest == digest_of(
+        manifest()
+    )

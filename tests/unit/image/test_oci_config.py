@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from inferno.errors import UsageError
-from inferno.image import config
+from inferno.base.errors import UsageError
+from inferno.image import oci_config
 
 
-def parse(**inner: Any) -> config.ImageConfig:
-    return config.parse(json.dumps({"architecture": "amd64", "os": "linux", "config": inner}))
+def parse(**inner: Any) -> oci_config.ImageConfig:
+    return oci_config.parse(json.dumps({"architecture": "amd64", "os": "linux", "config": inner}))
 
 
 def test_all_that_is_honoured() -> None:
@@ -27,7 +27,7 @@ def test_all_that_is_honoured() -> None:
 
 def test_nothing_said_is_nothing() -> None:
     for text in ("{}", '{"config": null}', '{"config": {"Cmd": null, "Env": null, "User": null}}'):
-        assert config.parse(text) == config.ImageConfig()
+        assert oci_config.parse(text) == oci_config.ImageConfig()
 
 
 def test_words_that_are_no_variables_are_passed_over() -> None:
@@ -40,12 +40,12 @@ def test_words_that_are_no_variables_are_passed_over() -> None:
      ("RTMAX-2", 62), ("64", 64)],
 )  # fmt: skip
 def test_signals(text: str, number: int) -> None:
-    assert config.signal_number(text) == number
+    assert oci_config.signal_number(text) == number
 
 
 @pytest.mark.parametrize("text", ["0", "65", "SIGNONE", "RTMIN+99", "RTMIN-1", "DFL", "_IGN", "-9", "", "RTMAX+x"])
 def test_what_is_no_signal(text: str) -> None:
-    assert config.signal_number(text) is None
+    assert oci_config.signal_number(text) is None
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_what_is_no_signal(text: str) -> None:
 )  # fmt: skip
 def test_malformed_ones_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        config.parse(text)
+        oci_config.parse(text)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
 from inferno.image import reference
 
 HEX = "a" * 64

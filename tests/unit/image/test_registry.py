@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import base, prune, store
+from inferno.base.errors import UsageError
+from inferno.image import base, local_images, prune
 from inferno.image.source import PUBLIC, Access
-from inferno.paths import Paths
+from inferno.settings import Settings, load_settings
+from inferno.state.paths import Paths
 from tests import images
 from tests.loghost import eventually
 from tests.registry import Registry
@@ -41,7 +40,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def load(tmp_path: Path, **more: str) -> Settings:
-    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
+    return load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path), **more}, tmp_path / "none")
 
 
 def layout(tmp_path: Path, *layers: list[images.Member], word: str = "one", level: int = 1) -> Path:
@@ -49,7 +48,7 @@ def layout(tmp_path: Path, *layers: list[images.Member], word: str = "one", leve
 
 
 def cmd(settings: Settings, digest: str) -> list[str]:
-    return store.config(digest, settings).cmd
+    return local_images.config(digest, settings).cmd
 
 
 def test_an_image_keeps_its_digest_and_becomes_the_base_of_its_layout(
@@ -58,16 +57,16 @@ def test_an_image_keeps_its_digest_and_becomes_the_base_of_its_layout(
     folder = layout(tmp_path)
     digest = registry.push(folder, "digest:v1")
     ref = f"docker://{registry.host}/digest:v1"
-    assert store.ensure(ref, settings).digest == digest
+    assert local_images.ensure(ref, settings).digest == digest
     other = load(tmp_path / "other")
-    store.ensure(f"oci:{folder}", other)
+    local_images.ensure(f"oci:{folder}", other)
     assert base.ensure(ref, settings).read_bytes() == base.ensure(f"oci:{folder}", other).read_bytes()
 
 
 def test_dockers_own_manifests_keep_their_digest_too(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     digest = registry.push(layout(tmp_path), "v2s2:v1", "--format", "v2s2")
-    stamp = store.ensure(f"{registry.host}/v2s2:v1", settings)
-    known = store.image(digest, settings)
+    stamp = local_images.ensure(f"{registry.host}/v2s2:v1", settings)
+    known = local_images.image(digest, settings)
     assert (stamp.digest, stamp.place) == (digest, "registry")
     assert known is not None and b"docker.distribution.manifest.v2" in known[0]
     base.ensure(f"{registry.host}/v2s2:v1", settings)
@@ -75,35 +74,35 @@ def test_dockers_own_manifests_keep_their_digest_too(registry: Registry, tmp_pat
 
 def test_a_zstd_layer(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     registry.push(layout(tmp_path), "zstd:v1", "--dest-compress-format", "zstd", "--dest-compress")
-    store.ensure(f"{registry.host}/zstd:v1", settings)
+    local_images.ensure(f"{registry.host}/zstd:v1", settings)
     assert base.ensure(f"{registry.host}/zstd:v1", settings).stat().st_size > 100_000
 
 
 def test_a_tag_is_asked_for_again_only_when_wanted(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     ref = f"{registry.host}/moving:latest"
     registry.push(layout(tmp_path, word="old"), "moving:latest")
-    old = store.ensure(ref, settings).digest
+    old = local_images.ensure(ref, settings).digest
     registry.push(layout(tmp_path, word="new"), "moving:latest")
-    assert store.unchanged(ref, settings)
-    assert store.unchanged(ref, settings, PUBLIC, store.NEVER)
-    assert not store.unchanged(ref, settings, PUBLIC, store.ALWAYS)
+    assert local_images.unchanged(ref, settings)
+    assert local_images.unchanged(ref, settings, PUBLIC, local_images.NEVER)
+    assert not local_images.unchanged(ref, settings, PUBLIC, local_images.ALWAYS)
     aged = load(tmp_path, INFERNO_IMAGE_MAX_AGE="0")
-    assert not store.unchanged(ref, aged)
-    assert cmd(settings, store.ensure(ref, aged).digest) == ["/new"]
+    assert not local_images.unchanged(ref, aged)
+    assert cmd(settings, local_images.ensure(ref, aged).digest) == ["/new"]
     daily, stamp = load(tmp_path, INFERNO_IMAGE_MAX_AGE="86400"), Paths(settings.root).ref(ref)
-    assert store.unchanged(ref, daily)
+    assert local_images.unchanged(ref, daily)
     os.utime(stamp, (time.time() + 1e6, time.time() + 1e6))
-    assert not store.unchanged(ref, daily), "the clock was set back"
+    assert not local_images.unchanged(ref, daily), "the clock was set back"
     pinned = f"{registry.host}/moving@{old}"
-    assert store.ensure(pinned, settings).digest == old
-    assert store.unchanged(pinned, aged, PUBLIC, store.ALWAYS), "a digest never moves"
+    assert local_images.ensure(pinned, settings).digest == old
+    assert local_images.unchanged(pinned, aged, PUBLIC, local_images.ALWAYS), "a digest never moves"
 
 
 def test_never_means_never(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     registry.push(layout(tmp_path), "never:v1")
     before = registry.log.read_text()
     with pytest.raises(UsageError, match="no registry may be asked"):
-        store.ensure(f"{registry.host}/never:v1", settings, PUBLIC, store.NEVER)
+        local_images.ensure(f"{registry.host}/never:v1", settings, PUBLIC, local_images.NEVER)
     assert registry.log.read_text() == before
 
 
@@ -112,24 +111,25 @@ def test_without_a_registry_what_is_here_goes_on(tmp_path: Path) -> None:
     with Registry(tmp_path / "registry") as registry:
         registry.push(layout(tmp_path), "app:v1")
         ref = f"{registry.host}/app:v1"
-        made = store.ensure(ref, settings)
+        made = local_images.ensure(ref, settings)
     said: list[str] = []
     assert (
-        store.ensure(ref, settings, progress=lambda what, done=None, total=None, detail="": said.append(what)) == made
+        local_images.ensure(ref, settings, progress=lambda what, done=None, total=None, detail="": said.append(what))
+        == made
     )
     assert "does not answer" in said[-1]
     base.ensure(ref, settings)
     with pytest.raises(UsageError, match="does not answer"):
-        store.ensure(ref, settings, PUBLIC, store.ALWAYS)
+        local_images.ensure(ref, settings, PUBLIC, local_images.ALWAYS)
 
 
 def test_layers_are_fetched_once_for_all_images(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     registry.push(layout(tmp_path, LAYER, [images.file("b", b"1" * 5000)], word="one"), "shared:one")
     registry.push(layout(tmp_path, LAYER, [images.file("b", b"2" * 5000)], word="two"), "shared:two")
-    store.ensure(f"{registry.host}/shared:one", settings)
+    local_images.ensure(f"{registry.host}/shared:one", settings)
     blobs = {path: path.stat().st_ino for path in (settings.root / "images/blobs/sha256").iterdir()}
     before = registry.blob_requests()
-    store.ensure(f"{registry.host}/shared:two", settings)
+    local_images.ensure(f"{registry.host}/shared:two", settings)
     assert registry.blob_requests() - before <= 3  # the layer that is new, and the configuration, once for each program
     assert all(path.stat().st_ino == inode for path, inode in blobs.items())
 
@@ -137,7 +137,7 @@ def test_layers_are_fetched_once_for_all_images(registry: Registry, tmp_path: Pa
 def test_two_tags_of_one_image_share_a_base(registry: Registry, tmp_path: Path, settings: Settings) -> None:
     for tag in ("x", "y"):
         registry.push(layout(tmp_path), f"tags:{tag}")
-        store.ensure(f"{registry.host}/tags:{tag}", settings)
+        local_images.ensure(f"{registry.host}/tags:{tag}", settings)
     bases = {base.ensure(f"{registry.host}/tags:{tag}", settings) for tag in ("x", "y")}
     assert len(bases) == 1
 
@@ -155,11 +155,11 @@ def test_an_index_is_followed_to_the_platform(registry: Registry, tmp_path: Path
     text = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode()
     registry.put_manifest("index", "all", text, kind)
     ref = f"{registry.host}/index:all"
-    assert cmd(settings, store.ensure(ref, settings).digest) == ["/amd64"]
-    assert cmd(settings, store.ensure(ref, settings, Access(platform="linux/s390x")).digest) == ["/s390x"]
-    assert cmd(settings, store.ensure(ref, settings).digest) == ["/amd64"]
+    assert cmd(settings, local_images.ensure(ref, settings).digest) == ["/amd64"]
+    assert cmd(settings, local_images.ensure(ref, settings, Access(platform="linux/s390x")).digest) == ["/s390x"]
+    assert cmd(settings, local_images.ensure(ref, settings).digest) == ["/amd64"]
     with pytest.raises(UsageError, match="not made for linux/riscv64"):
-        store.ensure(ref, settings, Access(platform="linux/riscv64"))
+        local_images.ensure(ref, settings, Access(platform="linux/riscv64"))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_an_index_is_followed_to_the_platform(registry: Registry, tmp_path: Path
 )
 def test_what_is_not_there_is_said_in_one_line(registry: Registry, settings: Settings, name: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
-        store.ensure(f"docker://{registry.host}/{name}", settings)
+        local_images.ensure(f"docker://{registry.host}/{name}", settings)
     assert "\n" not in caught.value.text
     assert not settings.root.exists()
 
@@ -187,13 +187,13 @@ def test_foreign_layers_are_not_fetched_from_where_an_image_says(
     registry.put_manifest("foreign", "urls", json.dumps(manifest).encode(), manifest["mediaType"])
     before = registry.blob_requests()
     with pytest.raises(UsageError, match="has a foreign layer") as caught:
-        store.ensure(f"{registry.host}/foreign:urls", settings)
+        local_images.ensure(f"{registry.host}/foreign:urls", settings)
     assert "docker pull" in str(caught.value.hint)
     assert registry.blob_requests() - before <= 2, "its configuration, by inspect and copy"
     assert not list(settings.root.rglob("manifest.json"))
     del layer["urls"]
     registry.put_manifest("foreign", "plain", json.dumps(manifest).encode(), manifest["mediaType"])
-    store.ensure(f"{registry.host}/foreign:plain", settings)
+    local_images.ensure(f"{registry.host}/foreign:plain", settings)
     base.ensure(f"{registry.host}/foreign:plain", settings)
 
 
@@ -209,7 +209,7 @@ def test_mirrors_are_asked_first(
     mirror = f'[[registry]]\nlocation = "mirrored.invalid"\n[[registry.mirror]]\nlocation = "{registry.host}"\n'
     alias(tmp_path, monkeypatch, f"{mirror}insecure = true\n")
     digest = registry.push(layout(tmp_path), "team/mirrored:v1")
-    assert store.ensure("docker://mirrored.invalid/team/mirrored:v1", settings).digest == digest
+    assert local_images.ensure("docker://mirrored.invalid/team/mirrored:v1", settings).digest == digest
 
 
 def test_plain_http_only_where_it_is_asked_for(
@@ -218,10 +218,10 @@ def test_plain_http_only_where_it_is_asked_for(
     alias(tmp_path, monkeypatch, f'[[registry]]\nprefix = "plain.invalid"\nlocation = "{registry.host}"\n')
     digest = registry.push(layout(tmp_path), "plain:v1")
     with pytest.raises(UsageError) as caught:
-        store.ensure("docker://plain.invalid/plain:v1", settings)
+        local_images.ensure("docker://plain.invalid/plain:v1", settings)
     assert "INFERNO_INSECURE_REGISTRIES" in str(caught.value.hint)
     allowed = load(tmp_path, INFERNO_INSECURE_REGISTRIES="other.invalid, plain.invalid")
-    assert store.ensure("docker://plain.invalid/plain:v1", allowed).digest == digest
+    assert local_images.ensure("docker://plain.invalid/plain:v1", allowed).digest == digest
 
 
 def test_a_ca_of_ones_own(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,10 +246,10 @@ def test_a_ca_of_ones_own(tmp_path: Path, settings: Settings, monkeypatch: pytes
         digest = registry.push(layout(tmp_path), "tls:v1")
         alias(tmp_path, monkeypatch, f'[[registry]]\nprefix = "tls.invalid"\nlocation = "{registry.host}"\n')
         with pytest.raises(UsageError) as caught:
-            store.ensure("docker://tls.invalid/tls:v1", settings)
+            local_images.ensure("docker://tls.invalid/tls:v1", settings)
         assert "ca.crt" in str(caught.value.hint)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert store.ensure("docker://tls.invalid/tls:v1", settings).digest == digest
+        assert local_images.ensure("docker://tls.invalid/tls:v1", settings).digest == digest
 
 
 def test_sixteen_creates_at_once_pull_once_and_make_one_base(registry: Registry, tmp_path: Path) -> None:
@@ -298,15 +298,15 @@ def test_prune_takes_what_nothing_uses_and_says_so_first(registry: Registry, tmp
     used, unused = (f"docker://{registry.host}/{name}:v1" for name in ("used", "unused"))
     argv = [BIN / "infernoctl", "create", "web1", "--image", used]
     subprocess.run(argv, env=env, cwd=tmp_path, check=True, capture_output=True)
-    digest = store.ensure(unused, settings).digest
+    digest = local_images.ensure(unused, settings).digest
     base.ensure(unused, settings)
     would = prune.prune(settings, dry_run=True)
     assert (would.images, would.refs, would.blobs) == ([digest], [unused], 1)
     assert base.is_intact(digest, settings)
     assert prune.prune(settings) == would
     assert prune.prune(settings).images == []
-    assert store.stamp(unused, settings) is None
-    assert store.unchanged(used, settings)
+    assert local_images.stamp(unused, settings) is None
+    assert local_images.unchanged(used, settings)
     done = subprocess.run(
         [BIN / "infernoctl", "create", "web1"], env=env, cwd=tmp_path, check=True, capture_output=True
     )

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from inferno import config
-from inferno.config import Settings
-from inferno.errors import UsageError
-from inferno.image import manifest, reference, source, store
+from inferno.base.errors import UsageError
+from inferno.image import local_images, manifest, reference, source
+from inferno.settings import Settings, load_settings
 from tests import images
 
 LAYER = [images.file("a", b"content")]
@@ -25,7 +24,7 @@ LAYER = [images.file("a", b"content")]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return config.load({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
+    return load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}, tmp_path / "none")
 
 
 def oci_archive(folder: Path, out: Path) -> Path:
@@ -210,7 +209,7 @@ def test_a_bad_layout_is_refused(harm: Callable[[Path], None], says: str, tmp_pa
     folder = images.build(tmp_path / "l", [LAYER], Cmd=["/a"])
     harm(folder)
     with pytest.raises(UsageError, match=says):
-        store.ensure(f"oci:{folder}", settings)
+        local_images.ensure(f"oci:{folder}", settings)
     assert not settings.root.exists()
 
 
@@ -227,39 +226,39 @@ def test_a_bad_layout_is_refused(harm: Callable[[Path], None], says: str, tmp_pa
 )
 def test_what_is_no_image_is_refused(text: str, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(UsageError):
-        store.ensure(text.format(tmp_path), settings)
+        local_images.ensure(text.format(tmp_path), settings)
 
 
 @pytest.mark.root
 def test_a_compressed_archive_is_held_to_the_limits(tmp_path: Path) -> None:
     """And read without rights: the worker that does it says so when there are no more."""
-    settings = config.load({"INFERNO_ROOT": str(tmp_path / "root"), "INFERNO_IMAGE_MAX_MB": "20"}, tmp_path / "none")
+    settings = load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "INFERNO_IMAGE_MAX_MB": "20"}, tmp_path / "none")
     bomb = tmp_path / "bomb.tar.gz"
     bomb.write_bytes(gzip.compress(bytes(40 << 20)))
     with pytest.raises(UsageError, match="INFERNO_IMAGE_MAX_MB"):
-        store.ensure(f"oci-archive:{bomb}", settings)
+        local_images.ensure(f"oci-archive:{bomb}", settings)
     bomb.write_bytes(bomb.read_bytes()[:100])
     with pytest.raises(UsageError, match="damaged"):
-        store.ensure(f"docker-archive:{bomb}", settings)
+        local_images.ensure(f"docker-archive:{bomb}", settings)
     assert not [path for path in settings.root.rglob("*") if path.is_file()]
 
 
 def test_a_stamp_changes_only_with_the_image(tmp_path: Path, settings: Settings) -> None:
     ref = f"oci:{images.build(tmp_path / 'l', [LAYER], Cmd=['/a'])}"
-    assert not store.unchanged(ref, settings)
-    first = store.ensure(ref, settings)
-    assert store.unchanged(ref, settings)
+    assert not local_images.unchanged(ref, settings)
+    first = local_images.ensure(ref, settings)
+    assert local_images.unchanged(ref, settings)
     images.build(tmp_path / "l", [LAYER], Cmd=["/b"])
-    assert not store.unchanged(ref, settings)
-    assert store.ensure(ref, settings).digest != first.digest
-    assert store.unchanged(ref, settings)
-    assert store.config(store.ensure(ref, settings).digest, settings).cmd == ["/b"]
+    assert not local_images.unchanged(ref, settings)
+    assert local_images.ensure(ref, settings).digest != first.digest
+    assert local_images.unchanged(ref, settings)
+    assert local_images.config(local_images.ensure(ref, settings).digest, settings).cmd == ["/b"]
 
 
 def test_what_is_here_stays_good_when_its_place_is_gone(tmp_path: Path, settings: Settings) -> None:
     import shutil
 
     ref = f"oci:{images.build(tmp_path / 'l', [LAYER], Cmd=['/a'])}"
-    store.ensure(ref, settings)
+    local_images.ensure(ref, settings)
     shutil.rmtree(tmp_path / "l")
-    assert store.unchanged(ref, settings)
+    assert local_images.unchanged(ref, settings)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from inferno import cgroup, exit_status, files
-from inferno.paths import Paths, VersionDir
+from inferno.base import files
+from inferno.life import exit_status
+from inferno.sandbox import cgroup
+from inferno.state.paths import Paths, VersionDir
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
-GOLDEN = Path(__file__).parents[1] / "contract/exit_status.json"
+GOLDEN = Path(__file__).parents[2] / "contract/exit_status.json"
 
 
 @pytest.fixture

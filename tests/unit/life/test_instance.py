@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup, config
-from inferno.instance import Instance
-from inferno.paths import Paths
-from inferno.slot import Slot
+from inferno.life.instance import Instance
+from inferno.sandbox import cgroup
+from inferno.settings import load_settings
+from inferno.state.paths import Paths
+from inferno.state.slot import Slot
 
 pytestmark = pytest.mark.root
 OLD, NEW = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC"
@@ -47,7 +48,7 @@ def note(paths: Paths, ulid: str) -> None:
 def test_what_runs_is_found_though_its_links_were_deleted_and_a_create_made_new_ones(
     tmp_path: Path, victim: str
 ) -> None:
-    settings = config.load({"INFERNO_ROOT": str(tmp_path / "root")})
+    settings = load_settings({"INFERNO_ROOT": str(tmp_path / "root")})
     paths = Paths(settings.root)
     note(paths, OLD)
     vm = Instance(settings, "web1", Slot(0), OLD)

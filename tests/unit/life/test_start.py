@@ -6,8 +6,9 @@ import contextlib
 
 import pytest
 
-from inferno import collector, logs, start
-from inferno.instance import Instance
+from inferno.life import start
+from inferno.life.instance import Instance
+from inferno.logs import collector_client, vm_logs
 from tests.loghost import DEADLINE_S, LogHost, eventually, messages
 
 pytestmark = pytest.mark.root
@@ -27,7 +28,7 @@ def test_last_words_of_the_run_before_are_not_shown_as_this_ones(host: LogHost) 
     with pytest.raises(FileNotFoundError):
         start.launch_it(begun)
     begun.undo.pop_all()
-    collector.release(host.paths)
-    collector.sync(host.settings)
+    collector_client.release(host.paths)
+    collector_client.sync(host.settings)
     assert len(messages(vm.log)) == 5001
-    assert begun.log_position == logs.end(host.paths, "web")
+    assert begun.log_position == vm_logs.end(host.paths, "web")

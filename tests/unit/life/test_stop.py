@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup
-from inferno import stop as ending
-from inferno.errors import UsageError
-from inferno.paths import VersionDir
-from inferno.state import State
+from inferno.base.errors import UsageError
+from inferno.life import stop as ending
+from inferno.sandbox import cgroup
+from inferno.state.database import State
+from inferno.state.paths import VersionDir
 from tasks import stop
 
 BIN = Path(sys.executable).parent

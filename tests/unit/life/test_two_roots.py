@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config
-from inferno.errors import InfernoError
-from inferno.instance import Instance
+from inferno.base.errors import InfernoError
+from inferno.life.instance import Instance
+from inferno.life.start import STEPS, Start
 from inferno.net import nft, tap
-from inferno.slot import Slot
-from inferno.start import STEPS, Start
-from inferno.state import State
+from inferno.settings import load_settings
+from inferno.state.database import State
+from inferno.state.slot import Slot
 from tests.netlab import Namespace, open_tap
 
 pytestmark = pytest.mark.root
@@ -64,7 +64,7 @@ def test_a_vm_that_does_not_run_takes_no_network_from_one_that_does(root: Path, 
 
 @pytest.mark.parametrize("name", ["web1", "web2"])
 def test_a_start_in_a_slot_that_is_in_use_is_refused_and_undoes_nothing_of_the_others(root: Path, name: str) -> None:
-    settings = config.load({"INFERNO_ROOT": str(root)})
+    settings = load_settings({"INFERNO_ROOT": str(root)})
     vm = Instance(settings, name, SLOT, ULID)
     with contextlib.ExitStack() as undo:
         start = Start(vm, vm.paths.version(ULID), {}, undo)

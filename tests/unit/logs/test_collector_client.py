@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from inferno import collector, config
-from inferno.cli import main
-from inferno.jail import LOG_SOCKET
+from inferno.cli.main import main
+from inferno.logs import collector_client
+from inferno.sandbox.jail import LOG_SOCKET
+from inferno.settings import load_settings
 from tests.loghost import LogHost, ended, eventually, memory_kib, messages, numbered
 
 pytestmark = pytest.mark.root
@@ -40,8 +41,8 @@ def test_it_ends_when_nobody_can_reach_it_and_leaves_no_socket(host: LogHost) ->
     vm.unlink()
     ended(pid)
     assert not host.paths.collector_socket.exists()
-    assert collector.status(host.paths) is None
-    collector.sync(host.settings)
+    assert collector_client.status(host.paths) is None
+    collector_client.sync(host.settings)
 
 
 def test_killed_it_is_back_at_once_and_nobody_has_to_ask(host: LogHost) -> None:
@@ -70,9 +71,9 @@ def test_when_both_its_processes_are_killed_the_next_start_replaces_them(host: L
         os.kill(each, signal.SIGKILL)
         ended(each)
     before = (vm.version.jail / LOG_SOCKET).stat().st_ino
-    assert not collector.ensure_running(host.settings), "none ran: there is nothing to wait for"
+    assert not collector_client.ensure_running(host.settings), "none ran: there is nothing to wait for"
     assert host.pid()
-    collector.release(host.paths)
+    collector_client.release(host.paths)
     assert (vm.version.jail / LOG_SOCKET).stat().st_ino != before
     vm.say(vm.line("again"))
     assert messages(vm.log) == ["again"]
@@ -83,16 +84,16 @@ def test_one_of_another_inferno_is_replaced_by_the_next_start(host: LogHost) -> 
     with vm.peer() as peer:
         assert peer.stdin is not None
         vm.tell(peer, vm.line("to the old one"))
-        collector.ensure_running(host.settings)
+        collector_client.ensure_running(host.settings)
         pid = host.pid()
         (host.paths.collector / "protocol").write_text("inferno-log/0")
-        assert collector.ensure_running(host.settings), "what the old one has may be on its way to the log"
-        collector.release(host.paths)
+        assert collector_client.ensure_running(host.settings), "what the old one has may be on its way to the log"
+        collector_client.release(host.paths)
         ended(pid)
         peer.stdin.close()
     assert host.pid() != pid
-    collector.ensure_running(host.settings)
-    collector.release(host.paths)
+    collector_client.ensure_running(host.settings)
+    collector_client.release(host.paths)
     vm.say(vm.line("to the new one"))
     assert messages(vm.log) == ["to the old one", "to the new one"]
 
@@ -110,7 +111,7 @@ def test_one_that_always_dies_is_given_up(host: LogHost) -> None:
         os.kill(pid, signal.SIGKILL)
         ended(pid)
     ended(guard)
-    assert collector.status(host.paths) is None
+    assert collector_client.status(host.paths) is None
 
 
 def test_a_signal_to_the_one_that_watches_ends_both(host: LogHost) -> None:
@@ -131,7 +132,7 @@ def test_a_stale_socket_of_before_a_reboot_is_replaced(host: LogHost) -> None:
         dead.bind(str(host.paths.collector_socket))
         dead.listen()
     os.link(host.paths.collector_socket, vm.version.jail / LOG_SOCKET)
-    collector.ensure_running(host.settings)
+    collector_client.ensure_running(host.settings)
     vm.link()
     vm.say(vm.line("up"))
     assert messages(vm.log) == ["up"]
@@ -143,29 +144,32 @@ def test_starters_at_once_get_one_collector_and_leave_none(host: LogHost) -> Non
     program = textwrap.dedent("""
         import os, sys
         from pathlib import Path
-        from inferno import collector, config, jail
-        from inferno.paths import Paths
-        settings = config.load()
+        from inferno.logs import collector_client
+        from inferno.settings import load_settings
+        from inferno.sandbox import jail
+        from inferno.state.paths import Paths
+        settings = load_settings()
         root = os.open(sys.argv[1], os.O_RDONLY)
         for _ in range(25):
-            collector.ensure_running(settings)
-            collector.link_into(Paths(settings.root), root)
-            assert collector.status(Paths(settings.root)), "linked to nobody"
+            collector_client.ensure_running(settings)
+            collector_client.link_into(Paths(settings.root), root)
+            assert collector_client.status(Paths(settings.root)), "linked to nobody"
             os.unlink(jail.LOG_SOCKET, dir_fd=root)
+
     """)
     env = {**os.environ, "INFERNO_ROOT": str(host.paths.root)}
     for vm in vms:
         host.paths.started(vm.name).unlink()  # or a new collector links itself where the racer just took it away
     racers = [subprocess.Popen([sys.executable, "-c", program, str(vm.version.jail)], env=env) for vm in vms]
     assert [racer.wait(60) for racer in racers] == [0, 0, 0, 0]
-    eventually(lambda: collector.status(host.paths) is None)
+    eventually(lambda: collector_client.status(host.paths) is None)
     assert not host.paths.collector_socket.exists()
 
 
 def test_a_starter_that_is_killed_keeps_no_collector(host: LogHost) -> None:
     program = (
-        "from inferno import collector, config; import os\n"
-        "collector.ensure_running(config.load()); print('up', flush=True); os.read(0, 1)"
+        "from inferno.logs import collector_client; from inferno import settings; import os\n"
+        "collector_client.ensure_running(settings.load_settings()); print('up', flush=True); os.read(0, 1)"
     )
     env = {**os.environ, "INFERNO_ROOT": str(host.paths.root)}
     command = [sys.executable, "-c", program]
@@ -198,12 +202,12 @@ def test_a_restart_loses_no_line_and_tears_none(host: LogHost) -> None:
     pids = set()
     for _ in range(5):
         pids.add(host.pid())
-        assert collector.restart(host.settings)
-        collector.sync(host.settings)
+        assert collector_client.restart(host.settings)
+        collector_client.sync(host.settings)
     assert len(pids) == 5
     for peer in peers:
         peer.communicate(timeout=30)
-    collector.sync(host.settings)
+    collector_client.sync(host.settings)
     for vm in vms:
         assert messages(vm.log) == [str(number) for number in range(30_000)]
     assert len(messages(host.paths.combined_log)) == 60_000
@@ -219,7 +223,7 @@ def test_a_killed_one_tears_no_line(host: LogHost) -> None:
             os.kill(pid, signal.SIGKILL)
             ended(pid)
             assert host.pid() != pid
-    collector.sync(host.settings)
+    collector_client.sync(host.settings)
     found = [int(text) for text in messages(vm.log)]
     assert found == sorted(set(found))
     assert found[-1] == 29_999
@@ -255,5 +259,5 @@ def test_the_command_restarts_it(
 
 def test_it_has_the_settings_of_its_starter() -> None:
     given = {"HOME": "/root", "INFERNO_UID_BASE": "900000", "INFERNO_LOG_MAX_FILES": "2", "INFERNO_JAIL_UID": "123"}
-    for settings in (config.load({}, Path("/nonexistent")), config.load(given, Path("/nonexistent"))):
-        assert config.load(settings.environ(), Path("/nonexistent")) == settings
+    for settings in (load_settings({}, Path("/nonexistent")), load_settings(given, Path("/nonexistent"))):
+        assert load_settings(settings.environ(), Path("/nonexistent")) == settings

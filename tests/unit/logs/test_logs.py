@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from inferno import logs
-from inferno.cli import main
-from inferno.collector import chain, compress
-from inferno.collector.file import Limits, LogFile
-from inferno.errors import UsageError
-from inferno.logs import keep, read
+from inferno.base.errors import UsageError
+from inferno.base.text import visible
+from inferno.cli.main import main
+from inferno.logs import keep, read, rotation, vm_logs
+from inferno.logs.collector import compress
+from inferno.logs.collector.log_file import Limits, LogFile
+from inferno.logs.follow import End
 from inferno.logs.query import query
 from inferno.logs.record import parse
-from inferno.paths import Paths
-from inferno.state import State
-from inferno.visible import visible
+from inferno.state.database import State
+from inferno.state.paths import Paths
 from tests.loghost import DEADLINE_S, eventually, line
 from tests.threads import poll_timeout_ms
 
@@ -68,8 +68,8 @@ def numbers(lines: Iterator[bytes]) -> list[int]:
 
 
 def test_no_log_has_no_lines(paths: Paths) -> None:
-    assert logs.end(paths, "web") == 0
-    assert logs.tail(paths, "web", 5) == []
+    assert vm_logs.end(paths, "web") == 0
+    assert vm_logs.tail(paths, "web", 5) == []
     assert list(read.forwards(paths.log("web"))) == []
 
 
@@ -80,21 +80,21 @@ def test_the_chain_of_files_reads_as_one(paths: Paths, writer: Writer, count: in
     assert numbers(read.forwards(log)) == list(range(count))
     assert numbers(read.backwards(log)) == list(reversed(range(count)))
     if count == 100:
-        assert len(chain.rotated(log)) > 3
-        assert all(part.compressed for part in chain.rotated(log))
+        assert len(rotation.rotated(log)) > 3
+        assert all(part.compressed for part in rotation.rotated(log))
 
 
 def test_a_position_means_the_same_after_rotations(paths: Paths, writer: Writer) -> None:
     positions = []
     for _ in range(60):
-        positions.append(logs.end(paths, "web"))
+        positions.append(vm_logs.end(paths, "web"))
         writer.write(1)
     assert positions == sorted(set(positions))
     log = paths.log("web")
     for at, position in enumerate(positions):
         assert numbers(read.backwards(log, since=position)) == list(reversed(range(at, 60)))
         assert numbers(read.backwards(log, until=position)) == list(reversed(range(at)))
-    assert logs.tail(paths, "web", 2, since=positions[59]) == ["stdout: line 59"]
+    assert vm_logs.tail(paths, "web", 2, since=positions[59]) == ["stdout: line 59"]
 
 
 def test_a_line_that_is_being_written_is_none_yet(paths: Paths, writer: Writer) -> None:
@@ -103,7 +103,7 @@ def test_a_line_that_is_being_written_is_none_yet(paths: Paths, writer: Writer) 
         file.write(said(3)[:-5])
     assert numbers(read.backwards(paths.log("web"))) == [2, 1, 0]
     assert numbers(read.forwards(paths.log("web"))) == [0, 1, 2]
-    assert logs.tail(paths, "web", 9, since=logs.end(paths, "web")) == []
+    assert vm_logs.tail(paths, "web", 9, since=vm_logs.end(paths, "web")) == []
 
 
 def test_lines_longer_than_a_block_are_whole(paths: Paths) -> None:
@@ -117,7 +117,7 @@ def test_lines_longer_than_a_block_are_whole(paths: Paths) -> None:
 def test_only_so_many_files_are_kept(paths: Paths) -> None:
     writer = Writer(paths.log("web"), files=3)
     writer.write(200)
-    assert len(chain.rotated(paths.log("web"))) == 2
+    assert len(rotation.rotated(paths.log("web"))) == 2
     kept = numbers(read.forwards(paths.log("web")))
     assert kept == list(range(200 - len(kept), 200))
     assert {path.name.count(".tmp") for path in paths.logs.iterdir()} == {0}
@@ -126,7 +126,7 @@ def test_only_so_many_files_are_kept(paths: Paths) -> None:
 
 def test_followed_lines_are_complete_across_rotations(paths: Paths, writer: Writer) -> None:
     """The writer is as fast as it can be; the reader sees what is being renamed and compressed."""
-    with logs.follow(paths, "web") as follower:
+    with vm_logs.follow(paths, "web") as follower:
         thread = threading.Thread(target=writer.write, args=(3000,))
         thread.start()
         got = [int(next(follower).data.split()[1]) for _ in range(3000)]
@@ -136,18 +136,18 @@ def test_followed_lines_are_complete_across_rotations(paths: Paths, writer: Writ
 
 def test_following_begins_where_it_is_told(paths: Paths, writer: Writer) -> None:
     writer.write(30)
-    since = logs.end(paths, "web")
+    since = vm_logs.end(paths, "web")
     writer.write(30)
-    with logs.follow(paths, "web", since=since) as follower:
+    with vm_logs.follow(paths, "web", since=since) as follower:
         assert int(next(follower).data.split()[1]) == 30
-    with logs.follow(paths, "web", since=0) as follower:
+    with vm_logs.follow(paths, "web", since=0) as follower:
         assert [int(next(follower).data.split()[1]) for _ in range(60)] == list(range(60))
         assert not follower.pending()
 
 
 def test_following_survives_truncation_deletion_and_clearing(paths: Paths, writer: Writer) -> None:
     log = paths.log("web")
-    with logs.follow(paths, "web") as follower:
+    with vm_logs.follow(paths, "web") as follower:
         writer.write(3)
         assert [next(follower).data for _ in range(3)][-1] == b"line 2"
         os.truncate(log, 0)
@@ -167,8 +167,8 @@ def test_following_survives_truncation_deletion_and_clearing(paths: Paths, write
 def test_following_ends_with_the_process_that_it_is_told_of(paths: Paths, writer: Writer) -> None:
     child = subprocess.Popen(["sleep", "60"])
     process = os.pidfd_open(child.pid)
-    end = logs.End(process, 1, lambda: child.poll() is not None)  # POLLIN
-    with logs.follow(paths, "web", end=end) as follower:
+    end = End(process, 1, lambda: child.poll() is not None)  # POLLIN
+    with vm_logs.follow(paths, "web", end=end) as follower:
         writer.write(5)
         assert next(follower).data == b"line 0"
         child.kill()
@@ -178,7 +178,7 @@ def test_following_ends_with_the_process_that_it_is_told_of(paths: Paths, writer
 
 
 def test_an_interrupted_wait_goes_on(paths: Paths, writer: Writer) -> None:
-    with logs.follow(paths, "web") as follower:
+    with vm_logs.follow(paths, "web") as follower:
         writer.write(1)
         next(follower)
 

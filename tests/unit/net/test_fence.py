@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from inferno.net import nft, tap
-from inferno.slot import Slot
+from inferno.state.slot import Slot
 from tests.netlab import DEADLINE_S, OUTSIDE, PORT, UPLINK, Lab, Namespace, is_cut_off, reaches
 
 pytestmark = [

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.net import tap
-from inferno.slot import Slot
+from inferno.state.slot import Slot
 from tests.netlab import Namespace, open_tap
 
 pytestmark = pytest.mark.root

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.errors import InfernoError, UsageError
+from inferno.base.errors import InfernoError, UsageError
 from inferno.reach import copy
 from inferno.reach.guest import Guest
 from tests.guestlab import GuestLab, supervise

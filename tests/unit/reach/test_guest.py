@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from inferno.errors import InfernoError
-from inferno.reach import capture, channel, command, copy, frame, guest, processes, usage
+from inferno.base.errors import InfernoError
+from inferno.reach import capture, channel, command, copy, frame, guest, processes
 from inferno.reach.channel import Channel
 from inferno.reach.command import Command, NotStartedError
 from inferno.reach.guest import Guest
 from inferno.reach.unpack import Place, unpack
+from inferno.sandbox import usage
 from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, supervise
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: inferno-stream/1\r\n\r\n"
@@ -357,7 +358,7 @@ def test_ssh_reads_the_configuration_and_asks_exec(known_vm: Path, tmp_path: Pat
 @pytest.fixture(scope="module")
 def known_vm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An INFERNO_ROOT that knows a VM `web1`, which never ran."""
-    from inferno.state import State
+    from inferno.state.database import State
 
     root = tmp_path_factory.mktemp("inferno")
     state = State(root / "inferno.db")

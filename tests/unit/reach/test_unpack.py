@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
 from inferno.reach.unpack import Place, unpack
 
 FILE, DIRECTORY, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE

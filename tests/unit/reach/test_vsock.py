@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import vsock
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.reach import vsock
 
 # A process that listens as Firecracker does, takes one connection, and behaves: READ_LINE, READ_REQUEST and SLEEP
 # are steps, anything else is sent as it is.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup
-from inferno.cgroup import Limits
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.sandbox import cgroup
+from inferno.sandbox.cgroup import Limits
 from tests.loghost import DEADLINE_S, eventually
 from tests.threads import poll_timeout_ms
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno.jail import EXIT_STATUS, LOG_SOCKET, NOTIFY_SOCKET
-from inferno.vsock import SOCKET
+from inferno.reach.vsock import SOCKET
+from inferno.sandbox.jail import EXIT_STATUS, LOG_SOCKET, NOTIFY_SOCKET
 from tests.loghost import DEADLINE_S, LogHost, Vm
 
 pytestmark = pytest.mark.root
@@ -22,20 +22,23 @@ pytestmark = pytest.mark.root
 # One process for all verbs: Python's start is not what is tested. Without a network it finds no TAP and no rules.
 VERBS = """
 import os, sys
-from inferno import collector, config, jail, vm
-from inferno.cli import main
-from inferno.errors import InfernoError
-from inferno.instance import Instance
-from inferno.paths import Paths
+from inferno.logs import collector_client
+from inferno.settings import load_settings
+from inferno.sandbox import jail
+from inferno.life import status
+from inferno.cli.main import main
+from inferno.base.errors import InfernoError
+from inferno.life.instance import Instance
+from inferno.state.paths import Paths
 LOOKING = ("status web", "list", "logs tail --vm web", "logs restart", "ping web")
-settings = config.load()
-with jail.opened(Instance.of(settings, vm.row(settings, "web")).started()) as root:
+settings = load_settings()
+with jail.opened(Instance.of(settings, status.row(settings, "web")).started()) as root:
     try:
-        collector.ensure_running(settings)
-        collector.link_into(Paths(settings.root), root)
+        collector_client.ensure_running(settings)
+        collector_client.link_into(Paths(settings.root), root)
     except InfernoError as error:
         print("link:", error.text)
-collector.release(Paths(settings.root))
+collector_client.release(Paths(settings.root))
 for words in (*LOOKING, "stop web", "status web", "destroy web --yes"):
     print(f"{words}:", flush=True)
     child = os.fork()

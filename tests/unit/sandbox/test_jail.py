@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup, jail
-from inferno.errors import InfernoError
-from inferno.paths import Paths, VersionDir
+from inferno.base.errors import InfernoError
+from inferno.sandbox import cgroup, jail
+from inferno.state.paths import Paths, VersionDir
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
 UID = 812_345

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from inferno import kthread, pit
+from inferno.sandbox import kernel_thread, timer_thread
 
 
 @pytest.mark.parametrize("name", ["kvm-pit/1", "kvm) S 2 0 0 0"])
@@ -18,13 +18,16 @@ def test_a_process_that_calls_itself_so_is_no_timer(name: str) -> None:
         liar.stdout.readline()
         with open(f"/proc/{liar.pid}/comm") as file:
             assert file.read() == f"{name}\n"
-        assert kthread.name_of(liar.pid) == ""
+        assert kernel_thread.name_of(liar.pid) == ""
         liar.communicate(b"\n")
 
 
 def test_a_process_whose_session_is_not_seen_is_none_either() -> None:
     """In a container, what was brought in from outside has a session of 0, as the kernel's threads have."""
-    look = "import os; from inferno import kthread; print(os.getsid(os.getpid()), repr(kthread.name_of(os.getpid())))"
+    look = (
+        "import os; from inferno.sandbox.kernel_thread import name_of; me = os.getpid(); "
+        "print(os.getsid(me), repr(name_of(me)))"
+    )
     inside = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable, "-c", look]
     seen = subprocess.run(inside, check=False, capture_output=True, text=True)
     if seen.returncode:
@@ -39,9 +42,9 @@ def test_a_thread_of_the_kernels_has_its_name() -> None:
                 pytest.skip("PID 2 is not the kernel's here")
     except OSError:
         pytest.skip("PID 2 is not the kernel's here")
-    assert kthread.name_of(2) == "kthreadd"
+    assert kernel_thread.name_of(2) == "kthreadd"
 
 
 def test_what_does_not_run_has_none() -> None:
-    assert kthread.name_of((1 << 22) + 1) == ""
-    assert pit.adopt("01JD8ZK3V5N9Q2R7T4W6X8Y0AB") is False
+    assert kernel_thread.name_of((1 << 22) + 1) == ""
+    assert timer_thread.adopt("01JD8ZK3V5N9Q2R7T4W6X8Y0AB") is False

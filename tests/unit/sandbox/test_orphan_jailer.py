@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup, config
-from inferno.instance import Instance
-from inferno.paths import Paths
-from inferno.reconcile import reconcile
-from inferno.slot import Slot
+from inferno.life.instance import Instance
+from inferno.life.reconcile import reconcile
+from inferno.sandbox import cgroup
+from inferno.settings import load_settings
+from inferno.state.paths import Paths
+from inferno.state.slot import Slot
 from tests import images
 
 pytestmark = pytest.mark.root
@@ -22,7 +23,7 @@ ULID, OTHER = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC"
 @pytest.fixture
 def vm(tmp_path: Path) -> Instance:
     """A VM that was launched; its jailer is busybox, which waits for its standard input to end."""
-    settings = config.load({"INFERNO_ROOT": str(tmp_path / "root")})
+    settings = load_settings({"INFERNO_ROOT": str(tmp_path / "root")})
     vm = Instance(settings, "web1", Slot(0), ULID)
     version = Paths(settings.root).version(ULID)
     version.jail.mkdir(parents=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import launch, readiness
-from inferno.readiness import Outcome
+from inferno.sandbox import launch, readiness
+from inferno.sandbox.readiness import Outcome
 
 SPEAK = """
 import socket, sys, os, signal

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from inferno import removal
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.sandbox import removal
 
 # Deeper than recursion goes, longer than a path may be, more than one process may have open.
 LEVELS = 3000
 BIND = """
 import sys
 from pathlib import Path
-from inferno import removal
-from inferno.errors import InfernoError
+from inferno.sandbox import removal
+from inferno.base.errors import InfernoError
 try:
     removal.remove(Path(sys.argv[1]), "root")
 except InfernoError as error:

@@ -4,28 +4,28 @@ from pathlib import Path
 
 import pytest
 
-from inferno import words
-from inferno.errors import UsageError
-from inferno.words import Tmpfs, Ulimit
+from inferno.base.errors import UsageError
+from inferno.spec import grammar
+from inferno.spec.grammar import Tmpfs, Ulimit
 
 
 def test_variables_of_files_come_first_and_names_alone_take_their_value_here(tmp_path: Path) -> None:
     (tmp_path / "env").write_text('# a remark\nA=file\nB=a b "c"\n\n  HERE\n')
-    found = words.environment(["A=given", "HERE", "EMPTY="], [str(tmp_path / "env")], {"HERE": "x=y"})
+    found = grammar.environment(["A=given", "HERE", "EMPTY="], [str(tmp_path / "env")], {"HERE": "x=y"})
     assert found == ["A=file", 'B=a b "c"', "HERE=x=y", "A=given", "HERE=x=y", "EMPTY="]
 
 
 @pytest.mark.parametrize("word", ["", "=x", "NOWHERE", "A=\0"])
 def test_what_is_no_variable_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="NAME=value"):
-        words.environment([word], [], {})
+        grammar.environment([word], [], {})
 
 
 def test_env_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe=1")
     for name in (tmp_path / "none", tmp_path, tmp_path / "bytes"):
         with pytest.raises(UsageError, match="--env-file"):
-            words.environment([], [str(name)], {})
+            grammar.environment([], [str(name)], {})
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_env_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
      ("core=-1", Ulimit("core", None, None)), ("core=0:unlimited", Ulimit("core", 0, None))],
 )  # fmt: skip
 def test_ulimits(word: str, limit: Ulimit) -> None:
-    assert words.ulimit(word) == limit
+    assert grammar.ulimit(word) == limit
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_ulimits(word: str, limit: Ulimit) -> None:
 )
 def test_what_is_no_ulimit_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="--ulimit"):
-        words.ulimit(word)
+        grammar.ulimit(word)
 
 
 @pytest.mark.parametrize(
@@ -51,29 +51,29 @@ def test_what_is_no_ulimit_is_refused(word: str) -> None:
      ("/a:rw,nosuid,nodev,noexec", Tmpfs("/a")), ("/a:size=4096", Tmpfs("/a", 4096))],
 )  # fmt: skip
 def test_tmpfs(word: str, made: Tmpfs) -> None:
-    assert words.tmpfs(word) == made
+    assert grammar.tmpfs(word) == made
 
 
 @pytest.mark.parametrize("word", ["", "run", "/a/../b", "/a:size=", "/a:size=0", "/a:size=5x", "/a:mode=9", "/a:suid"])
 def test_what_is_no_tmpfs_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="--tmpfs"):
-        words.tmpfs(word)
+        grammar.tmpfs(word)
 
 
 def test_io_limits() -> None:
-    assert words.io_max("rbps=10m,wiops=100") == "rbps=10485760 wiops=100"
+    assert grammar.io_max("rbps=10m,wiops=100") == "rbps=10485760 wiops=100"
     for word in ("", "bps=1", "rbps=", "rbps=x", "riops=10m", "riops=0"):
         with pytest.raises(UsageError, match="--io-max"):
-            words.io_max(word)
+            grammar.io_max(word)
 
 
 def test_an_env_file_may_be_without_an_end() -> None:
     with pytest.raises(UsageError, match="/dev/zero has more than 1048576 bytes"):
-        words.environment([], ["/dev/zero"], {})
+        grammar.environment([], ["/dev/zero"], {})
 
 
 def test_memory_is_in_mib_or_as_docker_writes_it() -> None:
-    assert [words.mebibytes(text) for text in ("512", "512m", "2g", "2048k")] == [512, 512, 2048, 2]
+    assert [grammar.mebibytes(text) for text in ("512", "512m", "2g", "2048k")] == [512, 512, 2048, 2]
     for text in ("", "m", "1k", "-1", "1.5g", "²", "9" * 5000, "1t"):
         with pytest.raises(UsageError, match="--memory"):
-            words.mebibytes(text)
+            grammar.mebibytes(text)

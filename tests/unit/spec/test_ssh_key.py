@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import ssh_key
-from inferno.errors import UsageError
+from inferno.base.errors import UsageError
+from inferno.spec import ssh_key
 from tests import images
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno.errors import InfernoError, UsageError
-from inferno.state import SLOTS, State
+from inferno.base.errors import InfernoError, UsageError
+from inferno.state.database import SLOTS, State
 
 
 def take(path: Path, name: str) -> int:

@@ -1,7 +1,7 @@
 import pytest
 
-from inferno.errors import UsageError
-from inferno.names import check_name
+from inferno.base.errors import UsageError
+from inferno.state.names import check_name
 
 
 @pytest.mark.parametrize("name", ["web1", "0", "a-b", "a" * 63])

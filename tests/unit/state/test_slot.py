@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config, slot
-from inferno.slot import Slot
-from inferno.state import SLOTS
+from inferno.settings import load_settings
+from inferno.state import slot
+from inferno.state.database import SLOTS
+from inferno.state.slot import Slot
 
-CONTRACT = Path(__file__).parent.parent / "contract"
+CONTRACT = Path(__file__).parents[2] / "contract"
 
 
 def test_slot_0_is_what_the_golden_files_say() -> None:
@@ -45,8 +46,8 @@ def test_slots_share_nothing() -> None:
 
 
 def test_the_uid_is_the_slots_own_unless_one_is_forced() -> None:
-    own = config.load({"INFERNO_UID_BASE": "500000"}, Path("/nonexistent"))
-    forced = config.load({"INFERNO_JAIL_UID": "123", "INFERNO_JAIL_GID": "100"}, Path("/nonexistent"))
+    own = load_settings({"INFERNO_UID_BASE": "500000"}, Path("/nonexistent"))
+    forced = load_settings({"INFERNO_JAIL_UID": "123", "INFERNO_JAIL_GID": "100"}, Path("/nonexistent"))
     assert (Slot(7).uid(own), Slot(7).gid(own)) == (500007, 500007)
     assert (Slot(7).uid(forced), Slot(7).gid(forced)) == (123, 100)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 NAMES = ("kiln", "init", "vmm", "kernel")
 TARGETS = ("kiln", "init", "firecracker", "jailer", "vmlinux")
 

@@ -23,7 +23,7 @@ from tests import images
 
 pytestmark = pytest.mark.root
 BIN = Path(sys.executable).parent
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 class Host:
@@ -333,8 +333,9 @@ def test_what_frees_a_full_disk_needs_no_room_on_it(layout: str, tmp_path: Path)
 
 def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:
     """Loaded as root, since nobody else may look into root's home; the command itself is somebody else's."""
-    become = "import os, sys, inferno.cli.act, tasks.create, tasks.engine.main; os.setgid(65534); os.setuid(65534); "
-    command = [sys.executable, "-c", become + "sys.exit(inferno.cli.main())", "create", "web1", "--image", layout]
+    become = "import os, sys, inferno.cli.main, inferno.console.help, tasks.create, tasks.engine.main\n"
+    become += "os.setgid(65534); os.setuid(65534); "
+    command = [sys.executable, "-c", become + "sys.exit(inferno.cli.main.main())", "create", "web1", "--image", layout]
     done = subprocess.run(command, env=host.env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "needs root" in done.stderr
@@ -378,7 +379,7 @@ def test_editing_a_source_rebuilds_what_is_made_of_it_and_nothing_else(layout: s
     assert host.version() != version
     edit(guest)
     assert host.ran("create:web1") == {"init", "initrd:web1", "create:web1"}
-    wire = checkout.folder / "inferno/wire.py"
+    wire = checkout.folder / "inferno/wire/models.py"
     wire.write_text(wire.read_text().replace(" quiet ", " ", 1))
     assert host.ran("create:web1") == {"initrd:web1", "config:web1", "create:web1"}
     assert "quiet" not in (host.version() / "firecracker.json").read_text()

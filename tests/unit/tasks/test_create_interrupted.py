@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno import files
-from inferno.paths import Paths, file_name
+from inferno.base import files
+from inferno.state.paths import Paths, file_name
 from tests import images
 
 pytestmark = pytest.mark.root
@@ -29,7 +29,7 @@ def hook(event, _):
     if event == "open" and todo and os.path.exists(sys.argv[1]):
         todo.pop()()
 sys.addaudithook(hook)
-from inferno.cli import main
+from inferno.cli.main import main
 sys.exit(main(sys.argv[2:]))
 """
 

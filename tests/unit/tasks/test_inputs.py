@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inferno import render, wire
-from inferno.errors import InfernoError
+from inferno.base.errors import InfernoError
+from inferno.version import render
+from inferno.wire import models
 from tasks import create
 from tasks.engine.inputs import Unchanged, identity, identity_if_there
 
@@ -30,7 +31,7 @@ def test_a_product_may_not_be_there_yet(tmp_path: Path) -> None:
 
 
 def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [Path(module.__file__) for module in (render, wire)] == create._MAKERS
+    assert [Path(module.__file__) for module in (render, models)] == create._MAKERS
     copies = [Path(shutil.copy(path, tmp_path)) for path in create._MAKERS]
     monkeypatch.setattr(create, "_MAKERS", copies)
     for copy in copies:

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from inferno import cgroup, config, doctor
-from inferno.doctor import limits, machine, processes, trust
-from inferno.doctor.rule import Rule, State, look
-from inferno.doctor.world import Running, World
-from inferno.errors import InfernoError
-from inferno.instance import Instance
-from inferno.paths import VersionDir
-from inferno.slot import Slot
+from inferno.base.errors import InfernoError
+from inferno.life.instance import Instance
+from inferno.sandbox import cgroup
+from inferno.settings import load_settings
+from inferno.state.paths import VersionDir
+from inferno.state.slot import Slot
+from inferno.watch.doctor import diagnosis, limits, machine, processes, trust
+from inferno.watch.doctor.rule import Rule, State, look
+from inferno.watch.doctor.world import Running, World
 
 CPU = "sys/devices/system/cpu"
 BARE_METAL = "vendor_id\t: GenuineIntel\nflags\t\t: fpu vmx\n"
@@ -31,7 +32,7 @@ def world(tmp_path: Path, files: dict[str, str], **settings: str) -> World:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    return World(config.load({"INFERNO_ROOT": str(tmp_path / "inferno"), **settings}), (), tmp_path)
+    return World(load_settings({"INFERNO_ROOT": str(tmp_path / "inferno"), **settings}), (), tmp_path)
 
 
 def found(rules: list[Rule], what: str) -> tuple[State, str]:
@@ -161,7 +162,7 @@ def child(jail: Path, uid: int, gid: int, groups: list[int], keeps: int = 0) -> 
 def test_as_whom_and_where_a_vm_runs_is_asked_of_the_kernel(
     tmp_path: Path, ids: tuple[int, int, list[int], int], says: str
 ) -> None:
-    settings = config.load({"INFERNO_ROOT": str(tmp_path), "INFERNO_UID_BASE": "800000"})
+    settings = load_settings({"INFERNO_ROOT": str(tmp_path), "INFERNO_UID_BASE": "800000"})
     vm = Running(Instance(settings, "web1", Slot(3), None), VersionDir(tmp_path / "version"))
     vm.version.jail.mkdir(parents=True)
     here = World(settings, ())
@@ -188,7 +189,7 @@ def two(hierarchy: Path, tmp_path: Path) -> Iterator[Callable[..., World]]:
     pids: dict[str, int] = {}
 
     def run(**known: str) -> World:
-        settings = config.load({"INFERNO_ROOT": str(tmp_path / "root"), "INFERNO_UID_BASE": "800000", **known})
+        settings = load_settings({"INFERNO_ROOT": str(tmp_path / "root"), "INFERNO_UID_BASE": "800000", **known})
         vms = tuple(Instance(settings, f"web{n}", Slot(n), ulid) for n, ulid in enumerate(ULIDS))
         for vm, ulid in zip(vms, ULIDS, strict=True):
             version = vm.paths.version(ulid)
@@ -224,7 +225,7 @@ def test_one_user_that_is_forced_on_all_vms_is_named(two: Callable[..., World]) 
         "web0 and web1 run as the same user, 4711 unset INFERNO_JAIL_UID and INFERNO_JAIL_GID; restart the VMs",
     )
     # Whoever asks without that setting sees it too: by the processes.
-    settings = config.load({"INFERNO_ROOT": str(here.settings.root), "INFERNO_UID_BASE": "800000"})
+    settings = load_settings({"INFERNO_ROOT": str(here.settings.root), "INFERNO_UID_BASE": "800000"})
     unforced = World(settings, tuple(vm._replace(settings=settings) for vm in here.vms))
     state, says = found(processes.rules(unforced), "own users")
     assert (state, "has Uid 4711 instead of 800000" in says) == ("fails", True), says
@@ -237,7 +238,7 @@ def test_logs_must_fit(tmp_path: Path) -> None:
 
 
 def test_each_of_the_twenty_rules_is_looked_at_and_says_what_to_do(tmp_path: Path) -> None:
-    rules = doctor.rules(World.of(config.load({"INFERNO_ROOT": str(tmp_path)})))
+    rules = diagnosis.rules(World.of(load_settings({"INFERNO_ROOT": str(tmp_path)})))
     assert {rule.number for rule in rules} == set(range(21))
     assert all(rule.check.what and rule.check.reason for rule in rules)
 

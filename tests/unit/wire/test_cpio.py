@@ -4,7 +4,7 @@ import io
 import subprocess
 from pathlib import Path
 
-from inferno import cpio
+from inferno.wire import cpio
 
 ENTRIES = [
     cpio.Entry("inferno", 0o755),

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from inferno import config
-from inferno.disk import pool, scratch
-from inferno.errors import InfernoError, UsageError
+from inferno.base.errors import InfernoError, UsageError
+from inferno.disk import scratch
+from inferno.disk.backend import lvm_pool
+from inferno.settings import Settings, load_settings
 
 WHOLE = {"zero": "zero", "data_percent": "12.50", "metadata_percent": "3.00", "lv_health_status": "", "lv_tags": ""}
 
 
-def settings(**values: str) -> config.Settings:
-    return config.load({"INFERNO_STORAGE": "lvm", "VG_NAME": "vg", **values}, env_file=Path("/nonexistent"))
+def settings(**values: str) -> Settings:
+    return load_settings({"INFERNO_STORAGE": "lvm", "VG_NAME": "vg", **values}, env_file=Path("/nonexistent"))
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def holds(bin_dir: Path, **volumes: dict[str, str]) -> None:
 
 def test_a_pool_and_what_is_in_it(bin_dir: Path) -> None:
     holds(bin_dir, rootfs_pool={}, inferno_run_1={"lv_tags": "inferno:abc,x", "zero": ""})
-    found = pool.read("vg")
+    found = lvm_pool.read("vg")
     assert (found.path, found.data, found.metadata) == ("vg/rootfs_pool", 12.5, 3.0)
     assert found.volumes["inferno_run_1"] == {"inferno:abc", "x"}
-    pool.check(settings())
+    lvm_pool.check(settings())
 
 
 @pytest.mark.parametrize(
@@ -58,28 +59,28 @@ def test_a_pool_and_what_is_in_it(bin_dir: Path) -> None:
 def test_a_pool_that_no_vm_should_get_a_disk_of(bin_dir: Path, facts: dict[str, str], text: str) -> None:
     holds(bin_dir, rootfs_pool=facts)
     with pytest.raises(InfernoError, match=text) as caught:
-        pool.check(settings())
+        lvm_pool.check(settings())
     assert caught.value.hint
     assert (caught.value.status, caught.value.text.count("\n")) == (1, 0)
 
 
 def test_the_limit_is_a_setting(bin_dir: Path) -> None:
     holds(bin_dir, rootfs_pool={"data_percent": "90.00"})
-    pool.check(settings(INFERNO_POOL_MAX_PERCENT="95"))
+    lvm_pool.check(settings(INFERNO_POOL_MAX_PERCENT="95"))
 
 
 def test_a_pool_that_is_not_there(bin_dir: Path) -> None:
     holds(bin_dir, another={"data_percent": "1.00"})
     with pytest.raises(UsageError, match="no thin pool vg/rootfs_pool"):
-        pool.check(settings())
+        lvm_pool.check(settings())
     says(bin_dir, 'echo "  Volume group \\"vg\\" not found" >&2; exit 5')
     with pytest.raises(UsageError, match="no thin pool vg/rootfs_pool"):
-        pool.check(settings())
+        lvm_pool.check(settings())
     says(bin_dir, "echo '  Permission denied' >&2; exit 5")
     with pytest.raises(InfernoError, match="lvs ended with status 5: Permission denied"):
-        pool.check(settings())
+        lvm_pool.check(settings())
     with pytest.raises(UsageError, match="no name of a volume group"):
-        pool.check(settings(VG_NAME="-x"))
+        lvm_pool.check(settings(VG_NAME="-x"))
 
 
 def test_a_host_is_asked_for_what_its_storage_needs() -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from inferno import files
-from inferno.image.guard import guarded
+from inferno.base import files
+from inferno.image.worker_limits import guarded
 
 pytestmark = pytest.mark.root
 UID = 61234
 PROBE = f"""
 import json, os, resource, socket, sys
-from inferno.layers import confine
+from inferno.image.layers import confine
 confine.confine({UID}, 5)
 found = dict(ids=[os.getresuid(), os.getresgid(), os.getgroups()], pid=os.getpid())
 for folder in ("/tmp", "/var/tmp", "/dev/shm"):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno.layers import tar
-from inferno.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry
+from inferno.image.layers import tar
+from inferno.image.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry
 from tests import images
 
 

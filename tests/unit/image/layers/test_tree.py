@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.layers.entry import BadImageError
+from inferno.image.layers.entry import BadImageError
 from tests import stacks
 from tests.images import Member, directory, file, hard_link, symlink, whiteout
 from tests.stacks import Listing, listing, settle

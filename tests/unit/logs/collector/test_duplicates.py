@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inferno.collector import word
-from inferno.collector.again import Again
+from inferno.logs.collector import notices
+from inferno.logs.collector.duplicates import Again
 from tests.loghost import line
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
@@ -53,7 +53,7 @@ def test_it_may_come_in_pieces_and_ends_where_something_new_begins(log: Path) ->
 
 def test_what_the_collector_said_between_is_no_line_of_the_vms(log: Path) -> None:
     with log.open("ab") as file:
-        file.write(word.refused("web", ULID, 3, b"{") + lines(10))
+        file.write(notices.refused("web", ULID, 3, b"{") + lines(10))
     assert Again(log).without(lines(9, 10, 11)) == lines(11)
 
 

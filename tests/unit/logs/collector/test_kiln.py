@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from inferno import collector, logs
-from inferno.jail import NOTIFY_SOCKET
+from inferno.logs import collector_client, vm_logs
+from inferno.logs.follow import End
+from inferno.sandbox.jail import NOTIFY_SOCKET
 from tests.examples import example
 from tests.loghost import DEADLINE_S, LogHost, Vm, eventually
 
@@ -112,13 +113,13 @@ def test_what_a_guest_prints_arrives_whole_through_restarts_of_the_collector(
     with launched(vm, programs, checkout / "tests/contract") as kiln, guest(vm) as connection:
         speaker = speaking(connection, count)
         for _ in range(4):
-            assert collector.restart(host.settings)
-            collector.sync(host.settings)
+            assert collector_client.restart(host.settings)
+            collector_client.sync(host.settings)
         speaker.join()
         connection.close()
         process = os.pidfd_open(kiln.pid)
-        end = logs.End(process, select.POLLIN, lambda: kiln.poll() is not None)
-        with logs.follow(host.paths, "web", since=0, end=end) as follower:
+        end = End(process, select.POLLIN, lambda: kiln.poll() is not None)
+        with vm_logs.follow(host.paths, "web", since=0, end=end) as follower:
             (vm.version.jail / "go").write_text("end\n")
             followed = [record.text() for record in follower if record.source == "stdout"]
         os.close(process)
@@ -142,7 +143,7 @@ def test_a_collector_that_is_killed_again_and_again_loses_no_line_and_repeats_no
         eventually(lambda: said(vm, "stdout")[-1:] == [f"line {count - 1}"])
         (vm.version.jail / "go").write_text("end\n")
         assert kiln.wait(DEADLINE_S) == 125
-    collector.sync(host.settings)
+    collector_client.sync(host.settings)
     assert said(vm, "stdout") == [f"line {number}" for number in range(count)]
     assert said(vm, "kernel") == ["up", "over"]
     assert not said(vm, "kiln") + said(vm, "collector")
@@ -155,5 +156,5 @@ def test_the_last_words_of_a_kiln_that_ends_before_the_collector_is_up(
     with launched(vm, programs, checkout / "tests/contract") as kiln:
         (vm.version.jail / "go").write_text("end\n")
         assert kiln.wait(DEADLINE_S) == 125
-    collector.sync(host.settings)
+    collector_client.sync(host.settings)
     assert said(vm, "kernel") == ["up", "over"]

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno import collector, logs
-from inferno.collector import chain
-from inferno.logs import read
+from inferno.logs import collector_client, read, rotation, vm_logs
 from inferno.logs.record import parse
 from tests.loghost import LogHost, eventually, messages, numbered
 
@@ -27,15 +25,15 @@ def small(tmp_path: Path) -> Iterator[LogHost]:
 
 def test_rotation_is_complete_and_bounded(small: LogHost) -> None:
     vm = small.vm("web")
-    with logs.follow(small.paths, "web", since=0) as follower, numbered(vm, 60_000):  # 9 MB
+    with vm_logs.follow(small.paths, "web", since=0) as follower, numbered(vm, 60_000):  # 9 MB
         followed = [int(next(follower).data)]
         while followed[-1] < 59_999:  # what the follower is too slow for may be gone, as it is to be
             followed.append(int(next(follower).data))
     assert followed == sorted(set(followed))
-    eventually(lambda: all(part.compressed for part in chain.rotated(vm.log)))
-    collector.sync(small.settings)
+    eventually(lambda: all(part.compressed for part in rotation.rotated(vm.log)))
+    collector_client.sync(small.settings)
     for log in (vm.log, small.paths.combined_log):
-        assert len(chain.rotated(log)) == 2
+        assert len(rotation.rotated(log)) == 2
         assert log.stat().st_size <= 1 << 20
         kept = [int(parse(text).data) for text in read.forwards(log)]
         assert kept == list(range(60_000 - len(kept), 60_000))
@@ -73,13 +71,13 @@ def collector_reads(host: LogHost) -> Iterator[None]:
     """Returns when the collector has read more than before, and written it."""
 
     def count() -> object:
-        found = collector.status(host.paths)
+        found = collector_client.status(host.paths)
         return found and found["bytes"]
 
     before = count()
     yield
     eventually(lambda: count() != before)
-    collector.sync(host.settings)
+    collector_client.sync(host.settings)
 
 
 def test_files_removed_moved_or_torn_by_hand_are_no_obstacle(host: LogHost) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from inferno import collector
-from inferno.cgroup import SLICE
-from inferno.collector.hello import LINE, REFUSED
-from inferno.errors import InfernoError
-from inferno.jail import LOG_SOCKET
+from inferno.base.errors import InfernoError
+from inferno.logs import collector_client
+from inferno.logs.collector.handshake import LINE, REFUSED
+from inferno.sandbox.cgroup import SLICE
+from inferno.sandbox.jail import LOG_SOCKET
 from tests.loghost import CONNECT, DEADLINE_S, PEER, LogHost, eventually, memory_kib, messages
 
 pytestmark = pytest.mark.root
@@ -45,7 +45,7 @@ def test_lines_that_are_not_the_vms_are_refused_counted_and_told(host: LogHost) 
     assert all((record["vm_name"], record["level"]) == ("web", "warn") for record in told)
     assert "one began: {" in told[0]["message"]
     assert not db.log.exists()
-    found = collector.status(host.paths)
+    found = collector_client.status(host.paths)
     assert found is not None
     assert found["refused"] == len(forged) + 1 + 1000
     assert memory_kib(host.pid(), "VmHWM") < 64 << 10
@@ -95,7 +95,7 @@ def test_a_jail_full_of_connections_keeps_nobody_out(host: LogHost) -> None:
         assert peer.stdout.readline() == b"full\n"
         web.say(web.line("here"))
         assert messages(web.log) == ["here"]
-        found = collector.status(host.paths)
+        found = collector_client.status(host.paths)
         assert found is not None
         assert found["connections"] == 4
         peer.communicate(timeout=DEADLINE_S)
@@ -111,7 +111,7 @@ def test_a_flood_delays_nobody_and_a_sync_ends(host: LogHost) -> None:
             eventually(
                 lambda number=number: web.log.exists() and messages(web.log) == list(map(str, range(number + 1)))
             )
-        collector._ask(host.paths, collector.SYNC)  # raises when it is not answered in time
+        collector_client._ask(host.paths, collector_client.SYNC)  # raises when it is not answered in time
         assert memory_kib(host.pid(), "VmHWM") < 64 << 10
         peer.stdin.close()
         flooding.kill()
@@ -130,8 +130,8 @@ def test_a_trap_in_the_jail_harms_only_that_vm(host: LogHost, tmp_path: Path, tr
         "symlink": lambda: name.symlink_to(outside),
         "fifo": lambda: os.mkfifo(name),
     }[trap]()
-    assert collector.restart(host.settings)
-    collector.sync(host.settings)  # then it has made itself known
+    assert collector_client.restart(host.settings)
+    collector_client.sync(host.settings)  # then it has made itself known
     web.say(web.line("here"))
     assert messages(web.log) == ["here"]
     assert outside.read_text() == "untouched"
@@ -157,7 +157,7 @@ def test_where_vms_share_a_uid_their_cgroups_tell_them_apart(tmp_path: Path, req
         request.addfinalizer(lambda leaf=leaf: os.removedirs(leaf))
         vm.version.record.write_text(json.dumps({"name": name}))
         leaf.mkdir(parents=True)
-        collector.sync(host.settings)  # it is up: what a process was that has ended since, nobody can tell it
+        collector_client.sync(host.settings)  # it is up: what a process was that has ended since, nobody can tell it
         enter = f"open({str(leaf / 'cgroup.procs')!r}, 'w').write('0')\n"
         with vm.peer(enter + PEER) as peer:
             vm.tell(peer, vm.line(f"I am {name}"))

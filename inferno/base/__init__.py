@@ -1,0 +1,1 @@
+"""What knows nothing of VMs: errors, processes, files and locks, text, progress."""

@@ -1,0 +1,1 @@
+"""`infernoctl`: one module per group of verbs."""

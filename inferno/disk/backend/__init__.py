@@ -1,0 +1,1 @@
+"""Where scratch disks are kept: files, or snapshots in an LVM thin pool."""

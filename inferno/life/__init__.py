@@ -1,0 +1,1 @@
+"""The life of a VM: start, stop, destroy, how its runs end, and what is taken away after them."""
