@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_MAX_LINE_CHARS = 400
+
 
 def visible(text: str) -> str:
     """The text with everything that a terminal might act upon written out: \\x1b, \\r, \\u202e. Tabs may stay."""
@@ -12,3 +14,9 @@ def visible(text: str) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode()
+
+
+def printable(text: str) -> str:
+    """One line of it: what a terminal might act upon becomes a space, and it does not go on for ever."""
+    clean = "".join(char if char.isprintable() else " " for char in text.rstrip())
+    return clean if len(clean) <= _MAX_LINE_CHARS else f"{clean[:_MAX_LINE_CHARS]}…"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inferno.base import files
+from inferno.base.text import printable
 from inferno.sandbox import cgroup, jail
 from inferno.state.paths import Paths, VersionDir
 
@@ -133,8 +134,6 @@ def _read(root: int) -> Status:
         raise _BadStatusError("its exit status is no JSON") from None
     if not isinstance(found, dict) or set(found) != set(_SHAPE) or not all(_fits(*item) for item in found.items()):
         raise _BadStatusError("its exit status has another shape than kiln's")
-    from inferno.sandbox.readiness import printable  # it imports `socket`, and `list` looks here
-
     return {field: printable(value) if isinstance(value, str) else value for field, value in found.items()}
 
 

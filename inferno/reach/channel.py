@@ -10,9 +10,9 @@ import select
 import socket
 
 from inferno.base.errors import InfernoError
+from inferno.base.text import printable
 from inferno.reach import frame
 from inferno.reach.stream import Stream
-from inferno.sandbox.readiness import printable
 
 _MAX_WORDS_BYTES = 4096
 _MAX_UNREAD_BYTES = 1 << 20

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.text import printable
 from inferno.reach import frame, vsock
 from inferno.reach.terminal import Size
-from inferno.sandbox.readiness import printable
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 # Until init said whether the command was executed: its pages may have to be read from a slow disk.

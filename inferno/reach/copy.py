@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.text import printable
 from inferno.reach import command, vsock
 from inferno.reach.channel import Channel
 from inferno.reach.guest import Guest
 from inferno.reach.pack import pack
 from inferno.reach.relay import Relay
 from inferno.reach.unpack import Place, unpack
-from inferno.sandbox.readiness import printable
 
 _FILES, _STAT = "/v1/files", "/v1/stat"
 _ANSWER_S = 10.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from inferno.base.errors import InfernoError
+from inferno.base.text import printable
 from inferno.reach import capture, command
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
-from inferno.sandbox.readiness import printable
 
 _MAX_BYTES = 1 << 20
 _TIMEOUT_S = 10.0

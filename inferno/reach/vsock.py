@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from inferno.base.errors import InfernoError
-from inferno.sandbox.readiness import printable
+from inferno.base.text import printable
 
 API_PORT = 10002
 SOCKET = "control.sock"

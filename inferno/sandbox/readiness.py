@@ -14,9 +14,10 @@ import socket
 import time
 from dataclasses import dataclass, field
 
+from inferno.base.text import printable
+
 _MAX_MESSAGE_BYTES = 4096
 _MAX_OUTPUT_BYTES = 64 * 1024
-_MAX_LINE_CHARS = 400
 # Rust's runtime, on the way to SIGABRT: `thread 'main' panicked at FILE:LINE:COLUMN:`, then the message.
 _PANIC = "thread 'main' panicked at "
 _PANIC_HINT = "note: run with `RUST_BACKTRACE=1`"
@@ -69,12 +70,6 @@ def wait(notify: socket.socket, output: int, process: int, timeout_s: float) -> 
             _read_output(output, found)  # what it wrote between the two looks
         _read_messages(notify, found)
     return found
-
-
-def printable(text: str) -> str:
-    """A line from a jail as one may show it: no control characters, no endless line."""
-    clean = "".join(char if char.isprintable() else " " for char in text.rstrip())
-    return clean if len(clean) <= _MAX_LINE_CHARS else f"{clean[:_MAX_LINE_CHARS]}…"
 
 
 def ending(ended: int) -> str:
