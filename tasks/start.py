@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.base.requirements import require
 from inferno.life import host
 from inferno.life import start as starting
 from inferno.life.instance import Instance
@@ -55,7 +56,7 @@ def check(context: Context, name: str) -> None:
     if f"create:{name}" not in context.selected:
         context.row(name)
     if context.selected:
-        host.require(host.START)
+        require(host.START)
 
 
 def _step(context: Context, name: str, which: str) -> Iterable[InfernoTask]:

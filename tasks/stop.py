@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.requirements import require
 from inferno.life import destroy as destroying
 from inferno.life import host
 from inferno.life import start as starting
@@ -85,7 +86,7 @@ def destroy(context: Context, name: str) -> Iterable[InfernoTask]:
     asked = context.asked(f"destroy:{name}")
     if context.selected:
         destroying.check(context.settings, context.state, name)
-        host.require(host.STOP)
+        require(host.STOP)
         if not asked.get("yes") and not sys.stdin.isatty():
             raise UsageError(f"destroy:{name} cannot ask: there is no terminal", "--yes says that you mean it")
 
@@ -104,7 +105,7 @@ def destroy(context: Context, name: str) -> Iterable[InfernoTask]:
 def _known(context: Context, name: str) -> Instance:
     vm = Instance.of(context.settings, context.row(name))
     if context.selected:
-        host.require(host.STOP)
+        require(host.STOP)
     return vm
 
 

@@ -13,7 +13,8 @@ import os
 from collections.abc import Iterator
 
 from inferno.base.errors import UsageError
-from inferno.life import host, status
+from inferno.base.requirements import need_root
+from inferno.life import status
 from inferno.life.instance import Instance
 from inferno.reach import command, guest, session
 from inferno.reach.command import Command
@@ -35,7 +36,7 @@ _SHORT = "itdu:w:e:"
 @contextlib.contextmanager
 def opened(name: str) -> Iterator[Guest]:
     """The guest of the VM of that name. Raises UsageError for a name that no VM has, InfernoError unless it runs."""
-    host.need_root()
+    need_root()
     settings = load_settings()
     with guest.opened(Instance.of(settings, status.row(settings, names.check_name(name)))) as found:
         yield found

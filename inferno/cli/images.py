@@ -96,12 +96,12 @@ def _pull(words: list[str]) -> int:
 
 
 def _prune(words: list[str]) -> int:
+    from inferno.base import requirements
     from inferno.image import prune
-    from inferno.life import host
 
     given, rest = options("images prune", words, ["json", "dry-run"])
     _none(rest, "prune")
-    host.need_root()
+    requirements.need_root()
     found = prune.prune(load_settings(), dry_run="dry-run" in given)
     if "json" in given:
         shown = {"images": found.images, "refs": found.refs, "blobs": found.blobs, "bytes": found.bytes}
@@ -115,12 +115,12 @@ def _prune(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
+    from inferno.base import requirements
     from inferno.image import check
-    from inferno.life import host
 
     given, rest = options("images check", words, ["all", "json"])
     settings = load_settings()
-    host.need_root()
+    requirements.need_root()
     if bool(rest) == ("all" in given):
         raise UsageError("images check takes images, or --all", "infernoctl images --help")
     found = catalog.entries(settings) if "all" in given else [catalog.find(word, settings) for word in rest]

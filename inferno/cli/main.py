@@ -31,9 +31,9 @@ def main(argv: list[str] | None = None) -> int:
         report(error)
         return error.status
     except PermissionError as error:
-        from inferno.life import host
+        from inferno.base import requirements
 
-        report(host.denied(error))
+        report(requirements.denied(error))
         return UsageError.status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

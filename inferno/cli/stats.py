@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.requirements import need_root
 from inferno.cli.exec_shell import opened
 from inferno.cli.look import one_name, options, table
 from inferno.console.errors import say
-from inferno.life import host, status
+from inferno.life import status
 from inferno.reach import guest, processes
 from inferno.reach.guest import Guest
 from inferno.sandbox import usage
@@ -48,7 +49,7 @@ def stats(words: list[str]) -> int:
         with opened(name) as found:
             rows.append(_of(found))
     if not names:
-        host.need_root()
+        need_root()
         for row in status.list_all(load_settings()):
             with contextlib.suppress(InfernoError), opened(row["name"]) as found:
                 rows.append(_of(found))

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
+from inferno.base.requirements import need_root
 from inferno.cli.look import one_name, options
 from inferno.console import vm_output
 from inferno.console.errors import say
-from inferno.life import exit_status, host, status
+from inferno.life import exit_status, status
 from inferno.life.instance import Instance
 from inferno.logs import vm_logs
 from inferno.logs.follow import End
@@ -79,7 +80,7 @@ def join(found: Instance) -> int:
 
 
 def _instance(name: str) -> Instance:
-    host.need_root()
+    need_root()
     settings = load_settings()
     return Instance.of(settings, status.row(settings, name))
 

@@ -12,10 +12,10 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from inferno.base import requirements
 from inferno.base.errors import InfernoError
 from inferno.disk.backend import file, lvm, lvm_pool
 from inferno.disk.need import Need
-from inferno.life import host
 from inferno.settings import FILE, LVM, Settings
 from inferno.state.paths import VersionDir
 
@@ -28,18 +28,18 @@ class _Storage(Protocol):
 _STORAGES: dict[str, _Storage] = {FILE: file, LVM: lvm}
 
 
-def tools(settings: Settings) -> tuple[host.Check, ...]:
+def tools(settings: Settings) -> tuple[requirements.Check, ...]:
     """What a start needs of this host for its scratch."""
     if settings.storage != LVM:
         return ()
-    return (host.tool("lvcreate", "scratch disks are snapshots in a thin pool (INFERNO_STORAGE)"),)
+    return (requirements.tool("lvcreate", "scratch disks are snapshots in a thin pool (INFERNO_STORAGE)"),)
 
 
-def checks(settings: Settings) -> tuple[host.Check, ...]:
+def checks(settings: Settings) -> tuple[requirements.Check, ...]:
     """The same, and whether it has room: what `doctor` looks at."""
     if settings.storage != LVM:
         return ()
-    room = host.Check("the thin pool", "scratch disks are snapshots in it", lambda: lvm_pool.check(settings))
+    room = requirements.Check("the thin pool", "scratch disks are snapshots in it", lambda: lvm_pool.check(settings))
     return (*tools(settings), room)
 
 

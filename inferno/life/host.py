@@ -1,4 +1,4 @@
-"""What a command needs of this host, asked before anything is changed: each check says what for, and what to do.
+"""What creating, starting and stopping VMs needs of this host.
 
 A front end runs `require(START)`; `doctor` runs the same checks one by one and reports them all.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-from inferno.base import processes
 from inferno.base.errors import UsageError
+from inferno.base.requirements import Check, need_root, tool
 from inferno.sandbox import cgroup
 
 # Firecracker refuses more (vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS).
@@ -19,32 +17,6 @@ MAX_VCPUS = 32
 # The kernel with its page structures, the initrd and init need some 40 MiB before the image's process starts.
 MIN_MEMORY_MIB = 64
 _KVM_GET_API_VERSION, _KVM_API_VERSION = 0xAE00, 12  # include/uapi/linux/kvm.h
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing the host must have: `what` it is, `reason` it is needed for; `probe` raises InfernoError without it."""
-
-    what: str
-    reason: str
-    probe: Callable[[], None]
-
-
-def require(checks: Iterable[Check]) -> None:
-    """Raise the error of the first check that fails."""
-    for check in checks:
-        check.probe()
-
-
-def need_root() -> None:
-    """Raises UsageError for anybody but root."""
-    if os.geteuid() != 0:
-        raise UsageError("this needs root", "run it with sudo")
-
-
-def denied(error: PermissionError) -> UsageError:
-    """What a user is told whose rights end somewhere."""
-    return UsageError(f"{error.filename or 'this'}: permission denied", "run it with sudo")
 
 
 def need_kvm() -> None:
@@ -75,15 +47,6 @@ def need_tun() -> None:
     """Raises UsageError when no TAP can be made."""
     if not os.path.exists("/dev/net/tun"):
         raise UsageError("this host has no /dev/net/tun", "load the kernel module: modprobe tun")
-
-
-def tool(name: str, reason: str) -> Check:
-    """The check that program `name` is installed; it raises MissingToolError, which names the package."""
-
-    def probe() -> None:
-        processes.find(name)
-
-    return Check(name, reason, probe)
 
 
 ROOT = Check("root", "VMs run as users of their own, in chroots, with their own network devices", need_root)

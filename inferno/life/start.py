@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from inferno.base.errors import InfernoError
+from inferno.base.requirements import require
 from inferno.disk import scratch
 from inferno.disk.need import Need
 from inferno.life import exit_status, host
@@ -86,7 +87,7 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
         raise InfernoError(f"the current version of {vm.name} is missing", f"doit create:{vm.name}")
     if not versions.base_is_whole(chosen, record):
         raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
-    host.require((*host.START, *scratch.tools(vm.settings)))
+    require((*host.START, *scratch.tools(vm.settings)))
     return Start(vm, chosen, record, undo)
 
 

@@ -19,12 +19,11 @@ from doit.cmd_list import List as StockList
 from doit.cmd_run import Run as StockRun
 from doit.cmdparse import CmdParseError
 
-from inferno.base import files
+from inferno.base import files, requirements
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import streams
 from inferno.console.errors import report, say
 from inferno.console.verbs import VERBS
-from inferno.life import host
 
 from . import info
 from .db import TaskDb
@@ -63,7 +62,7 @@ class _OnOurLoader:
         except InfernoError as error:
             return _refused(error)
         except PermissionError as error:
-            return _refused(host.denied(error))
+            return _refused(requirements.denied(error))
         except OSError as error:
             return streams.lost(error)
 
@@ -174,4 +173,4 @@ def _need_root(words: list[str]) -> None:
     for word in words:
         row = VERBS.get(word.partition(":")[0])
         if row and row.subject != "once":
-            host.need_root()
+            requirements.need_root()

@@ -6,8 +6,8 @@ import os
 import stat
 
 from inferno.base.errors import InfernoError
+from inferno.base.requirements import Check
 from inferno.disk import scratch
-from inferno.life.host import Check
 from inferno.watch.doctor.rule import NEEDED, Rule
 from inferno.watch.doctor.world import World
 

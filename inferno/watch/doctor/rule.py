@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inferno.base.errors import InfernoError
-from inferno.life.host import Check
+from inferno.base.requirements import Check
 
 NEEDED = 0  # no rule of Firecracker's: Inferno cannot run a VM without it
 State = Literal["ok", "fails", "unknown", "n/a"]

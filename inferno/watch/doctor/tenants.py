@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferno.base.errors import InfernoError
-from inferno.life.host import Check
+from inferno.base.requirements import Check
 from inferno.net import tap
 from inferno.reach import guest
 from inferno.sandbox import cgroup

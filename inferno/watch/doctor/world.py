@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferno.life.host import Check
+from inferno.base.requirements import Check
 from inferno.life.instance import Instance
 from inferno.settings import Settings
 from inferno.state.database import State
