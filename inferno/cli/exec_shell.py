@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 from inferno.base.errors import UsageError
 from inferno.base.requirements import need_root
-from inferno.life import status
+from inferno.life import running_guest, status
 from inferno.life.instance import Instance
-from inferno.reach import command, guest, session
+from inferno.reach import command, session
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
 from inferno.settings import load_settings
@@ -38,7 +38,7 @@ def opened(name: str) -> Iterator[Guest]:
     """The guest of the VM of that name. Raises UsageError for a name that no VM has, InfernoError unless it runs."""
     need_root()
     settings = load_settings()
-    with guest.opened(Instance.of(settings, status.row(settings, names.check_name(name)))) as found:
+    with running_guest.opened(Instance.of(settings, status.row(settings, names.check_name(name)))) as found:
         yield found
 
 

@@ -18,9 +18,9 @@ from inferno.console import vm_output
 from inferno.console.errors import say
 from inferno.life import exit_status, status
 from inferno.life.instance import Instance
+from inferno.life.running_guest import not_running
 from inferno.logs import vm_logs
 from inferno.logs.follow import End
-from inferno.reach.guest import not_running
 from inferno.sandbox import cgroup
 from inferno.settings import load_settings
 from inferno.version import versions

@@ -13,9 +13,10 @@ import select
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console.errors import say
 from inferno.console.foreground import attach
+from inferno.life import running_guest
 from inferno.life.instance import Instance
 from inferno.life.start import Start
-from inferno.reach import guest, session
+from inferno.reach import session
 from inferno.reach.detach_keys import LeftError
 from inferno.reach.relay import GivenUpError
 from inferno.sandbox import cgroup
@@ -65,7 +66,7 @@ def join(vm: Instance, *, tty: bool) -> bool:
 
 
 def _join(vm: Instance, *, replay: bool, tty: bool) -> session.Joined:
-    with guest.opened(vm) as found:
+    with running_guest.opened(vm) as found:
         return session.attach(found, replay=replay, tty=tty)
 
 

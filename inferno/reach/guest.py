@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from inferno.base.errors import InfernoError, UsageError
-from inferno.life.instance import Instance
+from inferno.base.errors import InfernoError
 from inferno.reach import vsock
-from inferno.sandbox import jail
 
 _STATES = ("starting", "running", "exited")
 # The most that each may be: pid_max, wait(2), and the milliseconds of some centuries.
@@ -25,26 +21,6 @@ class Guest:
     name: str
     ulid: str
     root: int
-
-
-@contextlib.contextmanager
-def opened(vm: Instance) -> Iterator[Guest]:
-    """The VM's guest. Raises InfernoError when it does not run, UsageError for anybody but root."""
-    version = vm.running()
-    if version is None:
-        raise not_running(vm.name)
-    with contextlib.ExitStack() as held:
-        try:
-            root = held.enter_context(jail.opened(version))
-        except PermissionError:
-            raise UsageError("only root reaches into VMs", "use sudo") from None
-        except FileNotFoundError:  # it was stopped between the two looks
-            raise not_running(vm.name) from None
-        yield Guest(vm.name, version.ulid, root)
-
-
-def not_running(name: str) -> InfernoError:
-    return InfernoError(f"{name} does not run", f"infernoctl start {name} --detach")
 
 
 def ping(guest: Guest, timeout_s: float) -> float:

@@ -19,12 +19,12 @@ TALKS = "trap 'echo asked; exit 7' TERM; echo begun; n=0; while :; do sleep 0.2 
 HUNDRED = """
 import os
 from inferno.settings import load_settings
-from inferno.life import status
+from inferno.life import running_guest, status
 from inferno.life.instance import Instance
-from inferno.reach import capture, command, frame, guest
+from inferno.reach import capture, command, frame
 from inferno.reach.command import Command
 settings = load_settings()
-with guest.opened(Instance.of(settings, status.row(settings, "box"))) as box:
+with running_guest.opened(Instance.of(settings, status.row(settings, "box"))) as box:
     streams = [command.start(box.root, Command(("sh", "-c", f"read x; echo {n} $x"), stdin=True)) for n in range(100)]
     for stream, _ in streams:
         stream.setblocking(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferno.base.errors import InfernoError
 from inferno.base.requirements import Check
+from inferno.life import running_guest
 from inferno.net import tap
 from inferno.reach import guest
 from inferno.sandbox import cgroup
@@ -22,7 +23,7 @@ def rules(world: World) -> list[Rule]:
 def answering(world: World) -> None:
     for vm in world.observed():
         try:
-            with guest.opened(vm.vm) as found:
+            with running_guest.opened(vm.vm) as found:
                 guest.ping(found, _ANSWER_S)
         except InfernoError as error:
             if vm.vm.running() is not None:
