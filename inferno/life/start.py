@@ -192,7 +192,15 @@ def _plan(start: Start) -> launch.Plan:
     disks = {cgroup.disk_of(path) for path in (start.version.base, start.version.scratch)} if spec.get("io_max") else ()
     io = {disk: grammar.io_max(spec["io_max"]) for disk in disks}
     limits = cgroup.Limits(spec["vcpus"], spec["memory"], io, spec.get("cpu_weight"))
-    return launch.Plan(jailer, start.version, start.record["exec_name"], vm.uid, vm.gid, limits)
+    return launch.Plan(
+        jailer,
+        start.version,
+        start.record["exec_name"],
+        vm.uid,
+        vm.gid,
+        limits,
+        max_file_bytes=scratch.size(start.version),  # the only file that has to be written
+    )
 
 
 def _end(start: Start) -> None:

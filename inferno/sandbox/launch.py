@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferno.base.errors import InfernoError
-from inferno.disk import scratch
 from inferno.sandbox import cgroup, jail, readiness, timer_thread
 from inferno.state.paths import VersionDir
 
@@ -32,7 +31,10 @@ _END_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to launch: the jailer's path, and what it is told. `limits` are those of the cgroup leaf."""
+    """What to launch: the jailer's path, and what it is told.
+
+    `limits` are those of the cgroup leaf; no file may grow beyond `max_file_bytes`.
+    """
 
     jailer: Path
     version: VersionDir
@@ -40,10 +42,10 @@ class Plan:
     uid: int
     gid: int
     limits: cgroup.Limits
+    max_file_bytes: int
 
     def argv(self) -> list[str]:
-        """The jailer's command line. No file may grow beyond the scratch disk, the only one that has to be written."""
-        largest = scratch.size(self.version)
+        """The jailer's command line."""
         words: dict[str, object] = {
             "--id": self.version.ulid,
             "--exec-file": self.version.file(self.exec_name),
@@ -53,7 +55,7 @@ class Plan:
             "--cgroup-version": 2,
             "--parent-cgroup": cgroup.parent(self.version.ulid),
         }
-        limits = [f"no-file={MAX_OPEN_FILES}", f"fsize={largest}"]
+        limits = [f"no-file={MAX_OPEN_FILES}", f"fsize={self.max_file_bytes}"]
         argv = [str(self.jailer), *(str(word) for pair in words.items() for word in pair)]
         return [*argv, *(word for limit in limits for word in ("--resource-limit", limit))]
 
