@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import inferno
 from inferno.base import files
 from inferno.base.errors import InfernoError
-from inferno.console.options import row
 from inferno.disk import template
 from inferno.image import base, local_images
 from inferno.image.oci_config import ImageConfig
@@ -24,7 +23,7 @@ from inferno.life import host
 from inferno.life.instance import Instance
 from inferno.life.reconcile import reconcile
 from inferno.sandbox import cgroup
-from inferno.spec import grammar, ssh_key
+from inferno.spec import ssh_key
 from inferno.spec.fields import Spec
 from inferno.state.slot import Slot
 from inferno.version import make, versions, why
@@ -35,51 +34,11 @@ from inferno.wire import cpio
 from .engine.context import Context
 from .engine.inputs import Unchanged, identity, identity_if_there
 from .engine.task import InfernoTask
-from .image import ACCESS, wanted
+from .image import wanted
 
 if TYPE_CHECKING:
     from inferno.wire import models
 
-_CREATE = [
-    row(
-        "image",
-        "what to boot: NAME[:TAG] or docker-daemon: docker:// oci: oci-archive: docker-archive:",
-        metavar="REF",
-    ),
-    row("vcpus", "virtual CPUs (1)", int, "N"),
-    row("memory", "guest memory in MiB (128); or 512m, 2g", grammar.mebibytes, "MIB", short="m"),
-    row("entrypoint", "replaces the image's entrypoint, and drops its command", metavar="PROGRAM"),
-    row(
-        "env",
-        "after the image's own; NAME alone takes the value it has here; may be repeated",
-        list,
-        "NAME[=VALUE]",
-        short="e",
-    ),
-    row("env_file", "a file of such lines; may be repeated", list, "FILE", long="env-file"),
-    row("workdir", "where the process starts, an absolute path", metavar="DIR", short="w"),
-    row("user", "NAME|UID[:GROUP|GID] the process runs as", metavar="USER", short="u"),
-    row("tty", "a terminal for the process: start -i, attach -i", bool, short="t"),
-    row("no_tty", "none: takes --tty back", bool, long="no-tty"),
-    row("interactive", "standard input for the process, from a pipe too: start -i, attach -i", bool, short="i"),
-    row("no_interactive", "none: takes --interactive back", bool, long="no-interactive"),
-    row(
-        "ssh_key",
-        "a public key, or a file of them, that lets people in; may be repeated",
-        list,
-        "FILE|KEY",
-        long="ssh-key",
-    ),
-    row("hostname", "the guest's host name (the VM's name)", metavar="NAME"),
-    row("read_only", "the guest cannot write to its root file system", bool, long="read-only"),
-    row("writable", "it can: takes --read-only back", bool),
-    row("tmpfs", "a file system in the guest's memory; may be repeated", list, "PATH[:size=64m,mode=1777,exec]"),
-    row("ulimit", "a limit of the process's; may be repeated", list, "NAME=SOFT[:HARD]"),
-    row("cpu_weight", "share of busy processors, 1 to 10000 (100)", int, "N", long="cpu-weight"),
-    row("io_max", "limits of disk I/O a second: rbps=10m,wbps=10m,riops=N,wiops=N", metavar="LIMITS", long="io-max"),
-    *ACCESS,
-]
-OPTIONS: dict[str, list[dict[str, Any]]] = {"create": _CREATE}
 _IN_RUN_JSON = frozenset(
     ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "interactive", "read_only", "tmpfs", "ulimit")
 )

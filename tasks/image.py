@@ -9,21 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferno.base.errors import UsageError
-from inferno.console.options import row
 from inferno.image import base, local_images, reference
 from inferno.image.source import Access
 from inferno.state.paths import file_name
 
 from .engine.context import Context, WantedImage
 from .engine.task import InfernoTask
-
-ACCESS: list[dict[str, Any]] = [
-    row("pull", "when to ask a registry: missing (not here; the default), always, never", metavar="WHEN"),
-    row("platform", "OS/ARCH[/VARIANT], when the image is made for several (this host's)", metavar="PLATFORM"),
-    row("creds", "the registry's user; the password is asked for, or INFERNO_REGISTRY_PASSWORD", metavar="USER[:PASS]"),
-    row("authfile", "a file as `docker login` writes it (~/.docker/config.json)", metavar="FILE"),
-]
-OPTIONS: dict[str, list[dict[str, Any]]] = {"image": ACCESS, "rootfs": ACCESS}
 
 
 def image(context: Context, ref: str) -> Iterable[InfernoTask]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import Any
 
 from inferno.base.errors import UsageError
 from inferno.base.requirements import require
@@ -20,26 +19,6 @@ from inferno.life.start import STEPS, Start
 from .engine.context import Context
 from .engine.task import InfernoTask
 
-OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "start": [
-        {
-            "name": "detach",
-            "long": "detach",
-            "short": "d",
-            "type": bool,
-            "default": False,
-            "help": "return when the image's process runs; else follow its output to its end",
-        },
-        {
-            "name": "interactive",
-            "long": "interactive",
-            "short": "i",
-            "type": bool,
-            "default": False,
-            "help": "our terminal, or our input, becomes that of the process (create --tty, create -i)",
-        },
-    ]
-}
 _STEPS = {step.name: step for step in STEPS}
 # What a step takes for granted. A jail links to the scratch disk; only a launch needs all.
 _NEEDS = {"network": (), "disk": (), "jail": ("disk",), "launch": ("network", "disk", "jail")}

@@ -23,35 +23,6 @@ from .engine.db import forget_vm
 from .engine.task import InfernoTask
 from .start import check, shared
 
-_TIMEOUT = {
-    "name": "timeout",
-    "long": "timeout",
-    "short": "t",
-    "type": float,
-    "default": None,
-    "metavar": "SECONDS",
-    "help": f"how long its process may take, before SIGKILL ({DEFAULT_STOP_TIMEOUT_S})",
-}
-_SIGNAL = {
-    "name": "signal",
-    "long": "signal",
-    "short": "s",
-    "type": str,
-    "default": None,
-    "metavar": "NAME|N",
-    "help": "what its process is sent, instead of the image's own stop signal",
-}
-
-
-def _flag(name: str, text: str) -> dict[str, Any]:
-    return {"name": name.replace("-", "_"), "long": name, "type": bool, "default": False, "help": text}
-
-
-OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "stop": [_TIMEOUT, _SIGNAL, _flag("kill", "ask nobody: the VM is gone at once")],
-    "restart": [_TIMEOUT],
-    "destroy": [_flag("yes", "do not ask"), _flag("keep-logs", "its log stays")],
-}
 _LONGEST_S = 24 * 3600
 
 

@@ -88,11 +88,11 @@ def _exposed(words: list[str]) -> int:
 
 
 def _pull(words: list[str]) -> int:
-    from inferno.console import help
+    from inferno.cli import task_verbs
 
     if not any(word.startswith("--pull") for word in words):
         words = ["--pull=always", *words]
-    return help.act("rootfs", words, "images pull")
+    return task_verbs.act("rootfs", words, "images pull")
 
 
 def _prune(words: list[str]) -> int:

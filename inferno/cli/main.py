@@ -13,8 +13,29 @@ from inferno.base import gc_tuning
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import streams
 from inferno.console.errors import report
-from inferno.console.verbs import READING
 
+# verb -> module.function below inferno.cli; what is not here is a task.
+_VERBS = {
+    "list": "look.list_vms",
+    "ls": "look.list_vms",
+    "status": "look.status",
+    "logs": "logs.verb",
+    "images": "images.images",
+    "stats": "stats.stats",
+    "top": "stats.top",
+    "ping": "stats.ping",
+    "vsock-ping": "stats.ping",
+    "wait": "wait_attach.wait",
+    "why": "look.why",
+    "doctor": "doctor.verb",
+    "env": "look.env",
+    "version": "look.version",
+    "exec": "exec_shell.run",
+    "shell": "exec_shell.shell",
+    "cp": "cp.run",
+    "attach": "wait_attach.attach",
+    "ssh-config": "ssh_config.show",
+}
 _HELP = ("-h", "--help")
 
 
@@ -50,16 +71,16 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if verb == "--version":
         verb = "version"
-    if verb in READING:
+    if verb in _VERBS:
         if _asks_for_help(verb, words[1:]):
             return _dispatch(["help", verb])
-        module, function = READING[verb][0].split(".")
+        module, function = _VERBS[verb].split(".")
         return int(getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:]) or 0)
     if not verb:
         raise UsageError("an empty word is no verb", "infernoctl --help")
-    from inferno.console import help
+    from inferno.cli import task_verbs
 
-    return help.act(verb, words[1:])
+    return task_verbs.act(verb, words[1:])
 
 
 def _asks_for_help(verb: str, words: list[str]) -> bool:

@@ -1,54 +1,11 @@
-"""The verbs that change something: `infernoctl VERB NAME …` becomes the task `VERB:NAME`, run in this process."""
+"""What --help says: of all verbs in a few lines, of one in full."""
 
 from __future__ import annotations
 
 import textwrap
 
-from inferno.base.errors import UsageError
 from inferno.console import help_pages, options, suggest
-from inferno.console.verb import Verb
-from inferno.console.verbs import READING, VERBS
-from inferno.spec.grammar import check_text
-from inferno.state.names import check_name
-
-
-def act(verb: str, words: list[str], called: str | None = None) -> int:
-    """Run a verb; return the exit status. Raises UsageError before anything is changed.
-
-    `called` is what was typed, when that is not the task's own name.
-    """
-    row = VERBS.get(verb)
-    if row is None:
-        raise suggest.verb(verb, words, VERBS, READING)
-    check_text(words)
-    command = None
-    if verb == "create" and "--" in words:
-        words, command = words[: words.index("--")], words[words.index("--") + 1 :]
-    called = called or verb
-    if "--help" in words or "-h" in words:
-        print(_usage_of(row, called))
-        return 0
-    given, subjects = options.parse(called, row.options, words, mixed=True)
-    if command is not None:
-        given["cmd"] = command
-    tasks = _tasks(row, subjects, called)
-    from tasks.engine import main
-
-    return main.run(tasks, {task: dict(given) for task in tasks})
-
-
-def _tasks(row: Verb, subjects: list[str], called: str) -> list[str]:
-    if row.subject == "once":
-        if subjects:
-            raise UsageError(f"{called} takes no name", f"infernoctl {called} --help")
-        return [row.name]
-    if not subjects:
-        hole = "the name of a VM" if row.subject == "vm" else "an image"
-        raise UsageError(f"{called} needs {hole}", f"infernoctl {called} --help")
-    if row.subject == "vm":
-        for name in subjects:
-            check_name(name)
-    return [f"{row.name}:{subject}" for subject in dict.fromkeys(subjects)]
+from inferno.console.verbs import READING, VERBS, Verb
 
 
 def usage(words: list[str]) -> str:
@@ -56,15 +13,15 @@ def usage(words: list[str]) -> str:
     if not words or words[0] in ("help", "--help", "-h"):
         return _overview()
     if words[0] in VERBS:
-        return _usage_of(VERBS[words[0]], words[0])
+        return usage_of(VERBS[words[0]], words[0])
     if words[0] in READING:
         return help_pages.PAGES[words[0]]
     raise suggest.verb(words[0], words[1:], VERBS, READING)
 
 
 def _overview() -> str:
-    looks = [_line(f"{verb} {hole}", text) for verb, (_, hole, text) in READING.items() if verb not in _REACHES]
-    reaches = [_line(f"{verb} {READING[verb][1]}", READING[verb][2]) for verb in _REACHES]
+    looks = [_line(f"{verb} {hole}", text) for verb, (hole, text) in READING.items() if verb not in _REACHES]
+    reaches = [_line(f"{verb} {READING[verb][0]}", READING[verb][1]) for verb in _REACHES]
     acts = {name: _line(f"{row.name} {_HOLE[row.subject]}", row.doc) for name, row in VERBS.items()}
     return "\n".join(
         [
@@ -124,7 +81,8 @@ _EXAMPLES = {
 }
 
 
-def _usage_of(row: Verb, called: str) -> str:
+def usage_of(row: Verb, called: str) -> str:
+    """The text of --help of a verb that is a task; `called` is what was typed for it."""
     words = ["usage: infernoctl", called, _HOLE[row.subject], "[options]" if row.options else ""]
     subject = {"vm": ":NAME", "ref": ":IMAGE", "once": ""}[row.subject]
     parts = [f"{' '.join(filter(None, words))}    (doit {row.name}{subject})\n\n{row.doc}"]

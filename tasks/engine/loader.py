@@ -21,6 +21,7 @@ from inferno.console.verbs import READING, VERBS
 from inferno.spec.grammar import check_text
 from inferno.state import names
 
+from .. import stages
 from .checker import Checker
 from .context import Context
 from .reporter import Reporter
@@ -113,7 +114,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
                 for task in self._group(verb):
                     made[task.name] = task
                 continue
-            for task in VERBS[verb].tasks(self.context, subject):
+            for task in stages.make(self.context, verb, subject):
                 task.doc = task.doc or VERBS[verb].doc
                 made[task.name] = task
                 wanted += [*task.task_dep, *task.setup_tasks, *task.calc_dep]

@@ -38,6 +38,7 @@ def typed(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
 
 def test_every_verb_has_a_page_and_a_line() -> None:
     overview = help.usage([])
+    assert set(main._VERBS) == set(READING)
     assert set(help_pages.PAGES) == set(READING)
     for verb in [*READING, *VERBS]:
         assert re.search(rf"^  {verb}( |$)", overview, re.MULTILINE), verb
