@@ -109,7 +109,7 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
         begun = shared(context, name)
         if not begun.launched:
             context.say(f"{name} runs already, at {begun.vm.slot.guest}")
-            from inferno.cli.wait_attach import join
+            from inferno.console.interact import join
 
             return join(begun.vm) if is_interactive else 0
         tty = bool(begun.record["spec"].get("tty"))

@@ -11,6 +11,7 @@ import os
 import select
 
 from inferno.base.errors import InfernoError, UsageError
+from inferno.console import run_end
 from inferno.console.errors import say
 from inferno.console.foreground import attach
 from inferno.life import running_guest
@@ -21,6 +22,7 @@ from inferno.reach.detach_keys import LeftError
 from inferno.reach.relay import GivenUpError
 from inferno.sandbox import cgroup
 from inferno.state.paths import VersionDir
+from inferno.version import versions
 
 # In which a VM whose process ended has ended, too: init gives what is left two seconds.
 _ENDING_S = 5.0
@@ -57,12 +59,21 @@ def interact(start: Start, *, tty: bool) -> int:
     return attach(start, shows=False)
 
 
-def join(vm: Instance, *, tty: bool) -> bool:
-    """With the process of a VM that runs, to its end (True), or until the caller leaves (False).
+def join(vm: Instance) -> int:
+    """With the process of a VM that runs, to its end: then its exit status; or until the caller leaves: 0.
 
     Raises InfernoError when it has neither a terminal nor input that is still to be had.
     """
-    return _stay(vm, _join(vm, replay=False, tty=tty), tty=tty)
+    running = vm.running()
+    record = versions.read(running) if running else None
+    tty = record is not None and record["spec"].get("tty", False)
+    if tty:
+        check_ours("attach")
+    with run_end.watched(vm) as end:
+        if not _stay(vm, _join(vm, replay=False, tty=tty), tty=tty):
+            return 0
+        run_end.wait(end)
+    return run_end.status(vm)
 
 
 def _join(vm: Instance, *, replay: bool, tty: bool) -> session.Joined:
