@@ -6,7 +6,7 @@ import os
 
 from inferno.base.errors import UsageError
 from inferno.cli.exec_shell import opened
-from inferno.cli.look import options
+from inferno.console.arguments import read_options
 from inferno.console.errors import say
 from inferno.reach import copy
 
@@ -15,7 +15,7 @@ _SHOWN = 5
 
 def run(words: list[str]) -> int:
     """`cp NAME:PATH PATH|-`, `cp PATH|- NAME:PATH`. Exit 1 also when something in it is not copied."""
-    given, rest = options("cp", words, ["archive", "follow-link"], "aL")
+    given, rest = read_options("cp", words, ["archive", "follow-link"], "aL")
     if len(rest) != 2:
         raise UsageError("cp needs a source and a destination", "infernoctl cp NAME:PATH PATH, or the other way round")
     keep = "a" in given or "archive" in given

@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 from inferno.base.errors import UsageError
-from inferno.cli.look import options
+from inferno.console.arguments import read_options
 from inferno.settings import load_settings
 from inferno.watch.doctor import diagnosis
 from inferno.watch.doctor.rule import NEEDED, Finding
@@ -14,7 +14,7 @@ from inferno.watch.doctor.rule import NEEDED, Finding
 
 def verb(words: list[str]) -> int:
     """Exit 1 when a rule that must hold does not."""
-    given, rest = options("doctor", words, ["json"])
+    given, rest = read_options("doctor", words, ["json"])
     if rest:
         raise UsageError(f"doctor looks at the whole host: what is {rest[0]!r}?", "infernoctl doctor")
     found = []

@@ -8,8 +8,9 @@ from typing import Any
 
 from inferno.base.errors import UsageError
 from inferno.base.text import visible
-from inferno.cli.look import options, table
+from inferno.console.arguments import read_options
 from inferno.console.errors import say
+from inferno.console.tables import print_table
 from inferno.image import catalog
 from inferno.settings import load_settings
 
@@ -38,7 +39,7 @@ def images(words: list[str]) -> int:
 
 
 def _list(words: list[str]) -> int:
-    given, rest = options("images list", words, ["json"])
+    given, rest = read_options("images list", words, ["json"])
     _none(rest, "list")
     found = catalog.entries(load_settings())
     if "json" in given:
@@ -54,12 +55,12 @@ def _list(words: list[str]) -> int:
         }
         for entry in found
     ]
-    table(rows, ("digest", "image", "size", "made", "used by"))
+    print_table(rows, ("digest", "image", "size", "made", "used by"))
     return 0
 
 
 def _show(words: list[str]) -> int:
-    given, rest = options("images show", words, ["json"])
+    given, rest = read_options("images show", words, ["json"])
     settings = load_settings()
     found = catalog.details(catalog.find(_one(rest, "show"), settings), settings)
     _print(found, as_json="json" in given)
@@ -67,7 +68,7 @@ def _show(words: list[str]) -> int:
 
 
 def _process(words: list[str]) -> int:
-    given, rest = options("images process", words, ["json"])
+    given, rest = read_options("images process", words, ["json"])
     settings = load_settings()
     _print(catalog.process(catalog.find(_one(rest, "process"), settings), settings), as_json="json" in given)
     return 0
@@ -76,7 +77,7 @@ def _process(words: list[str]) -> int:
 def _exposed(words: list[str]) -> int:
     from inferno.image import local_images
 
-    given, rest = options("images exposed", words, ["json"])
+    given, rest = read_options("images exposed", words, ["json"])
     settings = load_settings()
     ports = local_images.config(catalog.find(_one(rest, "exposed"), settings).digest, settings).exposed_ports
     if "json" in given:
@@ -99,7 +100,7 @@ def _prune(words: list[str]) -> int:
     from inferno.base import requirements
     from inferno.image import prune
 
-    given, rest = options("images prune", words, ["json", "dry-run"])
+    given, rest = read_options("images prune", words, ["json", "dry-run"])
     _none(rest, "prune")
     requirements.need_root()
     found = prune.prune(load_settings(), dry_run="dry-run" in given)
@@ -118,7 +119,7 @@ def _check(words: list[str]) -> int:
     from inferno.base import requirements
     from inferno.image import check
 
-    given, rest = options("images check", words, ["all", "json"])
+    given, rest = read_options("images check", words, ["all", "json"])
     settings = load_settings()
     requirements.need_root()
     if bool(rest) == ("all" in given):

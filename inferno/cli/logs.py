@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from inferno.base.errors import UsageError
-from inferno.cli.look import options
+from inferno.console.arguments import read_options
 from inferno.life import status
 from inferno.logs import collector_client, keep, read, vm_logs
 from inferno.logs.query import Query, query
@@ -27,7 +27,7 @@ def verb(words: list[str]) -> int:
     """`logs [tail|show] [NAME]`, and what is about the collector. Raises UsageError."""
     action, rest = (words[0], words[1:]) if words and words[0] in _ACTIONS else ("tail", words)
     run, long, short = _ACTIONS[action]
-    given, names_given = options("logs", rest, long, short)
+    given, names_given = read_options("logs", rest, long, short)
     if "vm=" in long and "vm" not in given and names_given:
         given["vm"], *names_given = names_given
     if names_given:

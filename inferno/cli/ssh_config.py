@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from inferno.base.errors import UsageError
-from inferno.cli.look import options
+from inferno.console.arguments import read_options
 from inferno.image import local_images
 from inferno.life import status
 from inferno.settings import Settings, load_settings
@@ -35,7 +35,7 @@ _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 
 def show(words: list[str]) -> int:
     """A Host entry for each VM named, or for all: `infernoctl ssh-config >> ~/.ssh/config`."""
-    given, names = options("ssh-config", words, ["user="])
+    given, names = read_options("ssh-config", words, ["user="])
     if "user" in given and not _USER.fullmatch(given["user"]):
         raise UsageError(f"--user {given['user']!r} is no name of a user")
     settings = load_settings()

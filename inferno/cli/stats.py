@@ -11,8 +11,9 @@ from typing import Any
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.requirements import need_root
 from inferno.cli.exec_shell import opened
-from inferno.cli.look import one_name, options, table
+from inferno.console.arguments import one_name, read_options
 from inferno.console.errors import say
+from inferno.console.tables import print_table
 from inferno.life import status
 from inferno.reach import guest, processes
 from inferno.reach.guest import Guest
@@ -25,7 +26,7 @@ _MAX_PINGS, _MAX_TIMEOUT_S = 10_000, 3600
 
 def ping(words: list[str]) -> int:
     """Round trips of GET /v1/ping, each with a connection of its own, one after the other."""
-    given, rest = options("ping", words, ["json", "count=", "timeout="], "c:")
+    given, rest = read_options("ping", words, ["json", "count=", "timeout="], "c:")
     name = one_name("ping", rest)
     count = math.ceil(_number("count", given.get("c", given.get("count", "1")), _MAX_PINGS))
     timeout_s = _number("timeout", given.get("timeout", str(_ANSWER_S)), _MAX_TIMEOUT_S)
@@ -43,7 +44,7 @@ def ping(words: list[str]) -> int:
 
 def stats(words: list[str]) -> int:
     """One row per VM that runs, or for those named."""
-    given, names = options("stats", words, ["json"])
+    given, names = read_options("stats", words, ["json"])
     rows = []
     for name in dict.fromkeys(names):
         with opened(name) as found:
@@ -56,7 +57,7 @@ def stats(words: list[str]) -> int:
     if "json" in given:
         print(json.dumps(rows))
         return 0
-    table(
+    print_table(
         [_shown(row) for row in rows], ("name", "cpu", "memory", "peak", "limit", "tasks", "read", "written", "process")
     )
     return 0
@@ -64,7 +65,7 @@ def stats(words: list[str]) -> int:
 
 def top(words: list[str]) -> int:
     """What the VM uses, and what runs in it."""
-    given, rest = options("top", words, ["json"])
+    given, rest = read_options("top", words, ["json"])
     with opened(one_name("top", rest)) as found:
         row: dict[str, Any] = _of(found)
         try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 from inferno.base.requirements import need_root
-from inferno.cli.look import one_name, options
 from inferno.console import run_end, vm_output
+from inferno.console.arguments import one_name, read_options
 from inferno.console.errors import say
 from inferno.life import status
 from inferno.life.instance import Instance
@@ -20,7 +20,7 @@ from inferno.settings import load_settings
 
 def wait(words: list[str]) -> int:
     """Until it ends; at once when it has ended already."""
-    _, rest = options("wait", words, [])
+    _, rest = read_options("wait", words, [])
     found = _instance(one_name("wait", rest))
     with run_end.watched(found) as end:
         run_end.wait(end)
@@ -29,7 +29,7 @@ def wait(words: list[str]) -> int:
 
 def attach(words: list[str]) -> int:
     """What the process says from now on, each stream on its own; with -i, its terminal or its input."""
-    given, rest = options("attach", words, ["interactive"], "i")
+    given, rest = read_options("attach", words, ["interactive"], "i")
     found = _instance(one_name("attach", rest))
     if found.running() is None:
         raise not_running(found.name)

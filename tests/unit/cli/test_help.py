@@ -60,14 +60,14 @@ def test_every_option_on_a_page_is_taken(capfd: pytest.CaptureFixture[str], verb
 
 
 def taken() -> list[tuple[str, str]]:
-    """The long options in the source: `options("VERB", words, ["long", "wants="], …)`; and where they are tables."""
+    """The long options in the source: `read_options("VERB", words, ["long", "wants="])`; and the tables."""
     found = [("exec", long) for long in exec_shell._LONG] + [
         ("logs", o) for _, long, _ in logs._ACTIONS.values() for o in long
     ]
     for path in Path(main.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(ast.Name("options"), [ast.Constant(str(verb)), _, ast.List(long), *_]):
+                case ast.Call(ast.Name("read_options"), [ast.Constant(str(verb)), _, ast.List(long), *_]):
                     found += [(verb.split()[0], str(ast.literal_eval(item))) for item in long]
     return found
 
