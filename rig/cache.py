@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from rig.program import command
 from rig.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -73,7 +74,7 @@ def cached(kind: str, key: str, what: str, build: Callable[[Path], None]) -> Pat
 
 def _make(folder: Path, what: str, build: Callable[[Path], None]) -> None:
     making = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(making, ignore_errors=True)
+    _remove(making)
     making.mkdir(parents=True)
     with Progress(what):
         build(making)
@@ -94,4 +95,17 @@ def _remove_unused(kind: str, *, but: Path) -> None:
             if free is None:
                 continue
             free.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, after what a killed build left mounted in it: of mmdebstrap's that is this machine's /proc."""
+    mounted = (_unescaped(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines())
+    for place in reversed([place for place in mounted if place.is_relative_to(folder)]):
+        command("umount", place)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unescaped(path: str) -> Path:
+    """A path of /proc/self/mounts, where a space is \\040 (getmntent(3))."""
+    return Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rig import emulator
-from rig.program import RigError, follow
+from rig import cache, emulator
+from rig.program import RigError, command, follow
 from rig.progress import Progress, detail
 
 
@@ -75,3 +75,21 @@ def test_qemu_gets_its_line_where_it_belongs_or_is_refused() -> None:
     for other in ("", there + there):
         with pytest.raises(RigError, match="is another"):
             emulator.with_clearing(other)
+
+
+@pytest.mark.root
+def test_what_a_killed_build_left_mounted_is_unmounted_before_its_folder_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """shutil.rmtree would go on into it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    monkeypatch.setattr(cache, "CACHE", tmp_path / "the cache")
+    place = tmp_path / "the cache/thing-0123.tmp/a tree"
+    place.mkdir(parents=True)
+    command("mount", "--bind", elsewhere, place)
+    made = cache.cached("thing", "0123", "a thing", lambda making: (making / "new").touch())
+    assert {path.name for path in made.iterdir()} == {"new", "lock"}
+    assert (elsewhere / "kept").exists()
+    assert str(place.parent) not in Path("/proc/self/mounts").read_text().replace("\\040", " ")
