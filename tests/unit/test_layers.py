@@ -123,6 +123,12 @@ def test_the_rig_is_a_tool_of_its_own(tree: Tree) -> None:
     assert [line for (package, _), lines in tree.arrows().items() if package == "rig" for line in lines] == []
 
 
+def test_the_name_of_the_rig_is_its_own() -> None:
+    """pytest's importlib mode calls a package by its path below the topmost folder with an __init__.py: `tests/` has
+    none, so `tests/rig` would be imported as `rig`, in the tool's place."""
+    assert not (CHECKOUT / "tests/rig/__init__.py").exists()
+
+
 def test_nothing_of_the_product_knows_the_rig_or_the_tests(tree: Tree) -> None:
     arrows = tree.arrows().items()
     assert [lines for (package, target), lines in arrows if package != "rig" and target in ("rig", "tests")] == []
