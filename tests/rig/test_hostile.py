@@ -94,7 +94,7 @@ def test_two_thousand_connections_and_slow_ones_keep_nobody_out(host: Host, web:
     said = host.sh(
         f"infernoctl exec web -- sh -c '{script}' > /tmp/held & held=$!;"
         " while kill -0 $held 2> /dev/null; do infernoctl ping web --timeout 10 || exit; done;"
-        " wait $held && cat /tmp/held"
+        " wait $held && cat /tmp/held && rm /tmp/held"
     ).stdout
     assert "web answers after" in said
     dripped = re.search(r"dripped (\d+)", said)
