@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +15,7 @@ from inferno.life import start as starting
 from inferno.life import stop as stopping
 from inferno.life.instance import Instance
 from inferno.settings import DEFAULT_STOP_TIMEOUT_S
+from inferno.spec.signals import signal_number
 from inferno.state import names
 
 from .engine.context import Context
@@ -28,7 +28,7 @@ _LONGEST_S = 24 * 3600
 
 def stop(context: Context, name: str) -> Iterable[InfernoTask]:
     vm = _known(context, name)
-    request = _request(f"stop:{name}", context.asked(f"stop:{name}"))
+    request = request_of(f"stop:{name}", context.asked(f"stop:{name}"))
 
     def action() -> None:
         ran = stopping.stop(vm, request)
@@ -39,7 +39,7 @@ def stop(context: Context, name: str) -> Iterable[InfernoTask]:
 
 def restart(context: Context, name: str) -> Iterable[InfernoTask]:
     """A VM that does not run is started."""
-    request = _request(f"restart:{name}", context.asked(f"restart:{name}"))
+    request = request_of(f"restart:{name}", context.asked(f"restart:{name}"))
     check(context, name)
 
     def action() -> None:
@@ -86,22 +86,12 @@ def _ask(name: str) -> None:
         raise InfernoError(f"{name} stays as it is")
 
 
-def _request(task: str, asked: dict[str, Any]) -> stopping.Request:
+def request_of(task: str, asked: dict[str, Any]) -> stopping.Request:
+    """What `stop` and `restart` were asked for, by their options. Raises UsageError."""
     seconds = asked.get("timeout")
     timeout_s = DEFAULT_STOP_TIMEOUT_S if seconds is None else seconds
     if not (math.isfinite(timeout_s) and 0 <= timeout_s <= _LONGEST_S):
         raise UsageError(f"{task}: --timeout {timeout_s:g} is out of range", f"it takes 0 to {_LONGEST_S} seconds")
     word = asked.get("signal")
-    number = None if word is None else signal_number(task, word)
+    number = None if word is None else signal_number(word, f"{task}: --signal")
     return stopping.Request(timeout_s, number, bool(asked.get("kill")))
-
-
-def signal_number(task: str, word: str) -> int:
-    """TERM, SIGTERM and 15 are the same. Raises UsageError for no signal of Linux's."""
-    if word.isascii() and word.isdigit() and int(word) in signal.valid_signals():
-        return int(word)
-    name = word.upper()
-    try:
-        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
-    except KeyError:
-        raise UsageError(f"{task}: --signal {word!r} is no signal", "kill -l lists them") from None

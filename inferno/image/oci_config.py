@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.spec.signals import signal_number
 
 # Real ones have some 10 KiB; containers/image refuses manifests and configurations above 4 MiB too.
 MAX_CONFIG_BYTES = 4 << 20
@@ -51,7 +52,7 @@ def parse(text: bytes | str) -> ImageConfig:
         env=[word for word in _words(inner, "Env") if "=" in word and not word.startswith("=")],
         working_dir=_text(inner, "WorkingDir"),
         user=_text(inner, "User"),
-        stop_signal=_signal(_text(inner, "StopSignal")),
+        stop_signal=signal_number(_text(inner, "StopSignal") or "SIGTERM", "the image's StopSignal"),
         exposed_ports=sorted(_object(inner, "ExposedPorts")),
         volumes=sorted(_object(inner, "Volumes")),
         healthcheck=_object(inner, "Healthcheck") or None,
@@ -59,27 +60,6 @@ def parse(text: bytes | str) -> ImageConfig:
         architecture=_text(whole, "architecture"),
         os=_text(whole, "os"),
     )
-
-
-def signal_number(text: str) -> int | None:
-    """SIGTERM, TERM, term or 15 as a number; None for what is no signal. SIGRTMIN+n as Docker takes it."""
-    name = text.upper().removeprefix("SIG")
-    if name.isdigit():
-        return int(name) if 1 <= int(name) <= signal.SIGRTMAX else None
-    base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
-    if base in ("RTMIN", "RTMAX"):
-        away = int(f"{sign or '+'}{offset or 0}") if (offset or "0").isdigit() else 99
-        number = (signal.SIGRTMIN if base == "RTMIN" else signal.SIGRTMAX) + away
-        return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else None
-    found = getattr(signal, f"SIG{name}", None)
-    return int(found) if isinstance(found, signal.Signals) else None
-
-
-def _signal(text: str) -> int:
-    number = signal_number(text) if text else int(signal.SIGTERM)
-    if number is None:
-        raise UsageError(f"the image's StopSignal {text[:40]!r} is no signal")
-    return number
 
 
 def _object(value: dict[str, Any], key: str) -> dict[str, Any]:

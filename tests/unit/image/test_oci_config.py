@@ -35,20 +35,6 @@ def test_words_that_are_no_variables_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
-    [("TERM", 15), ("SIGTERM", 15), ("sigquit", 3), ("9", 9), ("RTMIN+3", signal.SIGRTMIN + 3), ("SIGRTMAX", 64),
-     ("RTMAX-2", 62), ("64", 64)],
-)  # fmt: skip
-def test_signals(text: str, number: int) -> None:
-    assert oci_config.signal_number(text) == number
-
-
-@pytest.mark.parametrize("text", ["0", "65", "SIGNONE", "RTMIN+99", "RTMIN-1", "DFL", "_IGN", "-9", "", "RTMAX+x"])
-def test_what_is_no_signal(text: str) -> None:
-    assert oci_config.signal_number(text) is None
-
-
-@pytest.mark.parametrize(
     "text",
     ["", "[]", "nonsense", '{"config": []}', '{"config": {"Cmd": "sh"}}', '{"config": {"Cmd": [1]}}',
      '{"config": {"User": 5}}', '{"config": {"StopSignal": "SIGNONE"}}', '{"config": {"Cmd": ["a\\u0000"]}}',
