@@ -7,6 +7,7 @@ successor has been made.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import fcntl
 import hashlib
@@ -18,7 +19,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from rig.program import command
 from rig.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,27 @@ def digest_of_files(*roots: Path) -> str:
             if path.suffix != ".pyc":
                 parts += [str(path.relative_to(root.parent)), str(path.stat().st_mode & 0o100), path.read_text()]
     return digest(*parts)
+
+
+def digest_of_code(*modules: Path) -> str:
+    """Of what Python modules do: imports, docstrings, comments and layout do not count."""
+    return digest(*(part for path in modules for part in (path.name, _code(path.read_text()))))
+
+
+def _code(text: str) -> str:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _is_silent(each)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_silent(node: ast.stmt) -> bool:
+    """Whether the statement is an import, or a string that stands alone."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return True
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @contextlib.contextmanager
@@ -74,7 +95,7 @@ def cached(kind: str, key: str, what: str, build: Callable[[Path], None]) -> Pat
 
 def _make(folder: Path, what: str, build: Callable[[Path], None]) -> None:
     making = folder.with_name(f"{folder.name}.tmp")
-    _remove(making)
+    shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     with Progress(what):
         build(making)
@@ -95,17 +116,4 @@ def _remove_unused(kind: str, *, but: Path) -> None:
             if free is None:
                 continue
             free.close()
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, after what a killed build left mounted in it: of mmdebstrap's that is this machine's /proc."""
-    mounted = (_unescaped(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines())
-    for place in reversed([place for place in mounted if place.is_relative_to(folder)]):
-        command("umount", place)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unescaped(path: str) -> Path:
-    """A path of /proc/self/mounts, where a space is \\040 (getmntent(3))."""
-    return Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path))
+        shutil.rmtree(folder, ignore_errors=True)

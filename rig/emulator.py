@@ -14,10 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rig.cache import CHECKOUT, cached, digest_of_files
+from rig.cache import CHECKOUT, cached, digest, digest_of_code, digest_of_files
+from rig.follow import follow
 from rig.program import RigError, command
-from rig.program import follow as follow_program
-from rig.progress import detail
 
 SOURCE = Path("target/i386/tcg/system/svm_helper.c")
 DELIVERY = "do_interrupt_x86_hardirq(env, vector, 1);"
@@ -37,7 +36,7 @@ FIRMWARE = ("/usr/share/qemu", "/usr/share/seabios")
 
 def emulator() -> Path:
     """The folder with qemu-system-x86_64, qemu-img, and the version of their source. Raises RigError."""
-    recipe = digest_of_files(Path(__file__), CHECKOUT / "tools/debian-source")
+    recipe = digest(digest_of_code(Path(__file__)), digest_of_files(CHECKOUT / "tools/debian-source"))
     return cached("qemu", recipe, "QEMU", _build)
 
 
@@ -60,19 +59,19 @@ def _build(making: Path) -> None:
 
 
 def _build_in(work: Path, making: Path) -> None:
-    _follow(CHECKOUT / "tools/debian-source", "qemu", work)
+    follow(CHECKOUT / "tools/debian-source", "qemu", work)
     tree = work / "source"
     (making / "version").write_text((tree / "VERSION").read_text())
     source = tree / SOURCE
     source.write_text(with_clearing(source.read_text()))
     python = work / "venv/bin/python"
-    _follow(sys.executable, "-m", "venv", work / "venv")
-    _follow(python, "-m", "pip", "install", "--quiet", *BUILD_TOOLS)
+    follow(sys.executable, "-m", "venv", work / "venv")
+    follow(python, "-m", "pip", "install", "--quiet", *BUILD_TOOLS)
     build = tree / "build"
     build.mkdir()
     path = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}"}
-    _follow("../configure", f"--python={python}", *OPTIONS.split(), cwd=build, env=path)
-    _follow("ninja", *PROGRAMS, cwd=build, env=path)
+    follow("../configure", f"--python={python}", *OPTIONS.split(), cwd=build, env=path)
+    follow("ninja", *PROGRAMS, cwd=build, env=path)
     for name in PROGRAMS:
         command("strip", "-o", making / name, build / name)
 
@@ -82,7 +81,3 @@ def with_clearing(source: str) -> str:
     if source.count(DELIVERY) != 1:
         raise RigError(f"{SOURCE} of this QEMU is another: {DELIVERY!r} is in it {source.count(DELIVERY)} times")
     return source.replace(DELIVERY, f"{DELIVERY}\n            {CLEARING}")
-
-
-def _follow(*argv: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-    follow_program(*argv, line=detail, cwd=cwd, env=env)

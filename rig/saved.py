@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 
 from rig import checkout, processor
-from rig.cache import cached, digest, digest_of_files
+from rig.cache import cached, digest, digest_of_code
 from rig.emulator import emulator
 from rig.program import RigError, command
 from rig.progress import detail
@@ -35,7 +35,7 @@ sync
 
 def saved(system: Path, venv: Path) -> Path:
     """The folder with ram, devices, and the disks root, data and pool as they were at that moment."""
-    recipe = digest_of_files(Path(__file__), HERE / "qemu.py", HERE / "qmp.py")
+    recipe = digest_of_code(Path(__file__), HERE / "qemu.py", HERE / "qmp.py")
     key = digest(recipe, system.name, venv.parent.name, emulator().name, processor.kind(system))
     return cached("saved", key, "a booted rig to restore", lambda making: _save(making, system, venv))
 

@@ -10,9 +10,9 @@ import re
 import shutil
 from pathlib import Path
 
-from rig.cache import cached, digest_of_files
-from rig.program import RigError, command, follow
-from rig.progress import detail
+from rig.cache import cached, digest, digest_of_code, digest_of_files
+from rig.follow import follow
+from rig.program import RigError, command
 
 HERE = Path(__file__).resolve().parent
 SUITE = "trixie"
@@ -102,7 +102,7 @@ POOL_BYTES = 40 << 30
 
 def system() -> Path:
     """The folder with tree/, root.ext4, data.ext4, pool.raw, vmlinux, initrd.img, key and key.pub."""
-    recipe = digest_of_files(Path(__file__), HERE / "host", HERE / "initramfs")
+    recipe = digest(digest_of_code(Path(__file__)), digest_of_files(HERE / "host", HERE / "initramfs"))
     return cached("system", recipe, "the rig's Debian system", _build)
 
 
@@ -120,7 +120,7 @@ def mirror() -> str:
 
 def _build(making: Path) -> None:
     tree = making / "tree"
-    _install(tree)
+    install(tree)
     command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rig", "-f", making / "key")
     _configure(tree, (making / "key.pub").read_text())
     release = next((tree / "lib/modules").iterdir()).name
@@ -134,11 +134,14 @@ def _build(making: Path) -> None:
         pool.truncate(POOL_BYTES)
 
 
-def _install(tree: Path) -> None:
+def install(tree: Path) -> None:
+    """Install SUITE and PACKAGES into the new folder `tree`. Raises RigError."""
     options = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
     options += ["--variant=minbase", "--mode=root", "--skip=output/dev", "--aptopt=APT::Install-Recommends 0"]
     packages = f"--include={','.join(PACKAGES)}"
-    follow("mmdebstrap", *options, packages, SUITE, tree, f"deb {mirror()} {SUITE} main", line=detail)
+    # What it mounts in the tree, this machine's /proc too, is in a namespace of its own: a kill leaves nothing mounted.
+    alone = ("unshare", "--mount", "--propagation", "private")
+    follow(*alone, "mmdebstrap", *options, packages, SUITE, tree, f"deb {mirror()} {SUITE} main")
 
 
 def _configure(tree: Path, public_key: str) -> None:

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from rig.cache import CHECKOUT, cached, digest, digest_of_files, locked
+from rig.cache import CHECKOUT, cached, digest, digest_of_code, locked
 from rig.program import RigError, command
 from rig.system import make_disk
 
@@ -26,7 +26,7 @@ SCRIPT = "#!/opt/venv/bin/python3\nimport sys\nfrom {module} import {function}\n
 def venv(system: Path) -> Path:
     """The disk with /opt/venv, for the dependencies of now."""
     project = _project()
-    key = digest(system.name, digest_of_files(Path(__file__)), *_dependencies(project), _entry_points(project))
+    key = digest(system.name, digest_of_code(Path(__file__)), *_dependencies(project), _entry_points(project))
     return cached("venv", key, "the rig's venv", lambda making: _build(making, system, project)) / "venv.ext4"
 
 

@@ -57,7 +57,9 @@ def file_system(tar: Path, packages: Sequence[str], hooks: Sequence[str] = (), *
     options = ["--variant=essential", "--mode=root", f"--include={','.join(packages)}"]
     options += ["--aptopt=APT::Install-Recommends 0", *(f"--dpkgopt=path-exclude={path}" for path in NOT_NEEDED)]
     options += [f"--customize-hook={hook}" for hook in (removal, *hooks)]
-    words = ["mmdebstrap", "--quiet", *options, suite, str(tar), f"deb {mirror} {suite} main"]
+    # In a mount namespace of its own, a kill leaves nothing mounted.
+    alone = ["unshare", "--mount", "--propagation", "private"]
+    words = [*alone, "mmdebstrap", "--quiet", *options, suite, str(tar), f"deb {mirror} {suite} main"]
     env = {**os.environ, "SOURCE_DATE_EPOCH": "1"}
     done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:

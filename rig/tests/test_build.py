@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rig import cache, emulator
-from rig.program import RigError, command, follow
+from rig import cache, emulator, system
+from rig.follow import follow
+from rig.program import RigError
 from rig.progress import Progress, detail
 
 
@@ -41,7 +42,7 @@ def test_a_silent_program_is_said_to_run_every_minute(fifo: Path, capsys: pytest
     with Progress("QEMU", ended=clock):
         detail("[1/9] cc")
         clock.armed.set()
-        follow("sh", "-c", f"read x < {fifo}; echo '[2/9] cc'", line=detail)
+        follow("sh", "-c", f"read x < {fifo}; echo '[2/9] cc'")
     said = capsys.readouterr().err.splitlines()
     assert said[:3] == ["rig: making QEMU", *["rig: making QEMU, 0:00: [1/9] cc"] * 2]
     assert said[3].startswith("rig: made QEMU in ")
@@ -55,15 +56,15 @@ def test_a_terminal_is_told_every_ten_seconds(monkeypatch: pytest.MonkeyPatch, f
         clock = Clock(1, fifo)
         with Progress("QEMU", ended=clock):
             clock.armed.set()
-            follow("cat", fifo, line=detail)
+            follow("cat", fifo)
     assert clock.waits == [10, 10]
 
 
 def test_a_build_that_fails_says_its_last_lines() -> None:
     with pytest.raises(RigError, match=r"ended with 3:\n61\n62\n(.|\n)*100\n$"):
-        follow("sh", "-c", "seq 100; exit 3", line=detail)
+        follow("sh", "-c", "seq 100; exit 3")
     with pytest.raises(RigError, match="no-such-program is not installed"):
-        follow("no-such-program", line=detail)
+        follow("no-such-program")
 
 
 def test_qemu_gets_its_line_where_it_belongs_or_is_refused() -> None:
@@ -77,19 +78,37 @@ def test_qemu_gets_its_line_where_it_belongs_or_is_refused() -> None:
             emulator.with_clearing(other)
 
 
+def test_only_what_a_module_does_makes_a_new_recipe(tmp_path: Path) -> None:
+    """QEMU takes minutes to build: a comment or an import must not cost that."""
+
+    def of(text: str) -> str:
+        module = tmp_path / "module.py"
+        module.write_text(text)
+        return cache.digest_of_code(module)
+
+    before = of("def run():\n    return build(1)\n")
+    assert of('"""What it is for."""\nimport os\n\ndef run():  # why\n    """How."""\n    return build(1)\n') == before
+    assert of("def run():\n    return build(2)\n") != before
+    assert of("OPTION = 1\n\ndef run():\n    return build(1)\n") != before
+
+
 @pytest.mark.root
-def test_what_a_killed_build_left_mounted_is_unmounted_before_its_folder_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """shutil.rmtree would go on into it."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "kept").touch()
-    monkeypatch.setattr(cache, "CACHE", tmp_path / "the cache")
-    place = tmp_path / "the cache/thing-0123.tmp/a tree"
-    place.mkdir(parents=True)
-    command("mount", "--bind", elsewhere, place)
-    made = cache.cached("thing", "0123", "a thing", lambda making: (making / "new").touch())
-    assert {path.name for path in made.iterdir()} == {"new", "lock"}
-    assert (elsewhere / "kept").exists()
-    assert str(place.parent) not in Path("/proc/self/mounts").read_text().replace("\\040", " ")
+def test_a_build_that_is_killed_leaves_nothing_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """shutil.rmtree of its folder would go on into what is mounted there: this machine's /proc, say."""
+    fifo, tree = tmp_path / "fifo", tmp_path / "tree"
+    os.mkfifo(fifo)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    stand_in = programs / "mmdebstrap"  # mounts as mmdebstrap does, then waits to be killed
+    stand_in.write_text(f"#!/bin/sh\nmkdir {tree}\nmount -t proc proc {tree} && echo mounted > {fifo}\nkill -9 $$\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    told: list[str] = []
+    reader = threading.Thread(target=lambda: told.append(fifo.read_text()))
+    reader.start()
+    with pytest.raises(RigError, match="ended with"):
+        system.install(tree)
+    reader.join()
+    assert told == ["mounted\n"]
+    assert str(tree) not in Path("/proc/self/mounts").read_text()
+    tree.rmdir()

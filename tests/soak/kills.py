@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Iterator
 
 from tests.rig.convergence import kill
 from tests.soak.web import WORDS, Web, web
@@ -13,11 +11,7 @@ NEEDS = "rig"
 LATEST = 1.1  # of the time that the command usually takes
 
 
-@contextlib.contextmanager
-def place() -> Iterator[Web]:
-    """A rig with a VM that has run, and with a pool."""
-    with web() as made:
-        yield made
+place = web
 
 
 def trial(seed: int, place: Web) -> str:

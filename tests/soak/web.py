@@ -43,7 +43,7 @@ class Web:
 
 @contextlib.contextmanager
 def web() -> Iterator[Web]:
-    """A rig of its own, in which the VM has run with its scratch on a pool and in a file."""
+    """The place of these soaks: a rig in which the VM has run with its scratch on a pool and in a file."""
     prepared.build_artifacts()
     with prepared.rig(prepared.extra()) as rig:
         host = Host(rig)
