@@ -25,6 +25,7 @@ from inferno.life.reconcile import reconcile
 from inferno.sandbox import cgroup
 from inferno.spec import ssh_key
 from inferno.spec.fields import Spec
+from inferno.state import vm_record
 from inferno.state.slot import Slot
 from inferno.version import make, versions, why
 from inferno.version import trusted_copies as trusted
@@ -131,7 +132,11 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def intact() -> bool:
         row = context.state.vm(name)
-        return row is not None and versions.intact(context.paths, name, row.version)
+        return (
+            row is not None
+            and versions.intact(context.paths, name, row.version)
+            and vm_record.is_written(context.paths, row)
+        )
 
     def action() -> None:
         before = versions.current(context.paths, name)
@@ -139,7 +144,7 @@ def create(context: Context, name: str) -> Iterable[InfernoTask]:
         if made:
             context.undo(name).callback(make.take_back, context.paths, name, ulid, before)
         context.state.save(name, spec.to_json(), ulid)
-        files.write_json(context.paths.vm(name) / "spec.json", spec.to_json())
+        vm_record.write(context.paths, context.row(name))
         _keep_end(context, name)
         sweep(context.paths, name, cgroup.populated)
         context.keep(name)

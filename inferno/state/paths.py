@@ -113,6 +113,10 @@ class Paths(NamedTuple):
     def vm(self, name: str) -> Path:
         return self.vms / name
 
+    def vm_record(self, name: str) -> Path:
+        """What the database knows of the VM (inferno/state/vm_record.py)."""
+        return self.vm(name) / "spec.json"
+
     def owned(self, name: str) -> Path:
         """A link for each version of the VM's."""
         return self.root / "versions" / name

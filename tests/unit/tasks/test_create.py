@@ -133,7 +133,9 @@ def test_doit_info_names_the_inputs_that_changed(host: Host, layout: str) -> Non
     assert "it runs whenever" in host.type("info", "stop:web1", program="doit", status=1).stdout
 
 
-@pytest.mark.parametrize("victim", ["vms/kiln", "vms/web1", "images", "store", "tasks.db", "vms/web1/build"])
+@pytest.mark.parametrize(
+    "victim", ["vms/kiln", "vms/web1", "vms/web1/spec.json", "images", "store", "tasks.db", "vms/web1/build"]
+)
 def test_what_is_deleted_by_hand_is_repaired(host: Host, layout: str, victim: str) -> None:
     host.type("create", "web1", "--image", layout)
     path = host.root / victim
@@ -141,6 +143,7 @@ def test_what_is_deleted_by_hand_is_repaired(host: Host, layout: str, victim: st
     host.type("create", "web1")
     record = json.loads((host.version() / "version.json").read_text())
     assert all((host.version() / name).exists() for name in record["files"])
+    assert (host.root / "vms/web1/spec.json").exists()
     assert host.ran("create:web1") == set()
 
 
