@@ -25,6 +25,7 @@ from inferno.life.reconcile import reconcile
 from inferno.sandbox import cgroup
 from inferno.spec import ssh_key
 from inferno.spec.fields import Spec
+from inferno.spec.row import Place
 from inferno.state import vm_record
 from inferno.state.slot import Slot
 from inferno.version import make, versions, why
@@ -40,9 +41,6 @@ from .image import wanted
 if TYPE_CHECKING:
     from inferno.wire import models
 
-_IN_RUN_JSON = frozenset(
-    ("entrypoint", "cmd", "env", "workdir", "user", "hostname", "tty", "interactive", "read_only", "tmpfs", "ulimit")
-)
 # By these a VM's files are made as they are: another Inferno may make others.
 _MAKERS = [Path(inferno.__file__).parent / name for name in ("version/render.py", "wire/models.py")]
 
@@ -56,8 +54,8 @@ def initrd(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def made_from() -> dict[str, Any]:
         return {
-            **{field: value for field, value in spec.to_json().items() if field in _IN_RUN_JSON},
-            "image": _stamp(context, spec).digest,
+            **spec.rendered_in(Place.RUN),
+            "digest of the image": _stamp(context, spec).digest,
             "init": identity_if_there(init),
             "LOG_LEVEL": _is_debug(context),
             "slot": _reserved(context, name),
@@ -97,7 +95,8 @@ def config(context: Context, name: str) -> Iterable[InfernoTask]:
 
     def made_from() -> dict[str, Any]:
         slot, debug = _reserved(context, name), _is_debug(context)
-        return {"vcpus": spec.vcpus, "memory": spec.memory, "LOG_LEVEL": debug, "slot": slot, "Inferno": _makers()}
+        of_spec = spec.rendered_in(Place.FIRECRACKER, Place.KILN)
+        return {**of_spec, "LOG_LEVEL": debug, "slot": slot, "Inferno": _makers()}
 
     def action() -> None:
         from inferno.version import render
@@ -191,7 +190,7 @@ def _inputs(context: Context, name: str, spec: Spec) -> make.Inputs:
     return make.Inputs(
         name=name,
         slot=context.reserve(name),
-        spec=spec.to_json(),
+        spec=spec.of_version(),
         image=stamp.digest,
         base=base.path(stamp.digest, context.settings),
         build=_build_dir(context, name),

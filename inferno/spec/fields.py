@@ -1,55 +1,239 @@
-"""What the user asked of one VM. A plain dataclass: it is read on every command, where pydantic would cost 50 ms."""
+"""What the user asked of one VM: a row per field. A plain dataclass, since every command reads specs: pydantic would
+cost it 50 ms.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
-from inferno.spec import grammar
+from inferno.spec import grammar, ssh_key
+from inferno.spec.row import REQUIRED, Option, Place, Row, rows
+
+
+def _program(word: str) -> list[str]:
+    """As Docker's --entrypoint: one program, or "" for none; its arguments are the command."""
+    return [word] if word else []
+
+
+def _words(words: Iterable[str]) -> None:
+    if any("\0" in word for word in words):
+        raise UsageError("an argument holds a NUL byte")
+
+
+def _environment(words: list[str]) -> None:
+    grammar.environment(words, (), {})
+
+
+def _workdir(path: str) -> None:
+    _words([path])
+    if not path.startswith("/"):
+        raise UsageError(f"--workdir {path!r} is not an absolute path")
+
+
+def _user(user: str) -> None:
+    _words([user])
+    if user.count(":") > 1:
+        raise UsageError(f"--user {user!r} is not USER[:GROUP]")
+
+
+# The kernel's limit is 64 (__NEW_UTS_LEN); the characters are RFC 1123's, section 2.1.
+_HOSTNAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+
+
+def _hostname(name: str) -> None:
+    if not _HOSTNAME.fullmatch(name):
+        raise UsageError(f"--hostname {name!r} is no host name", "letters, digits, '-' and '.', at most 64")
+
+
+def _cpu_weight(weight: int) -> None:
+    if not 1 <= weight <= 10_000:
+        raise UsageError(f"--cpu-weight {weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Memory is in MiB. None means: what the image says. `env` holds NAME=value words that come after the image's.
+    """Memory is in MiB. None means that nothing was asked. `env` holds NAME=value words that come after the image's.
 
     `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`grammar`); `cpu_weight` is cgroup v2's, 1 to 10000.
     `ssh_key` holds public keys; without any, those of the settings are taken.
     """
 
-    image: str
-    vcpus: int = DEFAULT_VCPUS
-    memory: int = DEFAULT_MEMORY_MIB
-    entrypoint: list[str] | None = None
-    cmd: list[str] | None = None
-    env: list[str] = dataclasses.field(default_factory=list)
-    workdir: str | None = None
-    user: str | None = None
-    platform: str | None = None
-    hostname: str | None = None
-    tty: bool = False
-    interactive: bool = False
-    ssh_key: list[str] = dataclasses.field(default_factory=list)
-    read_only: bool = False
-    tmpfs: list[str] = dataclasses.field(default_factory=list)
-    ulimit: list[str] = dataclasses.field(default_factory=list)
-    cpu_weight: int | None = None
-    io_max: str | None = None
+    image: str = Row(
+        "what to boot: NAME[:TAG] or docker-daemon: docker:// oci: oci-archive: docker-archive:",
+        (Place.BASE,),
+        metavar="REF",
+        default=REQUIRED,
+        example="nginx:latest",
+    ).field()
+    platform: str | None = Row(
+        "OS/ARCH[/VARIANT], when the image is made for several",
+        (Place.BASE,),
+        metavar="PLATFORM",
+        absent="this host's",
+        example="linux/amd64",
+    ).field()
+    vcpus: int = Row(
+        "virtual CPUs", (Place.FIRECRACKER, Place.CGROUP), int, metavar="N", default=DEFAULT_VCPUS, example="2"
+    ).field()
+    memory: int = Row(
+        "guest memory in MiB, or as 512m, 2g",
+        (Place.FIRECRACKER, Place.CGROUP),
+        grammar.mebibytes,
+        metavar="MIB",
+        short="m",
+        default=DEFAULT_MEMORY_MIB,
+        example="256m",
+    ).field()
+    entrypoint: list[str] | None = Row(
+        "replaces the image's entrypoint, and drops its command",
+        (Place.RUN,),
+        metavar="PROGRAM",
+        read=_program,
+        check=_words,
+        example="/bin/sh",
+    ).field()
+    cmd: list[str] | None = Row(
+        "the image's command is replaced by the words after --", (Place.RUN,), None, check=_words, example="sleep 9"
+    ).field()
+    env: list[str] = Row(
+        "after the image's own; NAME alone takes the value it has here",
+        (Place.RUN,),
+        list,
+        metavar="NAME[=VALUE]",
+        short="e",
+        default=[],
+        file_option="env-file",
+        read=grammar.environment,
+        check=_environment,
+        example="MODE=fast",
+    ).field()
+    workdir: str | None = Row(
+        "where the process starts, an absolute path",
+        (Place.RUN,),
+        metavar="DIR",
+        short="w",
+        check=_workdir,
+        example="/srv",
+    ).field()
+    user: str | None = Row(
+        "NAME|UID[:GROUP|GID] the process runs as",
+        (Place.RUN,),
+        metavar="USER",
+        short="u",
+        check=_user,
+        example="1000:1000",
+    ).field()
+    tty: bool = Row(
+        "a terminal for the process: start -i, attach -i",
+        (Place.RUN,),
+        bool,
+        short="t",
+        default=False,
+        opposite="no-tty",
+    ).field()
+    interactive: bool = Row(
+        "standard input for the process, from a pipe too: start -i, attach -i",
+        (Place.RUN,),
+        bool,
+        short="i",
+        default=False,
+        opposite="no-interactive",
+    ).field()
+    ssh_key: list[str] = Row(
+        "a public key, or a file of them, that lets people in",
+        (Place.RUN,),
+        list,
+        metavar="FILE|KEY",
+        default=[],
+        absent="INFERNO_SSH_KEYS",
+        read=ssh_key.lines,
+        example="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ).field()
+    hostname: str | None = Row(
+        "the guest's host name",
+        (Place.RUN,),
+        metavar="NAME",
+        absent="the VM's name",
+        check=_hostname,
+        example="www.example.org",
+    ).field()
+    read_only: bool = Row(
+        "the guest cannot write to its root file system",
+        (Place.RUN,),
+        bool,
+        default=False,
+        opposite="writable",
+    ).field()
+    tmpfs: list[str] = Row(
+        "a file system in the guest's memory",
+        (Place.RUN,),
+        list,
+        metavar="PATH[:size=64m,mode=1777,exec]",
+        default=[],
+        check=grammar.each(grammar.tmpfs),
+        example="/cache:size=64m",
+    ).field()
+    ulimit: list[str] = Row(
+        "a limit of the process's",
+        (Place.RUN,),
+        list,
+        metavar="NAME=SOFT[:HARD]",
+        default=[],
+        check=grammar.each(grammar.ulimit),
+        example="nofile=1024:4096",
+    ).field()
+    cpu_weight: int | None = Row(
+        "share of busy processors, 1 to 10000",
+        (Place.CGROUP,),
+        int,
+        metavar="N",
+        absent="100",
+        check=_cpu_weight,
+        example="200",
+    ).field()
+    io_max: str | None = Row(
+        "limits of disk I/O a second: rbps=10m,wbps=10m,riops=N,wiops=N",
+        (Place.CGROUP,),
+        metavar="LIMITS",
+        check=grammar.io_max,
+        example="rbps=10m,wiops=100",
+    ).field()
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    def rendered_in(self, *places: Place) -> dict[str, Any]:
+        """The fields that end up in one of the places, by name: what is up to date while they are the same."""
+        return {row.name: getattr(self, row.name) for row in rows(self) if not set(places).isdisjoint(row.places)}
 
-# The kernel's limit is 64 (__NEW_UTS_LEN); the characters are RFC 1123's, section 2.1.
-_HOSTNAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
-FIELDS = tuple(field.name for field in dataclasses.fields(Spec))
+    def of_version(self) -> dict[str, Any]:
+        """The fields of which a change makes a new version, by name."""
+        return {row.name: getattr(self, row.name) for row in rows(self) if row.makes_version}
 
 
-def merge(saved: dict[str, Any] | None, asked: dict[str, Any], name: str) -> Spec:
+ROWS = rows(Spec)
+FIELDS = tuple(row.name for row in ROWS)
+
+
+def options() -> list[Option]:
+    """The options of `create` that come from fields."""
+    return [option for row in ROWS for option in row.options()]
+
+
+def asked(given: dict[str, Any]) -> dict[str, Any]:
+    """The fields that the options given to `create` ask for, by name. Raises UsageError for what cannot be meant."""
+    found = {row.name: row.asked(given) for row in ROWS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def merge(saved: Mapping[str, Any] | None, asked: Mapping[str, Any], name: str) -> Spec:
     """The spec of VM `name`: what was saved, overridden by what is asked now, field by field.
 
     Raises UsageError when a value is out of the question, or a new VM comes without an image.
@@ -68,21 +252,7 @@ def merge(saved: dict[str, Any] | None, asked: dict[str, Any], name: str) -> Spe
 
 
 def _check(spec: Spec) -> None:
-    grammar.environment(spec.env, (), {})
-    for word in spec.tmpfs:
-        grammar.tmpfs(word)
-    for word in spec.ulimit:
-        grammar.ulimit(word)
-    if spec.io_max is not None:
-        grammar.io_max(spec.io_max)
-    if spec.cpu_weight is not None and not 1 <= spec.cpu_weight <= 10_000:
-        raise UsageError(f"--cpu-weight {spec.cpu_weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
-    if spec.hostname is not None and not _HOSTNAME.fullmatch(spec.hostname):
-        raise UsageError(f"--hostname {spec.hostname!r} is no host name", "letters, digits, '-' and '.', at most 64")
-    if spec.workdir is not None and not spec.workdir.startswith("/"):
-        raise UsageError(f"--workdir {spec.workdir!r} is not an absolute path")
-    if spec.user is not None and spec.user.count(":") > 1:
-        raise UsageError(f"--user {spec.user!r} is not USER[:GROUP]")
-    for text in (*(spec.cmd or ()), *(spec.entrypoint or ()), spec.workdir or "", spec.user or ""):
-        if "\0" in text:
-            raise UsageError("an argument holds a NUL byte")
+    for row in ROWS:
+        value = getattr(spec, row.name)
+        if row.check and value is not None:
+            row.check(value)

@@ -6,7 +6,7 @@ Each is checked when it is asked for, and read again when run.json is written or
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from inferno.base.errors import UsageError
@@ -46,6 +46,16 @@ def check_text(words: Iterable[str]) -> None:
     for word in words:
         if not word.isprintable() and any("\ud800" <= char <= "\udfff" for char in word):
             raise UsageError(f"{word!a} is not UTF-8")
+
+
+def each(read: Callable[[str], object]) -> Callable[[Iterable[str]], None]:
+    """What checks each word of a list as `read` does."""
+
+    def check(words: Iterable[str]) -> None:
+        for word in words:
+            read(word)
+
+    return check
 
 
 def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str, str] | None = None) -> list[str]:

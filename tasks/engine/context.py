@@ -17,13 +17,10 @@ from inferno.console.progress import Show
 from inferno.image import local_images
 from inferno.image.source import PUBLIC, Access
 from inferno.settings import Settings, load_settings
-from inferno.spec import fields, grammar, ssh_key
+from inferno.spec import fields
 from inferno.state import names
 from inferno.state.database import State, VmRow
 from inferno.state.paths import Paths
-
-# Of create: what one of them switches on, the other takes back.
-_OPPOSITES = (("tty", "no_tty"), ("interactive", "no_interactive"), ("read_only", "writable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +78,7 @@ class Context:
     def spec(self, name: str) -> fields.Spec:
         """The spec as it will be: what was saved, and over it what this command line asks of create:NAME."""
         row = self.state.vm(names.check_name(name))
-        given = self.asked(f"create:{name}")
-        asked = {k: v for k, v in given.items() if k in fields.FIELDS and v is not None}
-        if given.get("env") or given.get("env_file"):
-            asked["env"] = grammar.environment(given.get("env", ()), given.get("env_file", ()))
-        if "ssh_key" in asked:
-            asked["ssh_key"] = ssh_key.lines(asked["ssh_key"])
-        for option, opposite in _OPPOSITES:
-            if given.get(opposite):
-                if given.get(option):
-                    long, no = (word.replace("_", "-") for word in (option, opposite))
-                    raise UsageError(f"--{long} and --{no} exclude each other")
-                asked[option] = False
-        if "entrypoint" in asked:  # as Docker's: one program, or "" for none; its arguments are the command
-            asked["entrypoint"] = [asked["entrypoint"]] if asked["entrypoint"] else []
-        return fields.merge(row.spec if row else None, asked, name)
+        return fields.merge(row.spec if row else None, fields.asked(self.asked(f"create:{name}")), name)
 
     def reserve(self, name: str) -> int:
         """The VM's slot; a new VM gets one, which is given back when the run fails."""

@@ -1,0 +1,126 @@
+"""The row of a field: how it is asked for, how it is checked, and where it ends up.
+
+Rows stand beside the fields that they describe, in `fields.Spec`. The options of `create`, the table in docs/, what a
+task is up to date by, and whether a change makes a new version are all derived from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from inferno.base.errors import UsageError
+
+# The default of a field that every VM has to be given.
+REQUIRED = dataclasses.MISSING
+
+
+class Place(StrEnum):
+    """Where a field ends up: in a file of a version, in the cgroup of the version's runs, or elsewhere."""
+
+    BASE = "rootfs.img"
+    RUN = "run.json"
+    FIRECRACKER = "firecracker.json"
+    KILN = "kiln.json"
+    CGROUP = "cgroup"
+    RECORD = "version.json"  # which has all of a version's; this one is read there by those who need it
+    START = "start"  # each start reads it from the database
+    NOTHING = "nothing"  # it is kept, and shown
+
+
+_OF_NO_VERSION = frozenset({Place.START, Place.NOTHING})
+
+
+class Option(NamedTuple):
+    """An option of `create`. `kind` is bool for a switch, list for what may be repeated, else what reads the word."""
+
+    name: str
+    long: str
+    short: str
+    kind: Callable[[str], Any]
+    metavar: str
+    help: str
+
+
+class Row(NamedTuple):
+    """One field.
+
+    `kind` is the option's, as in Option; None where the field has none. `absent` says what holds when nothing is given
+    and there is no default. `opposite` is the option that takes a switch back, `file_option` one that names files of
+    further words.
+    `read` makes the value from what was typed: the word, the list of words, or with a `file_option` the words and the
+    names of the files. `check` raises UsageError for a value that cannot be used; None, nothing given, is not checked.
+    `example` is the value that docs and tests give it, as the command line writes it.
+    """
+
+    help: str
+    places: tuple[Place, ...]
+    kind: Callable[[str], Any] | None = str
+    example: str = ""
+    metavar: str = ""
+    short: str = ""
+    default: Any = None
+    absent: str = ""
+    opposite: str = ""
+    file_option: str = ""
+    read: Callable[..., Any] | None = None
+    check: Callable[[Any], object] | None = None
+    name: str = ""  # the field's, filled in by `rows`
+
+    def field(self) -> Any:
+        """The field of a dataclass, with this row."""
+        if self.default == []:
+            return dataclasses.field(default_factory=list, metadata={"row": self})
+        return dataclasses.field(default=self.default, metadata={"row": self})
+
+    @property
+    def long(self) -> str:
+        return self.name.replace("_", "-")
+
+    @property
+    def makes_version(self) -> bool:
+        """Whether a change makes a new version."""
+        return not _OF_NO_VERSION.issuperset(self.places)
+
+    @property
+    def otherwise(self) -> str:
+        """What holds when nothing is given; empty where that goes without saying."""
+        return self.absent or (str(self.default) if isinstance(self.default, int | str) and self.default else "")
+
+    def options(self) -> list[Option]:
+        """The options of `create` that this field has."""
+        if self.kind is None:
+            return []
+        text = f"{self.help} ({self.otherwise})" if self.otherwise else self.help
+        again = "; may be repeated" if self.kind is list else ""
+        found = [Option(self.name, self.long, self.short, self.kind, self.metavar, text + again)]
+        if self.file_option:
+            found.append(
+                Option(_name(self.file_option), self.file_option, "", list, "FILE", f"a file of such lines{again}")
+            )
+        if self.opposite:
+            found.append(Option(_name(self.opposite), self.opposite, "", bool, "", f"takes --{self.long} back"))
+        return found
+
+    def asked(self, given: dict[str, Any]) -> Any:
+        """The value that the options given ask for; None when they ask for none. Raises UsageError."""
+        value = given.get(self.name)
+        if self.file_option and self.read:
+            files = given.get(_name(self.file_option), ())
+            return self.read(value or (), files) if value or files else None
+        if self.opposite and given.get(_name(self.opposite)):
+            if value:
+                raise UsageError(f"--{self.long} and --{self.opposite} exclude each other")
+            return False
+        return value if value is None or self.read is None else self.read(value)
+
+
+def rows(spec: Any) -> tuple[Row, ...]:
+    """The rows of a dataclass of such fields, in its order."""
+    return tuple(field.metadata["row"]._replace(name=field.name) for field in dataclasses.fields(spec))
+
+
+def _name(option: str) -> str:
+    return option.replace("-", "_")

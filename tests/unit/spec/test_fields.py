@@ -1,0 +1,126 @@
+"""A row per field: the options, the page, what is read, and what makes a new version come from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inferno.base.errors import UsageError
+from inferno.console import options
+from inferno.console.verbs import VERBS
+from inferno.spec import fields
+from inferno.spec.fields import ROWS, Spec, merge
+from inferno.spec.row import Place, Row, rows
+
+PAGE = Path(__file__).resolve().parents[3] / "docs/create-options.md"
+BY_NAME = {row.name: row for row in ROWS}
+
+
+def given(*words: str) -> dict[str, object]:
+    """What the words of a command line give to create."""
+    return options.parse("create:web1", VERBS["create"].options, list(words))[0]
+
+
+def typed(row: Row) -> list[str]:
+    """The words that ask for a field's example."""
+    return [f"--{row.long}"] if row.kind is bool else [f"--{row.long}", row.example]
+
+
+def table() -> str:
+    """The table of docs/create-options.md."""
+    lines = ["| option | asks for | unless given | ends up in |", "|---|---|---|---|"]
+    for row in ROWS:
+        names = [f"-{row.short}"] if row.short else []
+        names += [f"--{option.long}" for option in row.options()] or ["-- CMD…"]
+        value = f" {row.metavar}".rstrip()
+        words = ", ".join(f"`{name}{value if name == f'--{row.long}' else ''}`".replace("|", r"\|") for name in names)
+        default = f"`{row.otherwise}`" if row.otherwise.isupper() else row.otherwise or "–"
+        help_ = row.help.replace("|", r"\|")
+        lines.append(f"| {words} | {help_} | {default} | {', '.join(f'`{place}`' for place in row.places)} |")
+    return "\n".join(lines)
+
+
+def test_the_page_has_the_table_of_the_rows() -> None:
+    assert table() in PAGE.read_text(), f"put this table into {PAGE.name}:\n{table()}"
+    for place in Place:
+        assert f"`{place}`" in PAGE.read_text(), f"{PAGE.name} says nothing of what ends up in {place}"
+
+
+def test_every_field_has_a_row_that_says_enough() -> None:
+    assert [field.name for field in dataclasses.fields(Spec)] == list(fields.FIELDS)
+    assert [row.name for row in ROWS if not row.places] == []
+    assert [row.name for row in ROWS if row.kind is not bool and not row.example] == []
+    assert [row.name for row in ROWS if row.opposite and row.kind is not bool] == []
+    names = [option.long for option in fields.options()]
+    assert len(names) == len(set(names))
+    assert [row["long"] for row in VERBS["create"].options][: len(names)] == names
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.kind], ids=lambda row: row.name)
+def test_an_option_changes_its_own_field_and_no_other(row: Row) -> None:
+    spec = merge({"image": "busybox"}, fields.asked(given(*typed(row))), "web1").to_json()
+    before = Spec("busybox").to_json()
+    assert {name for name in spec if spec[name] != before[name]} == {row.name}
+    merge(spec, {}, "web1")  # what was saved can be read again
+
+
+def test_what_is_typed_is_read_as_docker_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("# ours\nA=1\nB=2\n")
+    words = ("-m", "1g", "--entrypoint", "/bin/sh", "--env-file", str(tmp_path / "env"), "-e", "B=3", "-t")
+    asked = fields.asked(given(*words))
+    assert asked == {"memory": 1024, "entrypoint": ["/bin/sh"], "env": ["A=1", "B=2", "B=3"], "tty": True}
+    assert fields.asked(given("--entrypoint", "")) == {"entrypoint": []}
+    assert fields.asked(given("--pull", "always")) == {}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.opposite], ids=lambda row: row.name)
+def test_a_switch_is_taken_back_by_its_opposite(row: Row) -> None:
+    saved = merge({"image": "busybox"}, {row.name: True}, "web1").to_json()
+    assert getattr(merge(saved, fields.asked(given()), "web1"), row.name) is True
+    assert getattr(merge(saved, fields.asked(given(f"--{row.opposite}")), "web1"), row.name) is False
+    with pytest.raises(UsageError, match=f"--{row.long} and --{row.opposite} exclude each other"):
+        fields.asked(given(f"--{row.long}", f"--{row.opposite}"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"cpu_weight": 0}, "--cpu-weight 0"),
+        ({"hostname": "-x"}, "--hostname '-x'"),
+        ({"workdir": "srv"}, "--workdir 'srv'"),
+        ({"workdir": "/a\0"}, "NUL"),
+        ({"user": "a:b:c"}, "--user 'a:b:c'"),
+        ({"cmd": ["a\0"]}, "NUL"),
+        ({"entrypoint": ["a\0"]}, "NUL"),
+        ({"env": ["A"]}, "--env 'A'"),
+        ({"tmpfs": ["/a", "b"]}, "--tmpfs 'b'"),
+        ({"ulimit": ["nofile=1", "files=1"]}, "--ulimit 'files=1'"),
+        ({"io_max": "x=1"}, "--io-max 'x=1'"),
+        ({"memroy": 1}, "unknown field 'memroy'"),
+        ({"image": ""}, "needs an image"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(asked: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError) as error:
+        merge({"image": "busybox"}, asked, "web1")
+    assert says in error.value.text
+
+
+@dataclass(frozen=True, slots=True)
+class Tomorrow(Spec):
+    """What is read at start, as fields that are planned are."""
+
+    publish: list[str] = Row("ports", (Place.START,), list, default=[], example="80:80").field()
+    label: list[str] = Row("words", (Place.NOTHING,), list, default=[], example="a=b").field()
+    mtu: int | None = Row("of the network", (Place.START, Place.RUN), int, example="1400").field()
+
+
+def test_what_only_a_start_reads_makes_no_version() -> None:
+    spec = Tomorrow("busybox", publish=["80:80"], label=["a=b"], mtu=1400)
+    assert set(spec.to_json()) - set(spec.of_version()) == {"publish", "label"}
+    assert spec.rendered_in(Place.START) == {"publish": ["80:80"], "mtu": 1400}
+    assert spec.rendered_in(Place.NOTHING, Place.CGROUP).keys() == {"label", "vcpus", "memory", "cpu_weight", "io_max"}
+    assert [row.name for row in rows(Tomorrow)][-3:] == ["publish", "label", "mtu"]
