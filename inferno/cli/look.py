@@ -29,11 +29,12 @@ def list_vms(words: list[str]) -> int:
         say(f"no VM was ever made under {settings.root}; those of root: sudo infernoctl list")
     found = status.list_all(settings)
     if "state" in given:
-        found = [row for row in found if row["state"] == given["state"]]
+        found = [row for row in found if row.state == given["state"]]
+    rows = [row._asdict() for row in found]
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(rows))
         return 0
-    print_table(found, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
+    print_table(rows, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
     return 0
 
 
@@ -42,7 +43,7 @@ def status(words: list[str]) -> int:
     as_json = one_of("format", given.get("format", "human"), ("human", "json")) == "json" or "json" in given
     from inferno.life import status
 
-    found = status.status(load_settings(), one_name("status", rest))
+    found = status.status(load_settings(), one_name("status", rest))._asdict()
     if as_json:
         print(json.dumps(found))
     else:

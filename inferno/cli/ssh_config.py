@@ -39,7 +39,7 @@ def show(words: list[str]) -> int:
     if "user" in given and not _USER.fullmatch(given["user"]):
         raise UsageError(f"--user {given['user']!r} is no name of a user")
     settings = load_settings()
-    for name in dict.fromkeys(names) or [row["name"] for row in status.list_all(settings)]:
+    for name in dict.fromkeys(names) or [row.name for row in status.list_all(settings)]:
         row = status.row(settings, name)
         print("\n".join(_entry(settings, name, given.get("user") or _user(settings, row.spec or {}))))
     return 0

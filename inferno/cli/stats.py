@@ -52,7 +52,7 @@ def stats(words: list[str]) -> int:
     if not names:
         need_root()
         for row in status.list_all(load_settings()):
-            with contextlib.suppress(InfernoError), opened(row["name"]) as found:
+            with contextlib.suppress(InfernoError), opened(row.name) as found:
                 rows.append(_of(found))
     if "json" in given:
         print(json.dumps(rows))

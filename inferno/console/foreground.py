@@ -83,7 +83,7 @@ def _is_there(vm: Instance) -> bool:
     return row is not None and row.slot == vm.slot.number
 
 
-def _told(vm: Instance, last: exit_status.Status | None) -> int:
+def _told(vm: Instance, last: exit_status.ExitStatus | None) -> int:
     if last is None:
         say(f"{vm.name} was ended, and then destroyed or started again, by another command")
         return 128 + signal.SIGKILL

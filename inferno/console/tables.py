@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from inferno.base.text import visible
 
 
-def print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+def print_table(rows: Sequence[Mapping[str, object]], columns: tuple[str, ...]) -> None:
     """Rows of the named columns, aligned, with a head."""
     cells = [[column.upper() for column in columns]]
     cells += [["-" if row.get(c) is None else visible(str(row[c])) for c in columns] for row in rows]

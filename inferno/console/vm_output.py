@@ -25,9 +25,9 @@ def say_dropped(name: str, record: Record) -> None:
         say(f"{name}: {record.text()}")
 
 
-def say_end(name: str, last: exit_status.Status) -> int:
+def say_end(name: str, last: exit_status.ExitStatus) -> int:
     """What went wrong at the end of the run, if anything did; return the status to end with."""
-    for field in ("error", "vm_error"):
-        if last[field]:
-            say(f"{name}: {last[field]}")
+    for problem in (last.error, last.vm_error):
+        if problem:
+            say(f"{name}: {problem}")
     return exit_status.code(last)

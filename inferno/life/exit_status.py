@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NamedTuple
 
-from inferno.base import files
+from inferno.base import records
 from inferno.base.text import printable
 from inferno.sandbox import cgroup, jail
 from inferno.state.paths import Paths, VersionDir
@@ -24,26 +23,33 @@ _MAX_BYTES = 16 * 1024
 _UNFINISHED = f"{jail.EXIT_STATUS}.tmp"  # of which kiln makes it (kiln/src/status.rs)
 _MAX_SIGNAL = 64
 _BYTE, _SIGNAL = range(256), range(1, _MAX_SIGNAL + 1)
-# Field -> the numbers it may hold, or its type; null is fine for all but oom_killed (tests/contract/exit_status.json).
-_SHAPE: dict[str, range | type] = {
-    "vm_exit_code": _BYTE,
-    "vm_signal": _SIGNAL,
-    "vm_error": str,
-    "exit_code": _BYTE,
-    "signal": _SIGNAL,
-    "oom_killed": bool,
-    "error": str,
-    "started_at": str,
-    "exited_at": str,
-}
-Status = dict[str, Any]
+
+
+class ExitStatus(NamedTuple):
+    """exit_status.json, as kiln writes it (tests/contract/exit_status.json). Times are RFC 3339, UTC, microseconds.
+
+    `vm_*` is of the VM, the others of the image's process; `error` says why that could not be run.
+    """
+
+    vm_exit_code: Annotated[int, _BYTE] | None
+    vm_signal: Annotated[int, _SIGNAL] | None
+    vm_error: str | None
+    exit_code: Annotated[int, _BYTE] | None
+    signal: Annotated[int, _SIGNAL] | None
+    oom_killed: bool
+    error: str | None
+    started_at: str | None
+    exited_at: str | None
+
+
+_NO_WORD = ExitStatus(None, None, None, None, None, False, None, None, None)
 
 
 class _BadStatusError(Exception):
     """Why there is no telling how it ended."""
 
 
-def record(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> Status:
+def record(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> ExitStatus:
     """Keep what the version's jail says of its end, and return it. Called again, the first word holds.
 
     Without a word from kiln, or with a bad one, `vm_error` says so, and why: `because`, of a caller who knows. The
@@ -52,7 +58,7 @@ def record(paths: Paths, name: str, version: VersionDir, because: str | None = N
     status = _kept(paths, name)
     if status is None:
         status = _of(paths, name, version, because)
-        files.write_json(_file(paths, name), status)
+        records.write(_file(paths, name), status)
     return status
 
 
@@ -62,7 +68,7 @@ def forget(paths: Paths, name: str) -> None:
         _file(paths, name).unlink()
 
 
-def last(paths: Paths, name: str) -> Status | None:
+def last(paths: Paths, name: str) -> ExitStatus | None:
     """How the VM's last run ended; None before the first. Asked while none runs.
 
     A run that ended by itself has its word still in the jail. What another command puts away just now is kept before
@@ -73,12 +79,12 @@ def last(paths: Paths, name: str) -> Status | None:
     return _kept(paths, name) or said
 
 
-def code(status: Status) -> int:
+def code(status: ExitStatus) -> int:
     """The exit status to show: the process's own, 128+n for a death by signal n; its VM's signal; or else 125."""
-    if status["exit_code"] is not None:
-        return int(status["exit_code"])
-    signal = status["signal"] or status["vm_signal"]
-    return 128 + int(signal) if signal else CODE_NO_PROCESS
+    if status.exit_code is not None:
+        return status.exit_code
+    signal = status.signal or status.vm_signal
+    return 128 + signal if signal else CODE_NO_PROCESS
 
 
 def _killed_for_memory(events: dict[str, int]) -> str | None:
@@ -88,7 +94,7 @@ def _killed_for_memory(events: dict[str, int]) -> str | None:
     return "it used more memory than its limit" if events.get("oom") else "the host had no memory left"
 
 
-def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> Status:
+def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> ExitStatus:
     killed = _killed_for_memory(cgroup.memory_events(version.ulid))
     try:
         with jail.opened(version) as root:
@@ -97,11 +103,8 @@ def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None
         why = (
             str(error) if isinstance(error, _BadStatusError) else f"it left no exit status: {because or _fate(version)}"
         )
-        status = {**dict.fromkeys(_SHAPE), "vm_error": why, "oom_killed": False}
-        status["started_at"] = _launched_at(paths, name)
-    if killed:
-        status["vm_error"] = f"killed by the host: {killed}"
-    return status
+        status = _NO_WORD._replace(vm_error=why, started_at=_launched_at(paths, name))
+    return status._replace(vm_error=f"killed by the host: {killed}") if killed else status
 
 
 def _fate(version: VersionDir) -> str:
@@ -109,7 +112,7 @@ def _fate(version: VersionDir) -> str:
     return "kiln was killed" if version.ulid in cgroup.leaves() else "it was cut off with the host"
 
 
-def _read(root: int) -> Status:
+def _read(root: int) -> ExitStatus:
     """exit_status.json of the jail whose `/` is the descriptor `root`. Raises OSError, or _BadStatusError."""
     try:
         descriptor = os.open(
@@ -129,21 +132,11 @@ def _read(root: int) -> Status:
     if len(text) > _MAX_BYTES:
         raise _BadStatusError("its exit status is too large")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _BadStatusError("its exit status is no JSON") from None
-    if not isinstance(found, dict) or set(found) != set(_SHAPE) or not all(_fits(*item) for item in found.items()):
-        raise _BadStatusError("its exit status has another shape than kiln's")
-    return {field: printable(value) if isinstance(value, str) else value for field, value in found.items()}
-
-
-def _fits(field: str, value: object) -> bool:
-    shape = _SHAPE[field]
-    if value is None:
-        return shape is not bool
-    if isinstance(shape, range):
-        return type(value) is int and value in shape
-    return type(value) is shape
+        found = records.parse(ExitStatus, text, "its exit status")
+    except records.BadRecordError as error:
+        raise _BadStatusError(printable(error.text)) from None
+    clean = {field: printable(value) if isinstance(value, str) else value for field, value in found._asdict().items()}
+    return records.of(ExitStatus, clean, "its exit status")
 
 
 def _started(paths: Paths, name: str) -> VersionDir | None:
@@ -164,13 +157,12 @@ def _launched_at(paths: Paths, name: str) -> str | None:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _kept(paths: Paths, name: str) -> Status | None:
+def _kept(paths: Paths, name: str) -> ExitStatus | None:
     """What was recorded since the last launch."""
     try:
-        found = json.loads(_file(paths, name).read_text())
-    except (OSError, ValueError):
+        return records.read(ExitStatus, _file(paths, name), newer=True)
+    except (OSError, records.BadRecordError):
         return None
-    return found if isinstance(found, dict) and set(_SHAPE) <= set(found) else None
 
 
 def _file(paths: Paths, name: str) -> Path:

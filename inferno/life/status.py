@@ -11,8 +11,9 @@ import datetime
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
+from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.life import exit_status
 from inferno.life.instance import Instance
@@ -24,6 +25,61 @@ from inferno.state.paths import VersionDir
 
 CREATED, RUNNING, STOPPED = "created", "running", "stopped"
 STATES = (CREATED, RUNNING, STOPPED)
+
+
+class Summary(NamedTuple):
+    """A VM as `list` shows it. Memory is in MiB; times are RFC 3339; `version` is the running one while one runs."""
+
+    name: str
+    state: str
+    version: str | None
+    image: str | None
+    vcpus: int | None
+    memory: int | None
+    ip: str
+    pid: int | None
+    started_at: str | None
+    uptime_s: float | None
+    exit_code: int | None
+
+
+class Status(NamedTuple):
+    """A VM as `status` shows it: its Summary, field by field, how its last run ended (exit_status.ExitStatus), and
+    what on this host is its own."""
+
+    name: str
+    state: str
+    version: str | None
+    image: str | None
+    vcpus: int | None
+    memory: int | None
+    ip: str
+    pid: int | None
+    started_at: str | None
+    uptime_s: float | None
+    exit_code: int | None
+    exited_at: str | None
+    signal: int | None
+    oom_killed: bool | None
+    error: str | None
+    vm_error: str | None
+    current_version: str | None
+    created_at: str
+    chroot_dir: str
+    tap_device: str
+    gateway_ip: str
+    mac_address: str
+    uid: int
+    gid: int
+    log: str
+
+
+class _Asked(NamedTuple):
+    """What a summary shows of a spec."""
+
+    image: str | None = None
+    vcpus: int | None = None
+    memory: int | None = None
 
 
 def row(settings: Settings, name: str) -> VmRow:
@@ -39,48 +95,51 @@ def row(settings: Settings, name: str) -> VmRow:
     raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
 
 
-def list_all(settings: Settings) -> list[dict[str, Any]]:
-    """A summary of every VM, by name."""
+def list_all(settings: Settings) -> list[Summary]:
+    """A summary of every VM, by name. Raises BadRecordError when a VM's spec in the database is damaged."""
     with _state(settings) as state:
         rows = state.vms() if state else []
     return [summary(settings, each) for each in rows]
 
 
-def summary(settings: Settings, found: VmRow) -> dict[str, Any]:
-    """One VM in a few fields. Memory is in MiB; times are RFC 3339; `version` is the running one while one runs."""
-    vm, spec = Instance.of(settings, found), found.spec or {}
+def summary(settings: Settings, found: VmRow) -> Summary:
+    """One VM in a few fields."""
+    vm = Instance.of(settings, found)
+    asked = records.of(_Asked, found.spec or {}, f"the spec of {found.name} in the database", newer=True)
     running = vm.running()
     last = None if running else exit_status.last(vm.paths, vm.name)
-    shown: dict[str, Any] = {
-        "name": found.name,
-        "state": RUNNING if running else STOPPED if last or vm.started() else CREATED,
-        "version": running.ulid if running else found.version,
-        "image": spec.get("image"),
-        "vcpus": spec.get("vcpus"),
-        "memory": spec.get("memory"),
-        "ip": vm.slot.guest,
-        "pid": None,
-        "started_at": last["started_at"] if last else None,
-        "uptime_s": None,
-        "exit_code": exit_status.code(last) if last else None,
-    }
-    if running:
-        shown.update(_of_run(vm, running))
-    return shown
+    shown = Summary(
+        name=found.name,
+        state=RUNNING if running else STOPPED if last or vm.started() else CREATED,
+        version=running.ulid if running else found.version,
+        image=asked.image,
+        vcpus=asked.vcpus,
+        memory=asked.memory,
+        ip=vm.slot.guest,
+        pid=None,
+        started_at=last.started_at if last else None,
+        uptime_s=None,
+        exit_code=exit_status.code(last) if last else None,
+    )
+    return _with_run(shown, vm, running) if running else shown
 
 
-def status(settings: Settings, name: str) -> dict[str, Any]:
-    """One VM in full: its summary, how its last run ended, and what on this host is its own."""
+def status(settings: Settings, name: str) -> Status:
+    """One VM in full."""
     found = row(settings, name)
     vm = Instance.of(settings, found)
     shown = summary(settings, found)
-    last = exit_status.last(vm.paths, name) if shown["state"] != RUNNING else None
-    fields = ("exited_at", "signal", "oom_killed", "error", "vm_error")
-    shown.update({field: last.get(field) if last else None for field in fields})
-    shown.update(
+    last = exit_status.last(vm.paths, name) if shown.state != RUNNING else None
+    return Status(
+        **shown._asdict(),
+        exited_at=last.exited_at if last else None,
+        signal=last.signal if last else None,
+        oom_killed=last.oom_killed if last else None,
+        error=last.error if last else None,
+        vm_error=last.vm_error if last else None,
         current_version=found.version,
         created_at=found.created_at,
-        chroot_dir=str(vm.paths.version(shown["version"]).jail),
+        chroot_dir=str(vm.paths.version(str(shown.version)).jail),
         tap_device=vm.slot.tap,
         gateway_ip=vm.slot.gateway,
         mac_address=vm.slot.mac,
@@ -88,18 +147,19 @@ def status(settings: Settings, name: str) -> dict[str, Any]:
         gid=vm.gid,
         log=str(vm.paths.log(name)),
     )
-    return shown
 
 
-def _of_run(vm: Instance, running: VersionDir) -> dict[str, Any]:
-    """What only a VM that runs has. Its PID is kiln's, which leads the session it was launched in."""
+def _with_run(shown: Summary, vm: Instance, running: VersionDir) -> Summary:
+    """And what only a VM that runs has. Its PID is kiln's, which leads the session it was launched in."""
     found = cgroup.processes(running.ulid)
-    shown: dict[str, Any] = {"pid": next((pid for pid, session in found.items() if pid == session), None)}
+    shown = shown._replace(pid=next((pid for pid, session in found.items() if pid == session), None))
     with contextlib.suppress(OSError):
         since = os.lstat(vm.paths.started(vm.name)).st_mtime
         at = datetime.datetime.fromtimestamp(since, datetime.UTC)
-        shown["started_at"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        shown["uptime_s"] = round(max(time.time() - since, 0), 1)
+        return shown._replace(
+            started_at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            uptime_s=round(max(time.time() - since, 0), 1),
+        )
     return shown
 
 

@@ -216,20 +216,6 @@ class Firecracker(Wire):
     entropy: Entropy = Entropy()
 
 
-class ExitStatus(Wire):
-    """exit_status.json, written by kiln. Times are RFC 3339, UTC, microseconds."""
-
-    vm_exit_code: int | None
-    vm_signal: int | None
-    vm_error: str | None
-    exit_code: int | None
-    signal: int | None
-    oom_killed: bool
-    error: str | None
-    started_at: str | None
-    exited_at: str | None
-
-
 def dump(model: Wire) -> str:
     """The model as a file's text: indented JSON, in the order of the fields; same model, same bytes."""
     return model.model_dump_json(indent=2, by_alias=True) + "\n"

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from inferno.base import records
+from inferno.life.exit_status import ExitStatus
 from inferno.wire import models
 
 HERE = Path(__file__).parent
-MODELS = {"run": models.Run, "kiln": models.Kiln, "firecracker": models.Firecracker, "exit_status": models.ExitStatus}
+MODELS = {"run": models.Run, "kiln": models.Kiln, "firecracker": models.Firecracker}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -24,6 +26,15 @@ def test_unknown_field_is_refused(name: str) -> None:
     value = json.loads((HERE / f"{name}.json").read_text()) | {"surprise": 1}
     with pytest.raises(ValidationError, match="surprise"):
         MODELS[name].model_validate_json(json.dumps(value))
+
+
+def test_an_exit_status_is_what_kiln_writes() -> None:
+    text = (HERE / "exit_status.json").read_text()
+    assert records.text(records.parse(ExitStatus, text, "it")) == text
+    value = json.loads(text)
+    for changed in (value | {"surprise": 1}, {key: each for key, each in value.items() if key != "exit_code"}):
+        with pytest.raises(records.BadRecordError, match=r"surprise|exit_code"):
+            records.of(ExitStatus, changed, "it")
 
 
 def test_out_of_range_vcpus_are_refused() -> None:

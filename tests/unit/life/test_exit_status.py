@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from inferno.base import files
+from inferno.base import files, records
 from inferno.life import exit_status
+from inferno.life.exit_status import ExitStatus
 from inferno.sandbox import cgroup
 from inferno.state.paths import Paths, VersionDir
 
@@ -35,13 +36,17 @@ def version(paths: Paths) -> VersionDir:
     return made
 
 
+def golden() -> ExitStatus:
+    return records.read(ExitStatus, GOLDEN)
+
+
 def say(version: VersionDir, **changes: Any) -> None:
     """As kiln would, but for `changes`."""
     (version.jail / "exit_status.json").write_text(json.dumps({**json.loads(GOLDEN.read_text()), **changes}))
 
 
 def test_kilns_word_is_kept_when_its_jail_goes(paths: Paths, version: VersionDir) -> None:
-    said = json.loads(GOLDEN.read_text())
+    said = golden()
     (version.jail / "exit_status.json").write_bytes(GOLDEN.read_bytes())
     assert exit_status.last(paths, "web1") == said
     assert exit_status.record(paths, "web1", version) == exit_status.record(paths, "web1", version) == said
@@ -68,7 +73,7 @@ def test_what_another_command_puts_away_meanwhile_is_found(paths: Paths, version
 
     other = threading.Thread(target=put_away, daemon=True)
     other.start()
-    assert exit_status.last(paths, "web1") == json.loads(GOLDEN.read_text())
+    assert exit_status.last(paths, "web1") == golden()
     other.join()
 
 
@@ -92,15 +97,17 @@ def test_the_code_is_the_process_s_own(paths: Paths, version: VersionDir, fields
 
 def test_no_word_is_told_as_such(paths: Paths, version: VersionDir) -> None:
     status = exit_status.record(paths, "web1", version)
-    assert status["vm_error"] == "it left no exit status: it was cut off with the host"
-    assert status["started_at"].endswith("Z")
-    assert (status["exit_code"], status["oom_killed"], exit_status.code(status)) == (None, False, 125)
-    assert set(status) == set(json.loads(GOLDEN.read_text()))
+    assert status.vm_error == "it left no exit status: it was cut off with the host"
+    assert status.started_at.endswith("Z")
+    assert (status.exit_code, status.oom_killed, exit_status.code(status)) == (None, False, 125)
+    assert (
+        json.loads((paths.vm("web1") / "exit_status.json").read_text()).keys() == json.loads(GOLDEN.read_text()).keys()
+    )
 
 
 def test_who_knows_why_there_is_no_word_is_heard_first(paths: Paths, version: VersionDir) -> None:
     said = exit_status.record(paths, "web1", version, "kiln was killed by SIGSYS")
-    assert said["vm_error"] == "it left no exit status: kiln was killed by SIGSYS"
+    assert said.vm_error == "it left no exit status: kiln was killed by SIGSYS"
     assert exit_status.record(paths, "web1", version) == exit_status.last(paths, "web1") == said
 
 
@@ -109,12 +116,12 @@ def test_of_a_killed_kiln_its_cgroup_is_left(
 ) -> None:
     (tmp_path / cgroup.SLICE / ULID).mkdir(parents=True)
     monkeypatch.setattr(cgroup, "_MOUNT", tmp_path)
-    assert exit_status.record(paths, "web1", version)["vm_error"] == "it left no exit status: kiln was killed"
+    assert exit_status.record(paths, "web1", version).vm_error == "it left no exit status: kiln was killed"
 
 
 def test_a_word_that_was_not_finished_is_told_as_such(paths: Paths, version: VersionDir) -> None:
     (version.jail / "exit_status.json.tmp").write_text("{")
-    assert "is the disk full?" in exit_status.record(paths, "web1", version)["vm_error"]
+    assert "is the disk full?" in exit_status.record(paths, "web1", version).vm_error
 
 
 @pytest.mark.parametrize(
@@ -132,7 +139,7 @@ def test_whose_memory_ran_out_is_told(
     leaf.mkdir(parents=True)
     (leaf / "memory.events").write_text(events)
     monkeypatch.setattr(cgroup, "_MOUNT", tmp_path)
-    assert says in exit_status.record(paths, "web1", version)["vm_error"]
+    assert says in exit_status.record(paths, "web1", version).vm_error
 
 
 def _symlink(name: Path) -> None:
@@ -170,22 +177,23 @@ def _with(**changes: Any) -> Callable[[Path], None]:
         (_fifo, "no regular file"),
         (_directory, "no regular file"),
         (_huge, "too large"),
-        (_text(""), "no JSON"),
-        (_text("[" * 16_000), "no JSON"),
-        (_text("\0"), "no JSON"),
-        (_text("[]"), "another shape"),
-        (_text("{}"), "another shape"),
-        (_with(more=1), "another shape"),
-        (_with(exit_code=256), "another shape"),
-        (_with(exit_code=-1), "another shape"),
-        (_with(exit_code=True), "another shape"),
-        (_with(exit_code=1.0), "another shape"),
-        (_with(exit_code="1"), "another shape"),
-        (_with(signal=0), "another shape"),
-        (_with(signal=65), "another shape"),
-        (_with(oom_killed=None), "another shape"),
-        (_with(oom_killed=1), "another shape"),
-        (_with(error=["x"]), "another shape"),
+        (_text(""), "is not JSON"),
+        (_text("[" * 16_000), "is not JSON"),
+        (_text("\0"), "is not JSON"),
+        (_text("[]"), "it is a list, not an object"),
+        (_text("{}"), "error is missing"),
+        (_with(more=1), "more is not a field that this Inferno knows"),
+        (_with(exit_code=256), "exit_code is out of range: 0 to 255"),
+        (_with(exit_code=-1), "exit_code is out of range"),
+        (_with(exit_code=True), "exit_code is true or false, not an integer"),
+        (_with(exit_code=1.0), "exit_code is a number"),
+        (_with(exit_code="1"), "exit_code is a string"),
+        (_with(signal=0), "signal is out of range: 1 to 64"),
+        (_with(signal=65), "signal is out of range"),
+        (_with(oom_killed=None), "oom_killed is null"),
+        (_with(oom_killed=1), "oom_killed is an integer"),
+        (_with(error=["x"]), "error is a list"),
+        (_with(**{"\x1b[2J" + "x" * 9000: 1}), "\\x1b[2Jxxx"),
     ],
 )
 def test_what_a_hostile_jail_says_is_no_status(
@@ -193,23 +201,23 @@ def test_what_a_hostile_jail_says_is_no_status(
 ) -> None:
     make(version.jail / "exit_status.json")
     status = exit_status.record(paths, "web1", version)
-    assert says in status["vm_error"]
+    assert says in status.vm_error
     assert exit_status.code(status) == 125
 
 
 def test_texts_are_safe_to_show(paths: Paths, version: VersionDir) -> None:
     say(version, error="\x1b[2J" + "x" * 5000, vm_error="two\nlines")
     status = exit_status.record(paths, "web1", version)
-    assert "\x1b" not in status["error"]
-    assert len(status["error"]) < 500
-    assert status["vm_error"] == "two lines"
+    assert "\x1b" not in status.error
+    assert len(status.error) < 500
+    assert status.vm_error == "two lines"
 
 
 def test_a_jail_that_is_a_symlink_is_not_entered(paths: Paths, version: VersionDir, tmp_path: Path) -> None:
     say(version)
     version.jail.rename(tmp_path / "elsewhere")
     version.jail.symlink_to(tmp_path / "elsewhere")
-    assert "left no exit status" in exit_status.record(paths, "web1", version)["vm_error"]
+    assert "left no exit status" in exit_status.record(paths, "web1", version).vm_error
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
