@@ -15,8 +15,9 @@ from typing import Annotated, NamedTuple
 from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.spec.fields import Spec
-from inferno.state.database import SLOTS, VmRow
+from inferno.state.database import VmRow
 from inferno.state.paths import Paths
+from inferno.state.slot import SLOTS
 
 # Grows with a change that an Inferno of before must not overlook: it would lose what a user asked for.
 FORMAT = 1

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from inferno.base import files
-from inferno.state.database import open_database
+from inferno.state.sqlite_file import open_database
 
-_SCHEMA_VERSION = 1
-_SCHEMA = f"""
-create table task_state (task text primary key, data text not null, running text) without rowid;
-pragma user_version = {_SCHEMA_VERSION};
-"""
+
+def _1_task_state(db: sqlite3.Connection) -> None:
+    db.execute("create table task_state (task text primary key, data text not null, running text) without rowid")
+
+
+_STEPS = (_1_task_state,)
 
 
 class TaskDb:
@@ -33,7 +34,7 @@ class TaskDb:
         self.name, self.codec = name, codec
         self._cache: dict[str, dict[str, Any]] = {}
         self._dirty: set[str] = set()
-        self._db = open_database(Path(name), _SCHEMA, _SCHEMA_VERSION)
+        self._db = open_database(Path(name), _STEPS)
         self._lock = threading.RLock()  # one connection in several threads crashes CPython 3.12.1 without it
 
     def _query(self, sql: str, *args: str) -> Any:
@@ -103,5 +104,5 @@ def forget_vm(path: Path, name: str) -> None:
     """Drop every record of VM `name`; when the VM is destroyed, so that a new one of that name starts from nothing."""
     if not path.exists():
         return
-    with contextlib.closing(open_database(path, _SCHEMA, _SCHEMA_VERSION)) as db:
+    with contextlib.closing(open_database(path, _STEPS)) as db:
         db.execute("delete from task_state where task like ? escape '!'", (f"%:{name}",))

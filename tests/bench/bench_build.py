@@ -68,14 +68,14 @@ def _no_op(lab: Lab) -> Measured:
 def _known(database: Path, count: int) -> Iterator[None]:
     """So many VMs more in the database, like web1."""
     with contextlib.closing(sqlite3.connect(database)) as db, db:
-        spec, version = db.execute("select spec, version from vms where name = 'web1'").fetchone()
-        rows = ((f"known{n}", n, spec, version) for n in range(100, 100 + count))
-        db.executemany("insert into vms (name, slot, spec, version) values (?, ?, ?, ?)", rows)
+        like = db.execute("select spec, env, version from machines where name = 'web1'").fetchone()
+        rows = ((f"known{n}", n, *like) for n in range(100, 100 + count))
+        db.executemany("insert into machines (name, slot, spec, env, version) values (?, ?, ?, ?, ?)", rows)
     try:
         yield
     finally:
         with contextlib.closing(sqlite3.connect(database)) as db, db:
-            db.execute("delete from vms where name like 'known%'")
+            db.execute("delete from machines where name like 'known%'")
 
 
 class Second(NamedTuple):

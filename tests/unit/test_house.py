@@ -81,7 +81,7 @@ def test_no_module_is_a_grab_bag() -> None:
 
 
 def test_heavy_libraries_are_imported_only_by_what_uses_them() -> None:
-    heavy = {"pydantic", "docker", "rich", "jinja2", "pyroute2", "ulid"}
+    heavy = {"pydantic", "docker", "rich", "jinja2", "pyroute2", "sqlite_utils", "ulid"}
     # wire and its like are made of pydantic models; they are themselves imported inside functions.
     models = {"inferno/wire/models.py"}
     eager = [

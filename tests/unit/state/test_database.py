@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import InfernoError, UsageError
-from inferno.state.database import SLOTS, State
+from inferno.state.database import State
+from inferno.state.migrations import SCHEMA_VERSION
+from inferno.state.slot import SLOTS
 
 
 def take(path: Path, name: str) -> int:
@@ -31,7 +33,7 @@ def test_a_name_keeps_its_slot_and_a_freed_slot_is_taken_again(tmp_path: Path) -
 def test_all_slots_taken_is_said(tmp_path: Path) -> None:
     state = State(tmp_path / "inferno.db")
     with sqlite3.connect(tmp_path / "inferno.db") as db:
-        db.executemany("insert into vms (name, slot) values (?, ?)", ((f"v{n}", n) for n in range(SLOTS)))
+        db.executemany("insert into machines (name, slot) values (?, ?)", ((f"v{n}", n) for n in range(SLOTS)))
     with pytest.raises(InfernoError, match="all 16384 slots"):
         state.reserve("one-more")
 
@@ -48,10 +50,23 @@ def test_only_finished_creates_are_listed(tmp_path: Path) -> None:
     assert row.spec == {"image": "x"}
 
 
+def test_values_of_environment_variables_come_back_and_are_in_one_column(tmp_path: Path) -> None:
+    state = State(tmp_path / "inferno.db")
+    spec = {"image": "x", "env": ["TOKEN=s3cret=x", "EMPTY=", "TOKEN=twice"]}
+    state.reserve("web1")
+    state.save("web1", spec, "01J")
+    assert [row.spec for row in state.vms()] == [spec]
+    with sqlite3.connect(tmp_path / "inferno.db") as db:
+        db.row_factory = sqlite3.Row
+        found = dict(db.execute("select * from machines").fetchone())
+    assert [column for column, value in found.items() if "s3cret" in str(value)] == ["env"]
+    assert '"env": ["TOKEN", "EMPTY", "TOKEN"]' in found["spec"]
+
+
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     State(tmp_path / "inferno.db").close()
     with sqlite3.connect(tmp_path / "inferno.db") as db:
-        db.execute("pragma user_version = 2")
+        db.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(UsageError, match="newer"):
         State(tmp_path / "inferno.db")
 

@@ -9,8 +9,7 @@ import pytest
 
 from inferno.settings import load_settings
 from inferno.state import slot
-from inferno.state.database import SLOTS
-from inferno.state.slot import Slot
+from inferno.state.slot import SLOTS, Slot
 
 CONTRACT = Path(__file__).parents[2] / "contract"
 
