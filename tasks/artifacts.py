@@ -19,57 +19,59 @@ from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.settings import CHECKOUT, IS_CHECKOUT
 
-from .engine.context import Context
+from .engine.command import Command
 from .engine.task import InfernoTask
 
 FRAGMENT = CHECKOUT / "templates" / "kernel.config"
 
 
-def kiln(context: Context, _subject: str) -> Iterable[InfernoTask]:
-    return [_crate(context, "kiln", "kiln")]
+def kiln(command: Command, _subject: str) -> Iterable[InfernoTask]:
+    return [_crate(command, "kiln", "kiln")]
 
 
-def init(context: Context, _subject: str) -> Iterable[InfernoTask]:
-    return [_crate(context, "init", "guest")]
+def init(command: Command, _subject: str) -> Iterable[InfernoTask]:
+    return [_crate(command, "init", "guest")]
 
 
-def vmm(context: Context, _subject: str) -> Iterable[InfernoTask]:
+def vmm(command: Command, _subject: str) -> Iterable[InfernoTask]:
     from inferno.artifact import cache
     from inferno.artifact import firecracker as library
 
     def build() -> None:
-        settings = context.settings
+        settings = command.asked.settings
         library.fetch(
             settings.share_dir,
             cache.directory(),
             firecracker=settings.firecracker,
             jailer=settings.jailer,
-            progress=context.progress,
+            progress=command.output.progress,
         )
 
-    paths = [context.settings.firecracker, context.settings.jailer]
+    paths = [command.asked.settings.firecracker, command.asked.settings.jailer]
     made_from = {
         "pins": [dataclasses.asdict(library.RELEASE), dataclasses.asdict(library.WHEEL)],
         "paths": [files.sha256(p) if p and p.is_file() else str(p) for p in paths if p],
     }
-    return [_task(context, "vmm", ["firecracker", "jailer", "vmm.json"], lambda: made_from, build)]
+    return [_task(command, "vmm", ["firecracker", "jailer", "vmm.json"], lambda: made_from, build)]
 
 
-def kernel(context: Context, _subject: str) -> Iterable[InfernoTask]:
+def kernel(command: Command, _subject: str) -> Iterable[InfernoTask]:
     def build() -> None:
         from inferno.artifact import cache
         from inferno.artifact import kernel as library
 
-        library.build(FRAGMENT, context.settings.share_dir / "vmlinux", cache.directory(), progress=context.progress)
+        library.build(
+            FRAGMENT, command.asked.settings.share_dir / "vmlinux", cache.directory(), progress=command.output.progress
+        )
 
-    return [_task(context, "kernel", ["vmlinux"], lambda: {"config": files.sha256(FRAGMENT)}, build)]
-
-
-def artifacts(context: Context, _subject: str) -> Iterable[InfernoTask]:
-    return [InfernoTask("artifacts", None, context=context, task_dep=["kiln", "init", "vmm", "kernel"])]
+    return [_task(command, "kernel", ["vmlinux"], lambda: {"config": files.sha256(FRAGMENT)}, build)]
 
 
-def _crate(context: Context, name: str, crate: str) -> InfernoTask:
+def artifacts(command: Command, _subject: str) -> Iterable[InfernoTask]:
+    return [InfernoTask("artifacts", None, command=command, task_dep=["kiln", "init", "vmm", "kernel"])]
+
+
+def _crate(command: Command, name: str, crate: str) -> InfernoTask:
     from inferno.artifact import cache, cargo
 
     def made_from() -> dict[str, str]:
@@ -78,21 +80,21 @@ def _crate(context: Context, name: str, crate: str) -> InfernoTask:
         return {**found, "toolchain": _digest(toolchain)} if toolchain else found
 
     def build() -> None:
-        out = context.settings.share_dir / name
-        cargo.build(crate, out, CHECKOUT, cache.directory(), context.progress)
+        out = command.asked.settings.share_dir / name
+        cargo.build(crate, out, CHECKOUT, cache.directory(), command.output.progress)
 
-    return _task(context, name, [name], made_from, build)
+    return _task(command, name, [name], made_from, build)
 
 
 def _task(
-    context: Context,
+    command: Command,
     name: str,
     targets: list[str],
     made_from: Callable[[], dict[str, Any]],
     build: Callable[[], None],
 ) -> InfernoTask:
     """A task whose stamp holds `made_from()`. A part that cannot be known here (no toolchain) is not compared."""
-    share = context.settings.share_dir
+    share = command.asked.settings.share_dir
     stamp = share / f"{name}.made.json"
 
     def up_to_date() -> bool:
@@ -109,7 +111,7 @@ def _task(
     return InfernoTask(
         name,
         action,
-        context=context,
+        command=command,
         shared=f"artifact-{name}",
         targets=[str(share / target) for target in targets],
         uptodate=[up_to_date],

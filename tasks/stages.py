@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .engine.context import Context
+    from .engine.command import Command
     from .engine.task import InfernoTask
 
 _STAGES = {
@@ -20,8 +20,8 @@ _STAGES = {
 _MODULES = {verb: module for module, verbs in _STAGES.items() for verb in verbs}
 
 
-def make(context: Context, verb: str, subject: str) -> Iterable[InfernoTask]:
+def make(command: Command, verb: str, subject: str) -> Iterable[InfernoTask]:
     """The tasks of `verb:subject` (usually one). They name what they depend on; the loader fetches that."""
     module = importlib.import_module(f".{_MODULES[verb]}", __package__)
-    declare: Callable[[Context, str], Iterable[InfernoTask]] = getattr(module, verb)
-    return declare(context, subject)
+    declare: Callable[[Command, str], Iterable[InfernoTask]] = getattr(module, verb)
+    return declare(command, subject)

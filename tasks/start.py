@@ -16,7 +16,7 @@ from inferno.life import start as starting
 from inferno.life.instance import Instance
 from inferno.life.start import STEPS, Start
 
-from .engine.context import Context
+from .engine.command import Command
 from .engine.task import InfernoTask
 
 _STEPS = {step.name: step for step in STEPS}
@@ -25,26 +25,28 @@ _NEEDS = {"network": (), "disk": (), "jail": ("disk",), "launch": ("network", "d
 
 
 @functools.cache
-def shared(context: Context, name: str) -> Start:
+def shared(command: Command, name: str) -> Start:
     """The one start of this VM in this run. Raises InfernoError when there is no version to start."""
-    return starting.prepare(Instance.of(context.settings, context.row(name)), context.undo(name))
+    return starting.prepare(
+        Instance.of(command.asked.settings, command.asked.row(name)), command.transaction.undo(name)
+    )
 
 
-def check(context: Context, name: str) -> None:
+def check(command: Command, name: str) -> None:
     """Before anything is changed: is there such a VM, or will there be, and can this host run it?"""
-    if f"create:{name}" not in context.selected:
-        context.row(name)
-    if context.selected:
+    if f"create:{name}" not in command.asked.selected:
+        command.asked.row(name)
+    if command.asked.selected:
         require(host.START)
 
 
-def _step(context: Context, name: str, which: str) -> Iterable[InfernoTask]:
-    check(context, name)
+def _step(command: Command, name: str, which: str) -> Iterable[InfernoTask]:
+    check(command, name)
     step = _STEPS[which]
 
     def action() -> None:
-        step.act(shared(context, name))
-        if which == "launch" and _follows(context, name):
+        step.act(shared(command, name))
+        if which == "launch" and _follows(command, name):
             from inferno.console.foreground import hold_signals
 
             hold_signals()
@@ -52,40 +54,40 @@ def _step(context: Context, name: str, which: str) -> Iterable[InfernoTask]:
     yield InfernoTask(
         f"{which}:{name}",
         action,
-        context=context,
+        command=command,
         vm=name,
         task_dep=[f"{needed}:{name}" for needed in _NEEDS[which]],
-        uptodate=[lambda: step.done(shared(context, name))],
+        uptodate=[lambda: step.done(shared(command, name))],
     )
 
 
-def _follows(context: Context, name: str) -> bool:
+def _follows(command: Command, name: str) -> bool:
     """Whether this run stays with the VM until that ends."""
-    return f"start:{name}" in context.selected and not context.asked(f"start:{name}").get("detach")
+    return f"start:{name}" in command.asked.selected and not command.asked.given(f"start:{name}").get("detach")
 
 
-def network(context: Context, name: str) -> Iterable[InfernoTask]:
-    return _step(context, name, "network")
+def network(command: Command, name: str) -> Iterable[InfernoTask]:
+    return _step(command, name, "network")
 
 
-def disk(context: Context, name: str) -> Iterable[InfernoTask]:
-    return _step(context, name, "disk")
+def disk(command: Command, name: str) -> Iterable[InfernoTask]:
+    return _step(command, name, "disk")
 
 
-def jail(context: Context, name: str) -> Iterable[InfernoTask]:
-    return _step(context, name, "jail")
+def jail(command: Command, name: str) -> Iterable[InfernoTask]:
+    return _step(command, name, "jail")
 
 
-def launch(context: Context, name: str) -> Iterable[InfernoTask]:
-    return _step(context, name, "launch")
+def launch(command: Command, name: str) -> Iterable[InfernoTask]:
+    return _step(command, name, "launch")
 
 
-def _check_input(context: Context, name: str) -> None:
+def _check_input(command: Command, name: str) -> None:
     """Before anything is changed: is there a terminal on both sides, or input that the process can be given?"""
     from inferno.console.interact import check_ours
 
-    spec = context.spec(name)
-    if not _follows(context, name):
+    spec = command.asked.spec(name)
+    if not _follows(command, name):
         raise UsageError(f"start:{name} --detach leaves nobody to give input", f"infernoctl attach -i {name}, later")
     if not (spec.tty or spec.interactive):
         raise UsageError(
@@ -95,27 +97,27 @@ def _check_input(context: Context, name: str) -> None:
         check_ours("start")
 
 
-def start(context: Context, name: str) -> Iterable[InfernoTask]:
-    check(context, name)
-    follows = _follows(context, name)
-    is_interactive = context.asked(f"start:{name}").get("interactive")
+def start(command: Command, name: str) -> Iterable[InfernoTask]:
+    check(command, name)
+    follows = _follows(command, name)
+    is_interactive = command.asked.given(f"start:{name}").get("interactive")
     if is_interactive:
-        _check_input(context, name)
-    others = [task for task in context.selected if task.startswith("start:") and task != f"start:{name}"]
+        _check_input(command, name)
+    others = [task for task in command.asked.selected if task.startswith("start:") and task != f"start:{name}"]
     if others and follows:
         raise UsageError(f"start:{name} would follow one VM, and {others[0]} is to start too", "give each --detach")
 
     def end() -> int | None:
-        begun = shared(context, name)
+        begun = shared(command, name)
         if not begun.launched:
-            context.say(f"{name} runs already, at {begun.vm.slot.guest}")
+            command.output.say(f"{name} runs already, at {begun.vm.slot.guest}")
             from inferno.console.interact import join
 
             return join(begun.vm) if is_interactive else 0
         tty = bool(begun.record["spec"].get("tty"))
         leaves = "; Ctrl-P Ctrl-Q leaves it running" if tty else ""
         ends = leaves if is_interactive else "; Ctrl-C stops it" if follows else ""
-        context.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
+        command.output.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
         if not follows:
             return 0
         from inferno.console.foreground import attach
@@ -125,11 +127,11 @@ def start(context: Context, name: str) -> Iterable[InfernoTask]:
             return interact(begun, tty=tty)
         return attach(begun)
 
-    context.after(f"start:{name}", end)
+    command.after(f"start:{name}", end)
     yield InfernoTask(
         f"start:{name}",
         None,
-        context=context,
+        command=command,
         vm=name,
         task_dep=[f"{step}:{name}" for step in _STEPS],
     )

@@ -199,6 +199,23 @@ def open_regular(path: Path) -> int:
     raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
 
 
+def identity(path: Path) -> list[int]:
+    """What the file system says of a file: a changed one has another. Raises InfernoError when it is missing."""
+    found = identity_if_there(path)
+    if found is None:
+        raise InfernoError(f"{path} is an input, and missing")
+    return found
+
+
+def identity_if_there(path: Path) -> list[int] | None:
+    """The same of what an earlier task makes, and may not have made yet; None then."""
+    try:
+        info = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return [info.st_mtime_ns, info.st_size, info.st_ino]
+
+
 def sha256(path: Path) -> str:
     """The hex sha256 of a file's content."""
     import hashlib

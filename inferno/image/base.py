@@ -49,6 +49,12 @@ def is_intact(digest: str, settings: Settings) -> bool:
     return noted is not None and (info.st_size, info.st_mtime_ns) == (noted.get("size"), noted.get("mtime_ns"))
 
 
+def is_there(ref: str, settings: Settings, access: Access = PUBLIC) -> bool:
+    """Whether the image that `ref` means has its base, intact."""
+    known = local_images.stamp(ref, settings, access.platform)
+    return known is not None and is_intact(known.digest, settings)
+
+
 def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Progress = quiet) -> Path:
     """Make the base of the image that `ref` means, unless it is there. The image must be here.
 

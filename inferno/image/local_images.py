@@ -18,7 +18,7 @@ from inferno.image import oci_config as configs
 from inferno.image import reference, source
 from inferno.image.oci_config import ImageConfig
 from inferno.image.source import PUBLIC, Access, Ask, Image
-from inferno.image.stamp import Stamp, read
+from inferno.image.stamp import Stamp, key, read
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 
@@ -28,7 +28,13 @@ POLICIES = (MISSING, ALWAYS, NEVER)
 
 def stamp(ref: str, settings: Settings, platform: str | None = None) -> Stamp | None:
     """What is known of a reference, or None."""
-    return read(_stamp_path(ref, settings, platform))
+    found = read(stamp_path(ref, settings, platform))
+    return found if found and (found.ref, found.platform) == (ref, platform) else None
+
+
+def stamp_path(ref: str, settings: Settings, platform: str | None = None) -> Path:
+    """Where the stamp of a reference is, or will be."""
+    return Paths(settings.root).ref(key(ref, platform))
 
 
 def image(digest: str, settings: Settings) -> tuple[bytes, bytes] | None:
@@ -83,7 +89,7 @@ def ensure(
         progress(f"{error.text}; going on with what is here")
         return known
     made = Stamp(ref, found.digest, found.place, found.seen, access.platform)
-    _note(found, made, _stamp_path(ref, settings, access.platform), settings)
+    _note(found, made, stamp_path(ref, settings, access.platform), settings)
     return made
 
 
@@ -116,9 +122,5 @@ def load(known: Stamp, settings: Settings) -> Image:
 def _is_old(ref: str, settings: Settings, access: Access) -> bool:
     if settings.image_max_age_s is None:
         return False
-    age_s = time.time() - _stamp_path(ref, settings, access.platform).stat().st_mtime
+    age_s = time.time() - stamp_path(ref, settings, access.platform).stat().st_mtime
     return not 0 <= age_s <= settings.image_max_age_s  # one from the future is of a clock that was wrong
-
-
-def _stamp_path(ref: str, settings: Settings, platform: str | None) -> Path:
-    return Paths(settings.root).ref(f"{ref}#{platform}" if platform else ref)

@@ -8,18 +8,21 @@ last lines and the exit status home; cgroup.kill.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inferno.base.errors import InfernoError
+from inferno.base.errors import InfernoError, UsageError
 from inferno.life.instance import Instance
 from inferno.life.reconcile import clear, network_removals, reconcile, together
 from inferno.logs import collector_client
 from inferno.reach import vsock
 from inferno.sandbox import cgroup, jail
+from inferno.settings import DEFAULT_STOP_TIMEOUT_S
+from inferno.spec.signals import signal_number
 from inferno.state.paths import VersionDir
 from inferno.version import versions
 
@@ -31,6 +34,7 @@ KILN_END_S = 5.0
 # Nothing outlives SIGKILL but a process in an uninterruptible wait of the kernel's.
 KILL_END_S = 30.0
 _ANSWER_S = 2.0
+LONGEST_TIMEOUT_S = 24 * 3600
 # Init's answer when there is no process (any more) to signal (guest/src/api.rs).
 _NOT_RUNNING = 409
 
@@ -42,6 +46,16 @@ class Request:
     timeout_s: float
     signal: int | None = None
     kill: bool = False
+
+    @classmethod
+    def of(cls, where: str, *, timeout: float | None = None, signal: str | None = None, kill: bool = False) -> Request:
+        """Of options as they were typed; `where` is what errors begin with. Raises UsageError for a bad one."""
+        timeout_s = DEFAULT_STOP_TIMEOUT_S if timeout is None else timeout
+        if not (math.isfinite(timeout_s) and 0 <= timeout_s <= LONGEST_TIMEOUT_S):
+            hint = f"it takes 0 to {LONGEST_TIMEOUT_S} seconds"
+            raise UsageError(f"{where}: --timeout {timeout_s:g} is out of range", hint)
+        number = None if signal is None else signal_number(signal, f"{where}: --signal")
+        return cls(timeout_s, number, kill)
 
 
 def stop(vm: Instance, request: Request) -> bool:

@@ -11,13 +11,17 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
+from inferno.disk import template
+from inferno.image import base
 from inferno.settings import Settings
 from inferno.state.paths import Paths, VersionDir
+from inferno.state.slot import Slot
 from inferno.version import trusted_copies
+from inferno.version.plan import Plan
 from inferno.version.prune import remove
 from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, read
 from inferno.version.why import differences
@@ -26,52 +30,67 @@ _EXECUTABLE = frozenset({"kiln", "firecracker", "jailer"})
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """Everything a version is made from. `build` holds initrd.cpio and the three rendered configs."""
+class _Parts:
+    """What is here to make a version from. `stored` has each artifact's digest and its trusted copy."""
 
-    name: str
-    slot: int
-    spec: dict[str, Any]
     image: str
     base: Path
-    build: Path
-    init_digest: str
     stop_signal: int
+    init_digest: str
     exec_name: str
     scratch_template: Path
+    stored: dict[str, tuple[str, Path]]
 
 
-def create(settings: Settings, inputs: Inputs) -> tuple[str, bool]:
-    """Make a version from `inputs`, unless the current one was made from the same; return (ULID, whether it is new).
+class Made(NamedTuple):
+    """The current version: its ULID, whether it is new, and the one that was current before it."""
+
+    ulid: str
+    is_new: bool
+    before: VersionDir | None
+
+
+def inputs(plan: Plan) -> dict[str, Any]:
+    """What a version is made from, by name, at the price of a few calls of stat.
+
+    Raises InfernoError before the image was looked up.
+    """
+    files_of_it = [plan.settings.share_dir / name for name in ARTIFACTS]
+    files_of_it += [plan.build / name for name in ("initrd.cpio", *CONFIGS)]
+    found = {path.name: files.identity_if_there(path) for path in files_of_it}
+    return {**plan.spec.to_json(), **found, "digest of the image": plan.stamp().digest}
+
+
+def create(plan: Plan, slot: Slot) -> Made:
+    """Make a version, unless the current one was made from the same.
 
     Raises UsageError when the disk is full; then nothing but the old version is left.
     """
-    paths = Paths(settings.root)
+    paths = plan.paths
+    scratch_template = template.ensure(plan.settings)
     with trusted_copies.lock(paths):
-        stored = {name: _put(paths, settings, name) for name in ARTIFACTS}
-        digests = _digests(inputs, {name: digest for name, (digest, _) in stored.items()})
-        old = current(paths, inputs.name)
+        parts = _parts(plan, scratch_template)
+        digests = _digests(plan, parts)
+        old = current(paths, plan.name)
         record = read(old) if old else None
-        if old and record and record["inputs"] == digests and intact(paths, inputs.name, old.ulid):
-            return old.ulid, False
+        if old and record and record["inputs"] == digests and intact(paths, plan.name, old.ulid):
+            return Made(old.ulid, False, old)
         from ulid import ULID  # importlib.metadata behind it: 70 ms, so only when a version is really made
 
         ulid = str(ULID())
-        record = _record(
-            paths, inputs, ulid, digests, {n: d for n, (d, _) in stored.items()}, differences(record, digests)
-        )
-        _lay(paths, inputs, record, {n: p for n, (_, p) in stored.items()})
-    files.symlink(f"../kiln/{ulid}", paths.current(inputs.name))
-    return ulid, True
+        record = _record(plan, slot, parts, ulid, digests, differences(record, digests))
+        _lay(plan, parts, record)
+    files.symlink(f"../kiln/{ulid}", paths.current(plan.name))
+    return Made(ulid, True, old)
 
 
-def take_back(paths: Paths, name: str, ulid: str, before: VersionDir | None) -> None:
-    """Undo `create`: `before` is current again."""
-    if before is None:
+def take_back(paths: Paths, name: str, made: Made) -> None:
+    """Undo `create`: the version before is current again."""
+    if made.before is None:
         paths.current(name).unlink(missing_ok=True)
     else:
-        files.symlink(f"../kiln/{before.ulid}", paths.current(name))
-    remove(paths, name, paths.version(ulid))
+        files.symlink(f"../kiln/{made.before.ulid}", paths.current(name))
+    remove(paths, name, paths.version(made.ulid))
 
 
 def exec_name(settings: Settings) -> str:
@@ -86,14 +105,27 @@ def exec_name(settings: Settings) -> str:
     return "kiln" if (int(major), int(minor)) >= (1, 13) else "firecracker-kiln"
 
 
-def _put(paths: Paths, settings: Settings, name: str) -> tuple[str, Path]:
-    source = settings.share_dir / name
+def _parts(plan: Plan, scratch_template: Path) -> _Parts:
+    stamp = plan.stamp()
+    return _Parts(
+        image=stamp.digest,
+        base=base.path(stamp.digest, plan.settings),
+        stop_signal=plan.image().stop_signal,
+        init_digest=files.sha256(plan.init),
+        exec_name=exec_name(plan.settings),
+        scratch_template=scratch_template,
+        stored={name: _put(plan, name) for name in ARTIFACTS},
+    )
+
+
+def _put(plan: Plan, name: str) -> tuple[str, Path]:
+    source = plan.settings.share_dir / name
     if not source.exists():
-        raise InfernoError(f"artifact {name} is missing from {settings.share_dir}", "doit artifacts")
+        raise InfernoError(f"artifact {name} is missing from {plan.settings.share_dir}", "doit artifacts")
     try:
-        return trusted_copies.put(paths, source, name, executable=name in _EXECUTABLE)
+        return trusted_copies.put(plan.paths, source, name, executable=name in _EXECUTABLE)
     except OSError as error:
-        raise _explained(error, paths.store, source.stat().st_size) from None
+        raise _explained(error, plan.paths.store, source.stat().st_size) from None
 
 
 def _explained(error: OSError, where: Path, needed: int | None = None) -> InfernoError:
@@ -103,78 +135,62 @@ def _explained(error: OSError, where: Path, needed: int | None = None) -> Infern
     return InfernoError(f"{error.filename or where}: {error.strerror or error}")
 
 
-def _digests(inputs: Inputs, artifacts: dict[str, str]) -> dict[str, Any]:
-    configs = {name: files.sha256(inputs.build / name) for name in CONFIGS}
+def _digests(plan: Plan, parts: _Parts) -> dict[str, Any]:
+    built = {name: files.sha256(plan.build / name) for name in ("initrd.cpio", *CONFIGS)}
     return {
-        **artifacts,
-        "init": inputs.init_digest,
-        "image": inputs.image,
-        "initrd.cpio": files.sha256(inputs.build / "initrd.cpio"),
-        **configs,
-        "exec_name": inputs.exec_name,
-        "stop_signal": inputs.stop_signal,
-        "spec": inputs.spec,
+        **{name: digest for name, (digest, _) in parts.stored.items()},
+        "init": parts.init_digest,
+        "image": parts.image,
+        **built,
+        "exec_name": parts.exec_name,
+        "stop_signal": parts.stop_signal,
+        "spec": plan.spec.of_version(),
     }
 
 
 def _record(
-    paths: Paths,
-    inputs: Inputs,
-    ulid: str,
-    digests: dict[str, Any],
-    artifacts: dict[str, str],
-    changes: list[str],
+    plan: Plan, slot: Slot, parts: _Parts, ulid: str, digests: dict[str, Any], changes: list[str]
 ) -> dict[str, Any]:
-    in_version = [
-        inputs.exec_name,
-        "firecracker",
-        "jailer",
-        "vmlinux",
-        "rootfs.img",
-        "initrd.cpio",
-        *CONFIGS[:2],
-        "version.json",
-    ]
-    base = inputs.base.stat()
+    linked = ["firecracker", "jailer", "vmlinux", "rootfs.img", "initrd.cpio"]
+    whole = parts.base.stat()
     return {
         "ulid": ulid,
-        "name": inputs.name,
-        "slot": inputs.slot,
-        "spec": {**inputs.spec, "stop_signal": inputs.stop_signal},
+        "name": plan.name,
+        "slot": slot.number,
+        "spec": {**plan.spec.of_version(), "stop_signal": parts.stop_signal},
         "inputs": digests,
-        "artifacts": artifacts,
-        "files": sorted(in_version),
-        "exec_name": inputs.exec_name,
-        "base": [base.st_size, base.st_mtime_ns],
-        "scratch_template": str(inputs.scratch_template.relative_to(paths.root)),
+        "artifacts": {name: digest for name, (digest, _) in parts.stored.items()},
+        "files": sorted([parts.exec_name, *linked, *CONFIGS[:2], "version.json"]),
+        "exec_name": parts.exec_name,
+        "base": [whole.st_size, whole.st_mtime_ns],
+        "scratch_template": str(parts.scratch_template.relative_to(plan.paths.root)),
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "why": changes,
     }
 
 
-def _lay(paths: Paths, inputs: Inputs, record: dict[str, Any], stored: dict[str, Path]) -> None:
+def _lay(plan: Plan, parts: _Parts, record: dict[str, Any]) -> None:
     """Put the version's files under <ULID>.tmp, sync them, and rename it to its own name."""
+    paths, build = plan.paths, plan.build
     final = paths.version(record["ulid"])
-    making = final.unfinished(inputs.name)
+    making = final.unfinished(plan.name)
     try:
-        _own(paths, inputs.name, final.ulid)
+        _own(paths, plan.name, final.ulid)
         (making / "initramfs/inferno").mkdir(parents=True)
-        links = {
-            inputs.exec_name: stored["kiln"],
-            **{name: stored[name] for name in ("firecracker", "jailer", "vmlinux")},
-        }
-        for name, source in {**links, "rootfs.img": inputs.base}.items():
-            os.link(source, making / name)
-        os.link(inputs.build / "initrd.cpio", making / "initrd.cpio")
-        files.write(making / "initramfs/inferno/run.json", (inputs.build / "run.json").read_bytes(), 0o444)
-        files.write(making / "firecracker.json", (inputs.build / "firecracker.json").read_bytes(), 0o444)
-        kiln_json = (inputs.build / "kiln.json").read_text().replace(NO_ID, record["ulid"])
+        os.link(parts.stored["kiln"][1], making / parts.exec_name)
+        for name in ("firecracker", "jailer", "vmlinux"):
+            os.link(parts.stored[name][1], making / name)
+        os.link(parts.base, making / "rootfs.img")
+        os.link(build / "initrd.cpio", making / "initrd.cpio")
+        files.write(making / "initramfs/inferno/run.json", (build / "run.json").read_bytes(), 0o444)
+        files.write(making / "firecracker.json", (build / "firecracker.json").read_bytes(), 0o444)
+        kiln_json = (build / "kiln.json").read_text().replace(NO_ID, record["ulid"])
         files.write(making / "kiln.json", kiln_json, 0o444)
         files.write(making / "version.json", json.dumps(record, indent=2) + "\n", 0o444)
         files.sync_tree(making)
         os.rename(making, final.dir)
     except BaseException as error:
-        remove(paths, inputs.name, final)
+        remove(paths, plan.name, final)
         if isinstance(error, OSError):
             raise _explained(error, paths.versions) from None
         raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from typing import Any
 
 from inferno.base import files
+from inferno.image import local_images
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 from inferno.version import versions
@@ -28,8 +27,9 @@ def pending(settings: Settings, name: str) -> list[str]:
     before = record["inputs"]
     now = {a: settings.share_dir / a for a in (*versions.ARTIFACTS, "init")}
     changed = {a: files.sha256(p) if p.is_file() else "missing" for a, p in now.items()}
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        changed["image"] = json.loads(paths.ref(record["spec"]["image"]).read_text())["digest"]
+    known = local_images.stamp(record["spec"]["image"], settings, record["spec"].get("platform"))
+    if known is not None:
+        changed["image"] = known.digest
     lines = [f"{k}: {_short(before.get(k))} -> {_short(v)}" for k, v in changed.items() if before.get(k) != v]
     if directory and not versions.intact(paths, name, directory.ulid):
         lines.append("files of it are missing or damaged")

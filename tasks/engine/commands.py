@@ -125,33 +125,33 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
         status: int | None = 1
         try:
             status = super().execute(params, args)
-            self.loader.context.check_interrupted()
+            self.loader.command.transaction.check_interrupted()
         except KeyboardInterrupt as end:
-            self.loader.context.unwind()
+            self.loader.command.transaction.unwind()
             say("stopped; what this run had made is undone")
             return 128 + (signal.SIGTERM if isinstance(end, Terminated) else signal.SIGINT)
         except Exception as error:
             if not files.is_full(error):
                 raise
-            full = files.disk_full(self.loader.context.paths.root)  # what doit notes of a task had no room
-            self.loader.context.unwind()
+            full = files.disk_full(self.loader.command.asked.paths.root)  # what doit notes of a task had no room
+            self.loader.command.transaction.unwind()
             report(full)
             return UsageError.status
         finally:
-            context = getattr(self.loader, "context", None)
-            if context:
+            command = getattr(self.loader, "command", None)
+            if command:
                 if status:
-                    context.unwind()
-                context.release()
+                    command.transaction.unwind()
+                command.transaction.release()
         if status:
-            return self.loader.context.exit_status or status
+            return self.loader.command.output.exit_status or status
         return self._end()
 
     def _take_signals(self) -> None:
         def interrupt(number: int, _frame: Any) -> None:
             end = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
-            if context := getattr(self.loader, "context", None):
-                context.interrupted = end
+            if command := getattr(self.loader, "command", None):
+                command.transaction.interrupted = end
             raise end
 
         signal.signal(signal.SIGTERM, interrupt)
@@ -161,7 +161,7 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
     def _end(self) -> int:
         status = 0
         try:
-            for action in self.loader.context.at_end:
+            for action in self.loader.command.output.at_end:
                 status = action() or status
         except KeyboardInterrupt:
             return 128 + signal.SIGINT

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from inferno.base.errors import InfernoError
@@ -45,20 +43,3 @@ class Unchanged:
         """Digests, since the values may be secrets: of the guest's environment, say."""
         texts = {name: json.dumps(value, sort_keys=True) for name, value in self._compute().items()}
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-
-
-def identity(path: Path) -> list[int]:
-    """What the file system says of a file: a changed one has another. Raises InfernoError when it is missing."""
-    found = identity_if_there(path)
-    if found is None:
-        raise InfernoError(f"{path} is an input, and missing")
-    return found
-
-
-def identity_if_there(path: Path) -> list[int] | None:
-    """The same of what an earlier task makes, and may not have made yet; None then."""
-    try:
-        info = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return [info.st_mtime_ns, info.st_size, info.st_ino]

@@ -6,6 +6,7 @@ VMs known, a command still makes a dozen tasks.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import fnmatch
 from typing import Any
@@ -18,13 +19,18 @@ from inferno.base import gc_tuning
 from inferno.base.errors import UsageError
 from inferno.console import options
 from inferno.console.verbs import READING, VERBS
+from inferno.image.wanted import subject_of
+from inferno.settings import load_settings
 from inferno.spec.grammar import check_text
 from inferno.state import names
 
 from .. import stages
+from .asked import Asked
 from .checker import Checker
-from .context import Context
+from .command import Command
+from .output import Output
 from .reporter import Reporter
+from .transaction import Transaction
 
 # doit commands that do nothing sensible without a task named: `doit clean` alone would clean all that there is.
 _NEED_A_TASK = frozenset({"run", "clean", "forget", "ignore", "info"})
@@ -35,19 +41,19 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
 
     def __init__(self, preset: dict[str, dict[str, Any]] | None = None) -> None:
         super().__init__()
-        self._preset = preset or {}
-        self.context: Context
+        self._options = {task: dict(given) for task, given in (preset or {}).items()}
+        self.command: Command
 
     def setup(self, opt_values: dict[str, Any]) -> None:
         gc_tuning.seldom()
-        self.context = Context()
-        self.context.options.update(self._preset)
+        settings = load_settings()
+        self.command = Command(Asked(settings), Transaction(settings), Output())
         self._with_subtasks = bool(opt_values.get("subtasks"))
 
     def load_doit_config(self) -> dict[str, Any]:
         return {
             "backend": "inferno",
-            "dep_file": str(self.context.paths.task_db),
+            "dep_file": str(self.command.asked.paths.task_db),
             "check_file_uptodate": Checker,
             "reporter": Reporter,
             "verbosity": 2,
@@ -62,16 +68,17 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         if not pos_args and cmd.name in _NEED_A_TASK:
             raise UsageError(f"{cmd.name}: name a task", "doit list")
         pos_args[:] = self._read_words(list(pos_args), cmd.name)
-        if any(given.get("quiet") for given in self.context.options.values()):
-            self.context.quiet = self.context.progress.quiet = True
         wanted = list(pos_args)
-        self.context.selected = list(pos_args) if executes else []
+        asked = Asked(self.command.asked.settings, tuple(wanted) if executes else (), self._options)
+        self.command = dataclasses.replace(self.command, asked=asked)
+        self.command.output.quiet = any(given.get("quiet") for given in self._options.values())
         if executes:
             for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
-                self.context.lock(name, " ".join(task for task in wanted if task.endswith(f":{name}")))
+                what = " ".join(task for task in wanted if task.endswith(f":{name}"))
+                self.command.transaction.lock(name, what)
         made = self._closure(wanted or list(VERBS))
         if executes and any(task.name.startswith(("image:", "rootfs:")) for task in made):
-            self.context.use_images()
+            self.command.transaction.use_images()
         return made
 
     def _read_words(self, words: list[str], command_name: str) -> list[str]:
@@ -81,25 +88,32 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             word = words.pop(0)
             verb, subject = _split(word)
             if "*" in subject and _subject(word) == "vm":
-                found = [f"{verb}:{n}" for n in self.context.state.names() if fnmatch.fnmatchcase(n, subject)]
+                found = [f"{verb}:{n}" for n in self.command.asked.state.names() if fnmatch.fnmatchcase(n, subject)]
                 if not found:  # none selected would be all there are
                     raise UsageError(f"{word}: there is no such VM", "infernoctl list")
                 selected += [name for name in found if name not in selected]
                 continue
             if not subject and _subject(word) != "once" and command_name in _NEED_A_TASK:
                 raise UsageError(f"{verb} needs {_NOUN[_subject(word)]}", f"doit {verb}:{_HOLE[_subject(word)]}")
-            if word in selected:
-                raise UsageError(f"{word} is asked for twice", "give all its options at once")
-            selected.append(word)
             command = None
             if verb == "create" and "--" in words:  # the guest's command, to the end of the line
                 words, command = words[: words.index("--")], words[words.index("--") + 1 :]
             given, words = options.parse(word, VERBS[verb].options, words)
             if command is not None:
                 given["cmd"] = command
-            if given:
-                self.context.options[word] = {**self.context.asked(word), **given}
+            selected.append(self._named(word, {**self._options.pop(word, {}), **given}))
+            if len(set(selected)) < len(selected):
+                raise UsageError(f"{selected[-1]} is asked for twice", "give all its options at once")
         return selected
+
+    def _named(self, word: str, given: dict[str, Any]) -> str:
+        """The task's own name, which tells for which platform an image is wanted; its options are noted by it."""
+        if _subject(word) == "ref" and given.get("platform"):
+            verb, subject = _split(word)
+            word = f"{verb}:{subject_of(subject, given.pop('platform'))}"
+        if given:
+            self._options[word] = given
+        return word
 
     def _closure(self, wanted: list[str]) -> list[Task]:
         """The tasks named, and all they depend on."""
@@ -114,7 +128,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
                 for task in self._group(verb):
                     made[task.name] = task
                 continue
-            for task in stages.make(self.context, verb, subject):
+            for task in stages.make(self.command, verb, subject):
                 task.doc = task.doc or VERBS[verb].doc
                 made[task.name] = task
                 wanted += [*task.task_dep, *task.setup_tasks, *task.calc_dep]
@@ -126,7 +140,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         group = Task(verb, None, doc=f"{row.doc} ({verb}:{_HOLE[row.subject]})", params=row.options, has_subtask=True)
         made = [group]
         if self._with_subtasks and row.subject == "vm":
-            for name in self.context.state.names():
+            for name in self.command.asked.state.names():
                 group.task_dep.append(f"{verb}:{name}")
                 made.append(Task(f"{verb}:{name}", None, subtask_of=verb, doc=row.doc))
         return made

@@ -62,13 +62,13 @@ class Reporter:
 
 
 def _is_quiet(task: Any) -> bool:
-    return hasattr(task, "context") and bool(task.context.quiet)
+    return hasattr(task, "command") and bool(task.command.output.quiet)
 
 
 def _release(task: Any) -> None:
     """doit's own group tasks hold nothing; ours give back their lock and clear their progress line."""
     if hasattr(task, "release"):
-        task.context.progress.close()
+        task.command.output.progress.close()
         task.release()
 
 

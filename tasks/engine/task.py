@@ -13,7 +13,7 @@ from doit.task import Task
 from inferno.base import files
 from inferno.base.errors import InfernoError
 
-from .context import Context
+from .command import Command
 
 Action = Callable[[], dict[str, Any] | None]
 
@@ -31,7 +31,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
         name: str,
         action: Action | None,
         *,
-        context: Context,
+        command: Command,
         vm: str | None = None,
         shared: str | None = None,
         always: bool = False,
@@ -40,7 +40,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
     ) -> None:
         checks = [False] if always else [_guard(item) for item in uptodate]
         super().__init__(name, [action] if action else None, uptodate=checks, verbosity=2, **known)
-        self.action, self.context, self.vm, self.shared, self.always = action, context, vm, shared, always
+        self.action, self.command, self.vm, self.shared, self.always = action, command, vm, shared, always
         self.failure: InfernoError | None = None
         self.held = contextlib.ExitStack()
 
@@ -48,7 +48,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
 
     def _failed(self, error: InfernoError) -> TaskFailed:
         self.failure = error
-        self.context.exit_status = error.status
+        self.command.output.exit_status = error.status
         return TaskFailed(error.text)
 
     def execute(self, stream: Any) -> TaskFailed | TaskError | None:
@@ -56,7 +56,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
         self.executed = True
         done = False
         try:
-            self.context.check_interrupted()
+            self.command.transaction.check_interrupted()
             if self.shared and self._waited_for_another(manager):
                 self.values = manager.get_values(self.name)
             else:
@@ -69,13 +69,13 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
             return self._failed(error)
         except Exception as error:
             if files.is_full(error):
-                return self._failed(files.disk_full(self.context.paths.root))
+                return self._failed(files.disk_full(self.command.asked.paths.root))
             # A bug of ours: the reporter shows its last line, INFERNO_DEBUG=1 all of it.
             return TaskError(f"{type(error).__name__}: {error}", error)
         finally:  # on KeyboardInterrupt too
             if not done:
                 if self.vm:
-                    self.context.unwind(self.vm)
+                    self.command.transaction.unwind(self.vm)
                 self.held.close()
 
     def release(self) -> None:
@@ -84,7 +84,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
 
     def _waited_for_another(self, manager: Any) -> bool:
         """Take the lock; whether somebody else did this task's work meanwhile."""
-        self.held.enter_context(files.lock(self.context.paths.lock(str(self.shared)), self.name))
+        self.held.enter_context(files.lock(self.command.asked.paths.lock(str(self.shared)), self.name))
         manager.backend.reload(self.name)
         savers, self.value_savers = self.value_savers, []
         status = manager.get_status(self, {}).status

@@ -7,8 +7,8 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.image import oci_config
+from inferno.life.stop import Request
 from inferno.spec.signals import signal_number
-from tasks import stop
 
 WORDS = {
     **dict.fromkeys(("TERM", "term", "SIGTERM", "sigterm", "15"), 15),
@@ -41,14 +41,14 @@ REFUSED = (
 @pytest.mark.parametrize(("word", "number"), WORDS.items())
 def test_a_signal_goes_by_its_name_and_by_its_number(word: str, number: int) -> None:
     assert signal_number(word, "--signal") == number
-    assert stop.request_of("stop:web1", {"signal": word}).signal == number
+    assert Request.of("stop:web1", signal=word).signal == number
     assert oci_config.parse(json.dumps({"config": {"StopSignal": word}})).stop_signal == number
 
 
 @pytest.mark.parametrize("word", REFUSED)
 def test_what_is_not_a_signal_is_refused_in_one_line(word: str) -> None:
     with pytest.raises(UsageError, match=r"^stop:web1: --signal .{1,300} is not a signal$"):
-        stop.request_of("stop:web1", {"signal": word})
+        Request.of("stop:web1", signal=word)
     with pytest.raises(UsageError, match=r"^the image's StopSignal .{1,300} is not a signal$"):
         oci_config.parse(json.dumps({"config": {"StopSignal": word}}))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import InfernoError
-from inferno.version import render
+from inferno.base.files import identity, identity_if_there
+from inferno.version import configs, initrd, plan, render
 from inferno.wire import models
-from tasks import create
-from tasks.engine.inputs import Unchanged, identity, identity_if_there
+from tasks.engine.inputs import Unchanged
 
 
 def test_a_lost_input_is_an_error_and_not_one_more_value(tmp_path: Path) -> None:
@@ -30,12 +30,11 @@ def test_a_product_may_not_be_there_yet(tmp_path: Path) -> None:
     assert identity_if_there(product) == identity(product)
 
 
-def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [Path(module.__file__) for module in (render, models)] == create._MAKERS
-    copies = [Path(shutil.copy(path, tmp_path)) for path in create._MAKERS]
-    monkeypatch.setattr(create, "_MAKERS", copies)
+def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path) -> None:
+    assert {Path(module.__file__) for module in (render, initrd, configs, models)} == set(plan.MAKERS)
+    copies = tuple(Path(shutil.copy(path, tmp_path)) for path in plan.MAKERS)
     for copy in copies:
-        inputs = Unchanged(lambda: {"Inferno": create._makers()})
+        inputs = Unchanged(lambda: {"Inferno": plan.makers(copies)})
         saved = {"inputs": inputs._digests()}
         assert inputs.changed(saved) == []
         copy.write_text(f"{copy.read_text()}\n# another Inferno's")

@@ -1,0 +1,95 @@
+"""What `create` does beyond the files of a version: the slot, the database, what the new version replaces.
+
+Each step pushes its undo onto the VM's stack, which is unwound when a later one fails, and dropped once all is on
+record. The caller holds the VM's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from inferno.base import files
+from inferno.life import destroy, host
+from inferno.life.instance import Instance
+from inferno.life.reconcile import reconcile
+from inferno.sandbox import cgroup
+from inferno.settings import Settings
+from inferno.state import vm_record
+from inferno.state.database import State, VmRow
+from inferno.state.paths import Paths
+from inferno.state.slot import Slot
+from inferno.version import make, versions
+from inferno.version.make import Made
+from inferno.version.plan import Plan
+from inferno.version.prune import sweep
+
+
+def check(plan: Plan) -> None:
+    """Raises UsageError, before anything is changed, when this host cannot give what was asked."""
+    host.check_size(plan.spec.vcpus, plan.spec.memory)
+
+
+def reserve(plan: Plan, state: State, undo: contextlib.ExitStack) -> Slot:
+    """The VM's slot; a new VM gets one, which is given back when a later step fails."""
+    known = state.vm(plan.name)
+    if known is None or known.version is None:  # the latter: left by a create that was killed
+
+        def forget() -> None:
+            files.remove_tree(plan.paths.vm(plan.name))  # first: on a full disk the database needs the room
+            state.remove(plan.name)
+
+        undo.callback(forget)
+    return Slot(state.reserve(plan.name).slot)
+
+
+def slot_number(plan: Plan, state: State) -> int | None:
+    """The VM's slot, if it has one: then it is an input of what is made for it."""
+    row = state.vm(plan.name)
+    return row.slot if row else None
+
+
+def is_current(plan: Plan, state: State) -> bool:
+    """Whether the version on record is the current one, with every file of it in place."""
+    row = state.vm(plan.name)
+    if row is None or not versions.intact(plan.paths, plan.name, row.version):
+        return False
+    return vm_record.is_written(plan.paths, row)
+
+
+def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
+    """Make the version and put it on record; then remove what it replaces. Raises InfernoError."""
+    slot = reserve(plan, state, undo)
+    made = make.create(plan, slot)
+    if made.is_new:
+        undo.callback(make.take_back, plan.paths, plan.name, made)
+    state.save(plan.name, plan.spec.to_json(), made.ulid)
+    saved = state.vm(plan.name)
+    assert saved is not None
+    vm_record.write(plan.paths, saved)
+    _keep_end(plan, state)
+    sweep(plan.paths, plan.name, cgroup.populated)
+    undo.pop_all()
+    destroy.forget_unfinished(plan.settings, state)
+    return made
+
+
+def _keep_end(plan: Plan, state: State) -> None:
+    """The version that ended by itself may be swept: what it says of its end is not to go with it."""
+    row = state.vm(plan.name)
+    vm = Instance.of(plan.settings, row) if row else None
+    if vm and vm.started():
+        reconcile(vm, network=False)
+
+
+def describe(settings: Settings, row: VmRow) -> dict[str, Any]:
+    """The line that create prints: the predecessor's shape."""
+    slot = Slot(row.slot)
+    network = {
+        "tap_device": slot.tap,
+        "guest_ip": str(slot.guest),
+        "gateway_ip": str(slot.gateway),
+        "mac_address": slot.mac,
+    }
+    jail = str(Paths(settings.root).version(str(row.version)).jail)
+    return {"name": row.name, "version": row.version, "chroot_dir": jail, "network": network, "volume": None}

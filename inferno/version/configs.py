@@ -1,0 +1,31 @@
+"""kiln.json and firecracker.json of a VM, left in its build folder until a version takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from inferno.base import files
+from inferno.spec.row import Place
+from inferno.state.slot import Slot
+from inferno.version.plan import Plan, makers
+
+
+def targets(plan: Plan) -> list[Path]:
+    return [plan.build / "kiln.json", plan.build / "firecracker.json"]
+
+
+def inputs(plan: Plan, slot: int | None) -> dict[str, Any]:
+    """What they are made from, by name; without a slot the VM has none yet. Raises InfernoError."""
+    of_spec = plan.spec.rendered_in(Place.FIRECRACKER, Place.KILN)
+    return {**of_spec, "LOG_LEVEL": plan.is_debug, "slot": slot, "Inferno": makers()}
+
+
+def make(plan: Plan, slot: Slot) -> None:
+    """Render both, each atomically; one that would be the same is left as it is."""
+    from inferno.version import render
+    from inferno.wire import models
+
+    kiln, firecracker = targets(plan)
+    files.write(kiln, models.dump(render.kiln(debug=plan.is_debug)), 0o444)
+    files.write(firecracker, models.dump(render.firecracker(plan.spec, slot)), 0o444)

@@ -1,0 +1,71 @@
+"""What a VM's next version is to be made from, as far as that is known before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import inferno
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.image import local_images
+from inferno.image.oci_config import ImageConfig
+from inferno.image.stamp import Stamp
+from inferno.settings import Settings
+from inferno.spec import ssh_key
+from inferno.spec.fields import Spec
+from inferno.state.paths import Paths
+
+# By these a VM's files are made as they are: another Inferno may make others.
+MAKERS = tuple(
+    Path(inferno.__file__).parent / name
+    for name in ("version/render.py", "version/initrd.py", "version/configs.py", "wire/models.py")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One VM, and what was asked of it. Its slot is not part of this: the first step that makes something takes it."""
+
+    settings: Settings
+    name: str
+    spec: Spec
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.settings.root)
+
+    @property
+    def build(self) -> Path:
+        """Where the initrd and the configs are left until a version takes them."""
+        return self.paths.vm(self.name) / "build"
+
+    @property
+    def init(self) -> Path:
+        return self.settings.share_dir / "init"
+
+    @property
+    def is_debug(self) -> bool:
+        """LOG_LEVEL=debug: kiln and init log their own steps, from the next create on."""
+        return self.settings.log_level == "debug"
+
+    @property
+    def ssh_keys(self) -> list[str]:
+        """Lines for authorized_keys: the VM's own, else those of the settings."""
+        return self.spec.ssh_key or ssh_key.lines(self.settings.ssh_keys)
+
+    def stamp(self) -> Stamp:
+        """Which image that is. Raises InfernoError before that was looked up."""
+        found = local_images.stamp(self.spec.image, self.settings, self.spec.platform)
+        if found is None:
+            raise InfernoError(f"image {self.spec.image} is not here yet", f"doit 'image:{self.spec.image}'")
+        return found
+
+    def image(self) -> ImageConfig:
+        """What the image says of its process. Raises InfernoError before that was looked up."""
+        return local_images.config(self.stamp().digest, self.settings)
+
+
+def makers(paths: tuple[Path, ...] = MAKERS) -> list[list[int]]:
+    """What the file system says of what renders a VM's files. Raises InfernoError when one is missing."""
+    return [files.identity(path) for path in paths]

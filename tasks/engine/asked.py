@@ -1,0 +1,90 @@
+"""What one command asks for: its tasks, their options, and what follows from both for VMs and images."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from inferno.base.errors import UsageError
+from inferno.console import ask
+from inferno.image.source import Access
+from inferno.image.stamp import split
+from inferno.image.wanted import Wanted, wanted
+from inferno.settings import Settings
+from inferno.spec import fields
+from inferno.state import names
+from inferno.state.database import State, VmRow
+from inferno.state.paths import Paths
+from inferno.version.plan import Plan
+
+_OF_IMAGES = ("pull", "platform", "authfile", "creds")
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """`selected` are the tasks to be run, in order; none when the command only looks.
+
+    `options` are by task, then by name.
+    """
+
+    settings: Settings
+    selected: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _images: dict[str, Wanted] = field(default_factory=dict)  # each once: a password is asked for once
+
+    @cached_property
+    def state(self) -> State:
+        return State(self.settings.db_path)
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.settings.root)
+
+    def given(self, task: str) -> Mapping[str, Any]:
+        """The options of `task` on the command line."""
+        return self.options.get(task, {})
+
+    def row(self, name: str) -> VmRow:
+        """The VM's row. Raises UsageError, with a guess, when there is no such VM."""
+        names.check_name(name)
+        row = self.state.vm(name)
+        if row is None or row.version is None:
+            near = difflib.get_close_matches(name, self.state.names(), 1)
+            raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
+        return row
+
+    def spec(self, name: str) -> fields.Spec:
+        """The spec as it will be: what was saved, and over it what is asked of create:NAME. Raises UsageError."""
+        row = self.state.vm(names.check_name(name))
+        return fields.merge(row.spec if row else None, fields.asked(dict(self.given(f"create:{name}"))), name)
+
+    def plan(self, name: str) -> Plan:
+        """What the VM's next version is to be made from. Raises UsageError."""
+        return Plan(self.settings, name, self.spec(name))
+
+    def image(self, subject: str) -> Wanted:
+        """The image of `image:SUBJECT`, as asked of that task, or of the create that needs it. Raises UsageError."""
+        if subject not in self._images:
+            self._images[subject] = self._image(subject)
+        return self._images[subject]
+
+    def _image(self, subject: str) -> Wanted:
+        for task, given in self.options.items():
+            verb, _, name = task.partition(":")
+            if verb in ("image", "rootfs") and name == subject:
+                ref, platform = split(subject)
+                return _wanted(ref, {**given, "platform": platform})
+            if verb == "create":
+                spec = self.spec(name)
+                found = Wanted(spec.image, Access(spec.platform))
+                if found.subject == subject:
+                    return _wanted(spec.image, {**given, "platform": spec.platform})
+        ref, platform = split(subject)
+        return _wanted(ref, {"platform": platform})
+
+
+def _wanted(ref: str, given: Mapping[str, Any]) -> Wanted:
+    return wanted(ref, password=ask.registry_password, **{name: given.get(name) for name in _OF_IMAGES})

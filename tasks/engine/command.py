@@ -1,0 +1,22 @@
+"""One command: what was asked, the locks and undo it holds, and what it says. Every task is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .asked import Asked
+from .output import Output
+from .transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Command:
+    asked: Asked
+    transaction: Transaction
+    output: Output
+
+    def after(self, task: str, action: Callable[[], int | None]) -> None:
+        """Once all tasks have succeeded, do this, if `task` was asked for by name."""
+        if task in self.asked.selected:
+            self.output.at_end.append(action)
