@@ -1,6 +1,6 @@
 """The rig's venv: a disk of its own over the system, so that a changed dependency rebuilds seconds, not minutes.
 
-It holds what pyproject.toml asks for, and says where the project itself is: in /inferno, the checkout.
+It holds what the project's locks pin, and says where the project itself is: in /inferno, the checkout.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from rig.cache import CHECKOUT, cached, digest, digest_of_code, locked
 from rig.program import RigError, command
 from rig.system import make_disk
 
+LOCKS = ("requirements.lock", "requirements-dev.lock")
 # What looks at the code runs outside, never in the rig.
-OUTSIDE_ONLY = ("ruff", "mypy", "types-", "coverage")
+OUTSIDE_ONLY = ("ast-serialize", "coverage", "librt", "mypy", "ruff", "types-")
 SCRIPT = "#!/opt/venv/bin/python3\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
 
 
 def venv(system: Path) -> Path:
     """The disk with /opt/venv, for the dependencies of now."""
     project = _project()
-    key = digest(system.name, digest_of_code(Path(__file__)), *_dependencies(project), _entry_points(project))
+    key = digest(system.name, digest_of_code(Path(__file__)), pins(), _entry_points(project))
     return cached("venv", key, "the rig's venv", lambda making: _build(making, system, project)) / "venv.ext4"
 
 
@@ -35,9 +36,11 @@ def _project() -> dict[str, Any]:
     return project
 
 
-def _dependencies(project: dict[str, Any]) -> list[str]:
-    wanted = [*project["dependencies"], *project.get("optional-dependencies", {}).get("dev", [])]
-    return [word for word in wanted if not word.startswith(OUTSIDE_ONLY)]
+def pins() -> str:
+    """The packages that the rig takes of the locks, each with its hashes, as pip reads them."""
+    text = "".join((CHECKOUT / name).read_text() for name in LOCKS)
+    found = re.findall(r"^[\w.-]+==.*(?:\n    .*)*", text, re.MULTILINE)
+    return "".join(f"{pin}\n" for pin in found if not pin.startswith(OUTSIDE_ONLY))
 
 
 def _entry_points(project: dict[str, Any]) -> str:
@@ -57,7 +60,9 @@ def _build(making: Path, system: Path, project: dict[str, Any]) -> None:
             shutil.copy(f"/etc/{name}", tree / "etc" / name)
         environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **_pip_settings(tree)}
         command("chroot", tree, "python3", "-m", "venv", "/opt/venv", env=environ)
-        command("chroot", tree, "/opt/venv/bin/pip", "install", "-q", *_dependencies(project), env=environ)
+        (inside / "requirements.lock").write_text(pins())
+        pip = ("/opt/venv/bin/python3", "-m", "pip", "install", "-q", "--no-deps", "--require-hashes")
+        command("chroot", tree, *pip, "-r", "/opt/venv/requirements.lock", env=environ)
         _install_project(inside, project)
         command("chroot", tree, "python3", "-m", "compileall", "-q", "/opt/venv/lib", env=environ)
         size = (256 << 20) + 2 * int(command("du", "-sb", inside).split()[0])
