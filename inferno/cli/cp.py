@@ -6,21 +6,17 @@ import os
 
 from inferno.base.errors import UsageError
 from inferno.cli.exec_shell import opened
-from inferno.console.arguments import read_options
 from inferno.console.errors import say
+from inferno.console.typed import Typed
 from inferno.reach import copy
 
 _SHOWN = 5
 
 
-def run(words: list[str]) -> int:
+def cp(typed: Typed) -> int:
     """`cp NAME:PATH PATH|-`, `cp PATH|- NAME:PATH`. Exit 1 also when something in it is not copied."""
-    given, rest = read_options("cp", words, ["archive", "follow-link"], "aL")
-    if len(rest) != 2:
-        raise UsageError("cp needs a source and a destination", "infernoctl cp NAME:PATH PATH, or the other way round")
-    keep = "a" in given or "archive" in given
-    follow = "L" in given or "follow-link" in given
-    (here, name, path), (there, to_name, to_path) = map(_side, rest)
+    keep, follow = typed.flag("archive"), typed.flag("follow_link")
+    (here, name, path), (there, to_name, to_path) = map(_side, typed.operands)
     if (name is None) == (to_name is None):
         raise UsageError("cp copies between a VM and this host", "one of the two is NAME:PATH")
     if name is not None:

@@ -5,25 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from inferno.base.errors import UsageError
-from inferno.console.arguments import read_options
+from inferno.console.typed import Typed
 from inferno.settings import load_settings
 from inferno.watch.doctor import diagnosis
 from inferno.watch.doctor.rule import NEEDED, Finding
 
 
-def verb(words: list[str]) -> int:
+def doctor(typed: Typed) -> int:
     """Exit 1 when a rule that must hold does not."""
-    given, rest = read_options("doctor", words, ["json"])
-    if rest:
-        raise UsageError(f"doctor looks at the whole host: what is {rest[0]!r}?", "infernoctl doctor")
     found = []
     for finding in diagnosis.diagnose(load_settings()):
         found.append(finding)
-        if "json" not in given:
+        if not typed.flag("json"):
             _show(finding)
     broken = [each for each in found if each.must and each.state == "fails"]
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps({"fit": not broken, "findings": [dataclasses.asdict(each) for each in found]}))
     else:
         advice = sum(each.state == "fails" for each in found) - len(broken)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getopt
 import os
 from collections.abc import Iterator
 
 from inferno.base.errors import UsageError
 from inferno.base.requirements import need_root
+from inferno.console.typed import Typed
 from inferno.life import running_guest, status
 from inferno.life.instance import Instance
 from inferno.reach import command, session
@@ -21,16 +21,6 @@ from inferno.reach.command import Command
 from inferno.reach.guest import Guest
 from inferno.settings import load_settings
 from inferno.state import names
-
-_LONG = {
-    "interactive": "-i",
-    "tty": "-t",
-    "user=": "-u",
-    "workdir=": "-w",
-    "env=": "-e",
-    "detach": "-d",
-}
-_SHORT = "itdu:w:e:"
 
 
 @contextlib.contextmanager
@@ -42,61 +32,32 @@ def opened(name: str) -> Iterator[Guest]:
         yield found
 
 
-def run(words: list[str]) -> int:
+def exec_(typed: Typed) -> int:
     """`exec NAME [-it|-d] [-u USER] [-w DIR] [-e K=V] [--] CMD…`: options before the name or after it."""
-    given, rest = _options("exec", words)
-    if not rest:
-        raise UsageError("exec needs the name of a VM, and a command", "infernoctl exec NAME -- CMD")
-    name, *rest = rest
-    more, args = _options("exec", rest)
-    given += more
-    if not args:
-        raise UsageError(f"exec: what is to run in {name}?", f"infernoctl exec {name} -- CMD")
-    flags = {flag for flag, _ in given}
-    stdin, tty = "-i" in flags, "-t" in flags
-    asked = _command(given, args)
+    name, *args = typed.operands
+    stdin, tty, detach = typed.flag("interactive"), typed.flag("tty"), typed.flag("detach")
+    asked = _command(typed, args)
     if stdin and tty and not os.isatty(0):
         raise UsageError("-t with -i wants a terminal on standard input", "leave -t out: infernoctl exec -i …")
-    if "-d" in flags and (stdin or tty):
+    if detach and (stdin or tty):
         raise UsageError("-d leaves the command to itself: nobody is there for -i or -t")
     with opened(name) as found:
-        if "-d" in flags:
+        if detach:
             command.leave(found.root, dataclasses.replace(asked, detach=True))
             return 0
         return session.run(found, asked, stdin=stdin, tty=tty)
 
 
-def shell(words: list[str]) -> int:
+def shell(typed: Typed) -> int:
     """`shell NAME [-u USER] [-w DIR] [-e K=V]`: with a terminal when standard input is one."""
-    given, rest = _options("shell", words, mixed=True)
-    if len(rest) != 1:
-        raise UsageError("shell needs the name of one VM", "a command and its words: infernoctl exec NAME -- CMD")
-    if any(flag == "-d" for flag, _ in given):
-        raise UsageError("shell: -d leaves nobody to talk to", "infernoctl exec -d")
-    asked = _command(given, ["sh"])
-    with opened(rest[0]) as found:
+    asked = _command(typed, ["sh"])
+    with opened(typed.name) as found:
         return session.shell(found, asked, tty=os.isatty(0))
 
 
-def _options(verb: str, words: list[str], *, mixed: bool = False) -> tuple[list[tuple[str, str]], list[str]]:
-    """Options, by their short names, up to the first word that is none, and the words from there on.
-
-    `mixed`: options may follow other words.
-    """
-    try:
-        found, rest = (getopt.gnu_getopt if mixed else getopt.getopt)(words, _SHORT, list(_LONG))
-    except getopt.GetoptError as error:
-        from inferno.console import suggest
-
-        raise suggest.option(verb, error, _LONG) from None
-    short = {f"--{long.rstrip('=')}": flag for long, flag in _LONG.items()}
-    return [(short.get(flag, flag), value) for flag, value in found], rest
-
-
-def _command(given: list[tuple[str, str]], args: list[str]) -> Command:
-    last = dict(given)
-    env = [_env(value) for flag, value in given if flag == "-e"]
-    asked = Command(tuple(args), tuple(word for word in env if word), last.get("-w"), last.get("-u"))
+def _command(typed: Typed, args: list[str]) -> Command:
+    env = [_env(word) for word in typed.texts("env")]
+    asked = Command(tuple(args), tuple(word for word in env if word), typed.text("workdir"), typed.text("user"))
     asked.body()  # refuses what cannot be said
     return asked
 

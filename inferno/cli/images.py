@@ -8,41 +8,16 @@ from typing import Any
 
 from inferno.base.errors import UsageError
 from inferno.base.text import visible
-from inferno.console.arguments import read_options
 from inferno.console.errors import say
 from inferno.console.tables import print_table
+from inferno.console.typed import Typed
 from inferno.image import catalog
 from inferno.settings import load_settings
 
 
-def images(words: list[str]) -> int:
-    """Hand over to the verb."""
-    verb = words[0] if words else "help"
-    if verb == "help":
-        from inferno.console import help_pages
-
-        print(help_pages.PAGES["images"])
-        return 0
-    if verb == "ls":
-        verb = "list"
-    known = {"list": _list, "show": _show, "process": _process, "exposed": _exposed, "prune": _prune, "check": _check}
-    if verb == "pull":
-        return _pull(words[1:])
-    if verb not in known:
-        import difflib
-
-        near = difflib.get_close_matches(verb, [*known, "pull"], 1)
-        raise UsageError(
-            f"images: no verb {verb!r}", f"did you mean {near[0]}?" if near else "infernoctl images --help"
-        )
-    return known[verb](words[1:])
-
-
-def _list(words: list[str]) -> int:
-    given, rest = read_options("images list", words, ["json"])
-    _none(rest, "list")
+def list_images(typed: Typed) -> int:
     found = catalog.entries(load_settings())
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps([entry.to_json() for entry in found]))
         return 0
     rows = [
@@ -59,28 +34,25 @@ def _list(words: list[str]) -> int:
     return 0
 
 
-def _show(words: list[str]) -> int:
-    given, rest = read_options("images show", words, ["json"])
+def show(typed: Typed) -> int:
     settings = load_settings()
-    found = catalog.details(catalog.find(_one(rest, "show"), settings), settings)
-    _print(found, as_json="json" in given)
+    found = catalog.details(catalog.find(typed.name, settings), settings)
+    _print(found, as_json=typed.flag("json"))
     return 0
 
 
-def _process(words: list[str]) -> int:
-    given, rest = read_options("images process", words, ["json"])
+def process(typed: Typed) -> int:
     settings = load_settings()
-    _print(catalog.process(catalog.find(_one(rest, "process"), settings), settings), as_json="json" in given)
+    _print(catalog.process(catalog.find(typed.name, settings), settings), as_json=typed.flag("json"))
     return 0
 
 
-def _exposed(words: list[str]) -> int:
+def exposed(typed: Typed) -> int:
     from inferno.image import local_images
 
-    given, rest = read_options("images exposed", words, ["json"])
     settings = load_settings()
-    ports = local_images.config(catalog.find(_one(rest, "exposed"), settings).digest, settings).exposed_ports
-    if "json" in given:
+    ports = local_images.config(catalog.find(typed.name, settings).digest, settings).exposed_ports
+    if typed.flag("json"):
         print(json.dumps(ports))
     else:
         for port in ports:
@@ -88,45 +60,42 @@ def _exposed(words: list[str]) -> int:
     return 0
 
 
-def _pull(words: list[str]) -> int:
+def pull(typed: Typed) -> int:
+    """`rootfs`, that asks a registry though the image is here."""
     from inferno.cli import task_verbs
+    from inferno.console.verbs.table import TASKS
 
-    if not any(word.startswith("--pull") for word in words):
-        words = ["--pull=always", *words]
-    return task_verbs.act("rootfs", words, "images pull")
+    return task_verbs.run(TASKS["rootfs"], {"pull": "always", **typed.given}, typed.operands)
 
 
-def _prune(words: list[str]) -> int:
+def prune(typed: Typed) -> int:
     from inferno.base import requirements
     from inferno.image import prune
 
-    given, rest = read_options("images prune", words, ["json", "dry-run"])
-    _none(rest, "prune")
     requirements.need_root()
-    found = prune.prune(load_settings(), dry_run="dry-run" in given)
-    if "json" in given:
+    found = prune.prune(load_settings(), dry_run=typed.flag("dry_run"))
+    if typed.flag("json"):
         shown = {"images": found.images, "refs": found.refs, "blobs": found.blobs, "bytes": found.bytes}
-        print(json.dumps({**shown, "dry_run": "dry-run" in given}))
+        print(json.dumps({**shown, "dry_run": typed.flag("dry_run")}))
         return 0
     for digest in found.images:
         print(digest)
-    would = "would free" if "dry-run" in given else "freed"
+    would = "would free" if typed.flag("dry_run") else "freed"
     say(f"{len(found.images)} images and {found.blobs} blobs; {would} {size(found.bytes)}")
     return 0
 
 
-def _check(words: list[str]) -> int:
+def check(typed: Typed) -> int:
     from inferno.base import requirements
     from inferno.image import check
 
-    given, rest = read_options("images check", words, ["all", "json"])
-    settings = load_settings()
+    settings, words, everything = load_settings(), typed.operands, typed.flag("all")
     requirements.need_root()
-    if bool(rest) == ("all" in given):
-        raise UsageError("images check takes images, or --all", "infernoctl images --help")
-    found = catalog.entries(settings) if "all" in given else [catalog.find(word, settings) for word in rest]
+    if bool(words) == everything:
+        raise UsageError("images check takes images, or --all", "infernoctl images check --help")
+    found = catalog.entries(settings) if everything else [catalog.find(word, settings) for word in words]
     problems = {entry.digest: check.check(entry, settings) for entry in found}
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps(problems))
     else:
         for digest, lines in problems.items():
@@ -158,15 +127,3 @@ def _when(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
-
-
-def _one(rest: list[str], verb: str) -> str:
-    if len(rest) != 1:
-        raise UsageError(f"images {verb} needs one image", f"infernoctl images {verb} IMAGE")
-    return rest[0]
-
-
-def _none(rest: list[str], verb: str) -> None:
-    if rest:
-        hint = f"infernoctl images show {rest[0]}" if verb == "list" else "infernoctl images --help"
-        raise UsageError(f"images {verb} takes no image: {rest[0]!r}", hint)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from inferno.base.errors import UsageError
-from inferno.console.arguments import read_options
-from inferno.life import status
+from inferno.console.typed import Typed
+from inferno.console.verbs.table import VERBS
+from inferno.life import status as vm_status
 from inferno.logs import collector_client, keep, read, vm_logs
 from inferno.logs.query import Query, query
 from inferno.logs.record import Record, parse
@@ -20,71 +23,35 @@ from inferno.state import names
 from inferno.state.paths import Paths
 
 _LINES = 20
-_SELECT = ["vm=", "source=", "level=", "since=", "until=", "grep=", "json"]
 
 
-def verb(words: list[str]) -> int:
-    """`logs [tail|show] [NAME]`, and what is about the collector. Raises UsageError."""
-    action, rest = (words[0], words[1:]) if words and words[0] in _ACTIONS else ("tail", words)
-    run, long, short = _ACTIONS[action]
-    given, names_given = read_options("logs", rest, long, short)
-    if "vm=" in long and "vm" not in given and names_given:
-        given["vm"], *names_given = names_given
-    if names_given:
-        raise UsageError(f"logs {action}: what is {names_given[0]!r}?", "infernoctl logs --help")
-    try:
-        settings = load_settings()
-        if action == "tail" and words[:1] == [given.get("vm")]:
-            _check_action(settings, words[0])
-        collector_client.revive(settings)
-        return run(settings, given)
-    except PermissionError:
-        raise UsageError("the logs of VMs are root's", "use sudo") from None
-
-
-def _check_action(settings: Settings, word: str) -> None:
-    """A first word that no VM has may be a misspelt action."""
-    near = difflib.get_close_matches(word, _ACTIONS, 1)
-    try:
-        _name(settings, {"vm": word})
-    except UsageError:
-        if near:
-            raise UsageError(f"logs: {word!r} is no VM, and nothing to do", f"did you mean {near[0]}?") from None
-        raise
-
-
-def _tail(settings: Settings, given: dict[str, str]) -> int:
+def tail(typed: Typed) -> int:
     """The last lines, and those that follow."""
-    count = _count(given)
-    return _last(settings, given, _LINES if count is None else count)
+    with _reading() as settings:
+        _check_action(settings, typed)
+        count = _count(typed)
+        return _last(settings, typed, _LINES if count is None else count)
 
 
-def _show(settings: Settings, given: dict[str, str]) -> int:
+def show(typed: Typed) -> int:
     """All lines, or so many of the last, and those that follow."""
-    log, wanted, count = vm_logs.of(Paths(settings.root), _name(settings, given)), query(given), _count(given)
-    if count is not None:
-        return _last(settings, given, count)
-    if _follows(given):
-        return _follow(settings, given, wanted, 0)
-    collector_client.sync(settings)
-    _print_all(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), "json" in given)
-    return 0
+    with _reading() as settings:
+        log, wanted, count = _log(settings, typed), query(typed.given), _count(typed)
+        if count is not None:
+            return _last(settings, typed, count)
+        if typed.flag("follow"):
+            return _follow(settings, typed, wanted, 0)
+        collector_client.sync(settings)
+        _print_all(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), typed.flag("json"))
+        return 0
 
 
-def _last(settings: Settings, given: dict[str, str], count: int) -> int:
-    log, wanted = vm_logs.of(Paths(settings.root), _name(settings, given)), query(given)
-    collector_client.sync(settings)
-    until = read.end(log)
-    found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
-    _print_all(reversed(list(itertools.islice(found, count))), "json" in given)
-    return _follow(settings, given, wanted, until) if _follows(given) else 0
-
-
-def _status(settings: Settings, given: dict[str, str]) -> int:
+def status(typed: Typed) -> int:
     """The collector, and what is kept."""
-    paths = Paths(settings.root)
-    running, found = collector_client.status(paths), keep.kept(paths)
-    if "json" in given:
+    with _reading() as settings:
+        paths = Paths(settings.root)
+        running, found = collector_client.status(paths), keep.kept(paths)
+    if typed.flag("json"):
         shown = [dataclasses.asdict(each) for each in found]
         print(json.dumps({"collector": running, "logs": shown, "directory": str(paths.logs)}))
         return 0
@@ -98,61 +65,89 @@ def _status(settings: Settings, given: dict[str, str]) -> int:
     return 0
 
 
-def _restart(settings: Settings, _: dict[str, str]) -> int:
+def restart(_: Typed) -> int:
     """A new collector, to which the VMs that run go over. No line is lost."""
-    ran = collector_client.restart(settings)
+    with _reading() as settings:
+        ran = collector_client.restart(settings)
     print("the log collector was restarted" if ran else "the log collector was started; without VMs it ends again")
     return 0
 
 
-def _clear(settings: Settings, given: dict[str, str]) -> int:
+def clear(typed: Typed) -> int:
     """Delete logs: of one VM, or all of them."""
-    paths = Paths(settings.root)
-    name = _name(settings, given)
-    chosen = [paths.log(name)] if name else [vm_logs.of(paths, each.vm) for each in keep.kept(paths)]
-    count = sum(keep.clear(log) for log in chosen)
+    with _reading() as settings:
+        paths, name = Paths(settings.root), _name(settings, typed)
+        chosen = [paths.log(name)] if name else [vm_logs.of(paths, each.vm) for each in keep.kept(paths)]
+        count = sum(keep.clear(log) for log in chosen)
     print(f"{count} log files deleted")
     return 0
 
 
-_ACTIONS: dict[str, tuple[Callable[[Settings, dict[str, str]], int], list[str], str]] = {
-    "tail": (_tail, [*_SELECT, "lines=", "follow"], "n:f"),
-    "show": (_show, [*_SELECT, "lines=", "follow"], "n:f"),
-    "status": (_status, ["json"], ""),
-    "restart": (_restart, [], ""),
-    "clear": (_clear, ["vm="], ""),
-}
+@contextlib.contextmanager
+def _reading() -> Iterator[Settings]:
+    """The settings, once a collector runs where one is needed. Raises UsageError for who may not read the logs."""
+    try:
+        settings = load_settings()
+        collector_client.revive(settings)
+        yield settings
+    except PermissionError:
+        raise UsageError("only root may read the logs of VMs", "use sudo") from None
 
 
-def _name(settings: Settings, given: dict[str, str]) -> str | None:
+def _check_action(settings: Settings, typed: Typed) -> None:
+    """The first word after `logs`, when no VM has that name, may be a misspelt action."""
+    if typed.called != "logs" or not typed.operands:
+        return
+    try:
+        _name(settings, typed)
+    except UsageError:
+        word, actions = typed.operands[0], [each.name for each in VERBS["logs"].actions]
+        if near := difflib.get_close_matches(word, actions, 1):
+            raise UsageError(f"logs: {word!r} is neither a VM nor a verb of logs", f"did you mean {near[0]}?") from None
+        raise
+
+
+def _last(settings: Settings, typed: Typed, count: int) -> int:
+    log, wanted = _log(settings, typed), query(typed.given)
+    collector_client.sync(settings)
+    until = read.end(log)
+    found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
+    _print_all(reversed(list(itertools.islice(found, count))), typed.flag("json"))
+    return _follow(settings, typed, wanted, until) if typed.flag("follow") else 0
+
+
+def _name(settings: Settings, typed: Typed) -> str | None:
     """The VM asked for; a log that was kept is enough. Raises UsageError, with a guess."""
-    if "vm" not in given:
+    word, operands = typed.text("vm"), typed.operands
+    if word is not None and operands:
+        raise UsageError(f"{typed.called} does not take {operands[0]!r}", "the VM is named by --vm or alone, once")
+    if word is None and not operands:
         return None
-    name = names.check_name(given["vm"])
+    name = names.check_name(operands[0] if word is None else word)
     if not keep.exists(Paths(settings.root), name):
-        status.row(settings, name)
+        vm_status.row(settings, name)
     return name
 
 
-def _count(given: dict[str, str]) -> int | None:
-    text = given.get("n", given.get("lines"))
+def _log(settings: Settings, typed: Typed) -> Path:
+    return vm_logs.of(Paths(settings.root), _name(settings, typed))
+
+
+def _count(typed: Typed) -> int | None:
+    text = typed.text("lines")
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"-n {text!r} is no number of lines")
+        raise UsageError(f"-n {text!r} is not a number of lines")
     return int(text)
 
 
-def _follows(given: dict[str, str]) -> bool:
-    return "follow" in given or "f" in given
-
-
-def _follow(settings: Settings, given: dict[str, str], wanted: Query, since: int) -> int:
+def _follow(settings: Settings, typed: Typed, wanted: Query, since: int) -> int:
     """For ever: a VM that is stopped may be started again."""
     sys.stdout.flush()
-    with vm_logs.follow(Paths(settings.root), given.get("vm"), since) as follower:
+    with vm_logs.follow(Paths(settings.root), _name(settings, typed), since) as follower:
         for record in _wanted(follower, wanted):
-            _print(record, "json" in given)
+            _print(record, typed.flag("json"))
             if not follower.pending():
                 sys.stdout.flush()
     return 0

@@ -6,45 +6,36 @@ import json
 import os
 
 from inferno import __version__
-from inferno.base.errors import UsageError
 from inferno.base.text import visible
-from inferno.console.arguments import no_more, one_name, one_of, read_options
 from inferno.console.errors import say
 from inferno.console.tables import print_table
+from inferno.console.typed import Typed
 from inferno.settings import explain_settings, load_settings
 from inferno.state.paths import Paths
 
 
-def list_vms(words: list[str]) -> int:
-    given, rest = read_options("list", words, ["json", "format=", "state="])
-    if rest:
-        raise UsageError(f"list takes no name: {rest[0]!r}", f"infernoctl status {rest[0]}")
-    as_json = one_of("format", given.get("format", "table"), ("table", "json")) == "json" or "json" in given
+def list_vms(typed: Typed) -> int:
     from inferno.life import status
 
-    if "state" in given:
-        one_of("state", given["state"], status.STATES)
     settings = load_settings()
     if os.geteuid() != 0 and not settings.db_path.exists():
         say(f"no VM was ever made under {settings.root}; those of root: sudo infernoctl list")
-    found = status.list_all(settings)
-    if "state" in given:
-        found = [row for row in found if row.state == given["state"]]
+    found, wanted = status.list_all(settings), typed.text("state")
+    if wanted:
+        found = [row for row in found if row.state == wanted]
     rows = [row._asdict() for row in found]
-    if as_json:
+    if _as_json(typed):
         print(json.dumps(rows))
         return 0
     print_table(rows, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
     return 0
 
 
-def status(words: list[str]) -> int:
-    given, rest = read_options("status", words, ["json", "format="])
-    as_json = one_of("format", given.get("format", "human"), ("human", "json")) == "json" or "json" in given
+def status(typed: Typed) -> int:
     from inferno.life import status
 
-    found = status.status(load_settings(), one_name("status", rest))._asdict()
-    if as_json:
+    found = status.status(load_settings(), typed.name)._asdict()
+    if _as_json(typed):
         print(json.dumps(found))
     else:
         width = max(map(len, found))
@@ -53,17 +44,15 @@ def status(words: list[str]) -> int:
     return 0
 
 
-def why(words: list[str]) -> int:
+def why(typed: Typed) -> int:
     """What made the current version, and what is different now."""
-    given, rest = read_options("why", words, ["json"])
-    settings = load_settings()
-    name = one_name("why", rest)
+    settings, name = load_settings(), typed.name
     from inferno.life import status
     from inferno.version import why as reasons
 
     row = status.row(settings, name)
     because, changed = reasons.told(Paths(settings.root), str(row.version)), reasons.pending(settings, name)
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps({"name": name, "version": row.version, "built_because": because, "out_of_date": changed}))
         return 0
     print(f"{name} is version {row.version}")
@@ -74,20 +63,20 @@ def why(words: list[str]) -> int:
     return 0
 
 
-def env(words: list[str]) -> int:
+def env(typed: Typed) -> int:
     """`env print` is the predecessor's."""
-    given, rest = read_options("env", words, ["json"])
-    no_more("env", [] if rest == ["print"] else rest)
     found = explain_settings()
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps({each.name: {"value": each.value, "source": each.source} for each in found}))
     else:
         print_table([{**each._asdict(), "value": each.value or None} for each in found], ("name", "value", "source"))
     return 0
 
 
-def version(words: list[str]) -> int:
-    given, rest = read_options("version", words, ["json"])
-    no_more("version", rest)
-    print(json.dumps({"version": __version__}) if "json" in given else f"infernoctl {__version__}")
+def version(typed: Typed) -> int:
+    print(json.dumps({"version": __version__}) if typed.flag("json") else f"infernoctl {__version__}")
     return 0
+
+
+def _as_json(typed: Typed) -> bool:
+    return typed.flag("json") or typed.text("format") == "json"

@@ -8,35 +8,15 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
+from importlib import import_module
 
 from inferno.base import gc_tuning
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import streams
 from inferno.console.errors import report
-
-# verb -> module.function below inferno.cli; what is not here is a task.
-_VERBS = {
-    "list": "look.list_vms",
-    "ls": "look.list_vms",
-    "status": "look.status",
-    "logs": "logs.verb",
-    "images": "images.images",
-    "stats": "stats.stats",
-    "top": "stats.top",
-    "ping": "stats.ping",
-    "vsock-ping": "stats.ping",
-    "wait": "wait_attach.wait",
-    "why": "look.why",
-    "doctor": "doctor.verb",
-    "env": "look.env",
-    "version": "look.version",
-    "exec": "exec_shell.run",
-    "shell": "exec_shell.shell",
-    "cp": "cp.run",
-    "attach": "wait_attach.attach",
-    "ssh-config": "ssh_config.show",
-}
-_HELP = ("-h", "--help")
+from inferno.console.typed import Typed, read
+from inferno.console.verbs.table import Found, find
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,31 +43,37 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    verb = words[0] if words else "--help"
-    if verb in (*_HELP, "help"):
-        from inferno.console import help
+    if not words or words[0] in ("-h", "--help", "help"):
+        return _help(words[1:])
+    if words[0] == "--version":
+        words = ["version", *words[1:]]
+    found = find(words)
+    if not (found.verb.is_task or found.verb.run):
+        return _name_an_action(found)
+    typed = read(found.verb, found.called, found.words)
+    if typed.flag("help"):
+        return _help(found.called.split())
+    if found.verb.is_task:
+        from inferno.cli import task_verbs
 
-        print(help.usage(words[1:]))
-        return 0
-    if verb == "--version":
-        verb = "version"
-    if verb in _VERBS:
-        if _asks_for_help(verb, words[1:]):
-            return _dispatch(["help", verb])
-        module, function = _VERBS[verb].split(".")
-        return int(getattr(__import__(f"inferno.cli.{module}", fromlist=[function]), function)(words[1:]) or 0)
-    if not verb:
-        raise UsageError("an empty word is no verb", "infernoctl --help")
-    from inferno.cli import task_verbs
-
-    return task_verbs.act(verb, words[1:])
+        return task_verbs.act(typed)
+    module, function = found.verb.run.split(".")
+    run: Callable[[Typed], int] = getattr(import_module(f"inferno.cli.{module}"), function)
+    return run(typed)
 
 
-def _asks_for_help(verb: str, words: list[str]) -> bool:
-    """Not in what is meant for a guest: the words of exec's command. Nor for `images pull`, which is a task."""
-    if verb == "exec":
-        words = words[:2]
-    if verb == "images" and words[:1] == ["pull"]:
-        return False
-    own = words[: words.index("--")] if "--" in words else words
-    return any(word in _HELP for word in own)
+def _help(words: list[str]) -> int:
+    from inferno.console import help
+
+    print(help.usage(words))
+    return 0
+
+
+def _name_an_action(found: Found) -> int:
+    """Of a verb that does nothing by itself."""
+    words = found.words
+    if not words or words[0] == "help" or "--help" in words or "-h" in words:
+        return _help([found.called])
+    from inferno.console import suggest
+
+    raise suggest.action(found.called, words[0], [each.name for each in found.verb.actions])

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from inferno.base.errors import UsageError
-from inferno.console.arguments import read_options
+from inferno.console.typed import Typed
 from inferno.image import local_images
 from inferno.life import status
 from inferno.settings import Settings, load_settings
@@ -33,15 +33,15 @@ _SSHD = (
 _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 
 
-def show(words: list[str]) -> int:
+def ssh_config(typed: Typed) -> int:
     """A Host entry for each VM named, or for all: `infernoctl ssh-config >> ~/.ssh/config`."""
-    given, names = read_options("ssh-config", words, ["user="])
-    if "user" in given and not _USER.fullmatch(given["user"]):
-        raise UsageError(f"--user {given['user']!r} is no name of a user")
+    user = typed.text("user")
+    if user is not None and not _USER.fullmatch(user):
+        raise UsageError(f"--user {user!r} is not the name of a user")
     settings = load_settings()
-    for name in dict.fromkeys(names) or [row.name for row in status.list_all(settings)]:
+    for name in dict.fromkeys(typed.operands) or [row.name for row in status.list_all(settings)]:
         row = status.row(settings, name)
-        print("\n".join(_entry(settings, name, given.get("user") or _user(settings, row.spec or {}))))
+        print("\n".join(_entry(settings, name, user or _user(settings, row.spec or {}))))
     return 0
 
 

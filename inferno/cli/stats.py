@@ -11,9 +11,9 @@ from typing import Any
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.requirements import need_root
 from inferno.cli.exec_shell import opened
-from inferno.console.arguments import one_name, read_options
 from inferno.console.errors import say
 from inferno.console.tables import print_table
+from inferno.console.typed import Typed
 from inferno.life import status
 from inferno.reach import guest, processes
 from inferno.reach.guest import Guest
@@ -24,15 +24,14 @@ _ANSWER_S = 2.0
 _MAX_PINGS, _MAX_TIMEOUT_S = 10_000, 3600
 
 
-def ping(words: list[str]) -> int:
+def ping(typed: Typed) -> int:
     """Round trips of GET /v1/ping, each with a connection of its own, one after the other."""
-    given, rest = read_options("ping", words, ["json", "count=", "timeout="], "c:")
-    name = one_name("ping", rest)
-    count = math.ceil(_number("count", given.get("c", given.get("count", "1")), _MAX_PINGS))
-    timeout_s = _number("timeout", given.get("timeout", str(_ANSWER_S)), _MAX_TIMEOUT_S)
+    name = typed.name
+    count = math.ceil(_number(typed, "count", _MAX_PINGS))
+    timeout_s = _number(typed, "timeout", _MAX_TIMEOUT_S)
     with opened(name) as found:
         took_ms = [guest.ping(found, timeout_s) * 1000 for _ in range(count)]
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps({"name": name, "round_trip_ms": [round(ms, 3) for ms in took_ms]}))
     elif count == 1:
         print(f"{name} answers after {took_ms[0]:.2f} ms")
@@ -42,19 +41,18 @@ def ping(words: list[str]) -> int:
     return 0
 
 
-def stats(words: list[str]) -> int:
+def stats(typed: Typed) -> int:
     """One row per VM that runs, or for those named."""
-    given, names = read_options("stats", words, ["json"])
     rows = []
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(typed.operands):
         with opened(name) as found:
             rows.append(_of(found))
-    if not names:
+    if not typed.operands:
         need_root()
         for row in status.list_all(load_settings()):
             with contextlib.suppress(InfernoError), opened(row.name) as found:
                 rows.append(_of(found))
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps(rows))
         return 0
     print_table(
@@ -63,17 +61,16 @@ def stats(words: list[str]) -> int:
     return 0
 
 
-def top(words: list[str]) -> int:
+def top(typed: Typed) -> int:
     """What the VM uses, and what runs in it."""
-    given, rest = read_options("top", words, ["json"])
-    with opened(one_name("top", rest)) as found:
+    with opened(typed.name) as found:
         row: dict[str, Any] = _of(found)
         try:
             listed: list[str] | None = processes.listed(found)
             error = None
         except InfernoError as none:
             listed, error = None, none.text
-    if "json" in given:
+    if typed.flag("json"):
         print(json.dumps({**row, "processes": listed, "processes_error": error}))
         return 0
     shown = _shown(row)
@@ -117,11 +114,12 @@ def _size(count: int | None) -> str:
     return f"{count / (1 << 20):.1f}M"
 
 
-def _number(option: str, text: str, most: int) -> float:
+def _number(typed: Typed, option: str, most: int) -> float:
+    text = typed.text(option) or ""
     try:
         number = float(text)
     except ValueError:
         number = 0
     if not 0 < number <= most:
-        raise UsageError(f"ping: --{option} {text!r} is no number from above 0 to {most}", "infernoctl ping --help")
+        raise UsageError(f"ping: --{option} {text!r} is not a number above 0, up to {most}", "infernoctl ping --help")
     return number

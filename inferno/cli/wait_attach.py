@@ -9,8 +9,8 @@ import os
 
 from inferno.base.requirements import need_root
 from inferno.console import run_end, vm_output
-from inferno.console.arguments import one_name, read_options
 from inferno.console.errors import say
+from inferno.console.typed import Typed
 from inferno.life import status
 from inferno.life.instance import Instance
 from inferno.life.running_guest import not_running
@@ -18,22 +18,20 @@ from inferno.logs import vm_logs
 from inferno.settings import load_settings
 
 
-def wait(words: list[str]) -> int:
+def wait(typed: Typed) -> int:
     """Until it ends; at once when it has ended already."""
-    _, rest = read_options("wait", words, [])
-    found = _instance(one_name("wait", rest))
+    found = _instance(typed.name)
     with run_end.watched(found) as end:
         run_end.wait(end)
     return run_end.status(found)
 
 
-def attach(words: list[str]) -> int:
+def attach(typed: Typed) -> int:
     """What the process says from now on, each stream on its own; with -i, its terminal or its input."""
-    given, rest = read_options("attach", words, ["interactive"], "i")
-    found = _instance(one_name("attach", rest))
+    found = _instance(typed.name)
     if found.running() is None:
         raise not_running(found.name)
-    if given:
+    if typed.flag("interactive"):
         from inferno.console import interact
 
         return interact.join(found)

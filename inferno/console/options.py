@@ -1,80 +1,143 @@
-"""Task options: read from the same tables by `doit verb:NAME --opt`, by `infernoctl verb NAME --opt`, and by --help.
+"""The options of a verb: what one is, and the parser that `infernoctl VERB NAME` and `doit VERB:NAME` share.
 
-A table row is what doit's CmdOption takes: name, long, short, type, default, help.
+They are written as getopt(1) takes them: -n 5, -n5, -it, --lines 5, --lines=5, --li 5 where no other option begins so.
 """
 
 from __future__ import annotations
 
-import getopt
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from inferno.base.errors import UsageError
-from inferno.console import suggest
-
-Table = list[dict[str, Any]]
 
 
-def row(
-    name: str,
-    text: str,
-    kind: Callable[[str], Any] = str,
-    metavar: str | None = None,
-    *,
-    long: str | None = None,
-    short: str = "",
-) -> dict[str, Any]:
-    """A row of a table; an option of kind list may be repeated, one that is not given is None.
+class Option(NamedTuple):
+    """One option. `name` is what the code calls it; what is typed has `-` for `_`.
 
-    `long` is what is typed, where that differs from the name.
+    `kind` is bool for a flag, list for an option that may be repeated, else what makes a value of the text: it raises
+    UsageError, or ValueError for what is not a number. `default` is what holds when the option is not given.
     """
-    default: Any = [] if kind is list else False if kind is bool else None
-    made = {"name": name, "long": long or name, "short": short, "type": kind, "default": default, "help": text}
-    return {**made, "metavar": metavar} if metavar else made
+
+    name: str
+    help: str
+    kind: Callable[[str], Any] = str
+    metavar: str | None = None
+    short: str = ""
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+
+    @property
+    def long(self) -> str:
+        return self.name.replace("_", "-")
+
+    @property
+    def hole(self) -> str:
+        """What help writes for the value; nothing for a flag."""
+        return "" if self.kind is bool else self.metavar or "|".join(self.choices) or self.long.upper()
+
+    def for_doit(self) -> dict[str, Any]:
+        """The option as doit's CmdOption takes it, for `doit help` and completion."""
+        default: Any = [] if self.kind is list else False if self.kind is bool else None
+        made = {"name": self.name, "long": self.long, "short": self.short, "type": self.kind, "default": default}
+        return {**made, "help": self.help, "metavar": self.hole or "ARG"}
 
 
-# What every verb takes.
-QUIET = row("quiet", "say nothing but errors and the result", bool, short="q")
+# What every verb takes, and what every task takes.
+HELP = Option("help", "what the verb does, and its options", bool, short="h")
+QUIET = Option("quiet", "say nothing but errors and the result", bool, short="q")
 
 
-def parse(task: str, table: Table, words: list[str], *, mixed: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """Read options from the front of `words`; with `mixed`, from between other words too.
+def parse(
+    called: str, table: Sequence[Option], words: Sequence[str], *, among: int | None = 0
+) -> tuple[dict[str, Any], list[str]]:
+    """Read options from the front of `words`, and from among the first so many other words (None: among all).
 
-    Returns what was given (nothing for what was not), and the words that are no options.
+    Returns what was given (nothing for what was not), and the other words. After `--` there are no options.
     Raises UsageError: one line, with a guess for a misspelt option.
     """
-    long = [row["long"] + ("" if row.get("type") is bool else "=") for row in table]
-    short = "".join(row["short"] + ("" if row.get("type") is bool else ":") for row in table if row.get("short"))
-    try:
-        found, rest = (getopt.gnu_getopt if mixed else getopt.getopt)(words, short, long)
-    except getopt.GetoptError as error:
-        raise suggest.option(task, error, [row["long"] for row in table]) from None
     given: dict[str, Any] = {}
-    for flag, text in found:
-        row = next(r for r in table if flag in (f"--{r['long']}", f"-{r.get('short')}"))
-        kind = row.get("type", str)
-        if kind is bool:
-            given[row["name"]] = True
-        elif kind is list:
-            given.setdefault(row["name"], []).append(text)
+    others: list[str] = []
+    rest = list(reversed(words))
+    while rest:
+        word = rest.pop()
+        if word == "--":
+            break
+        if word.startswith("--"):
+            typed, equals, text = word[2:].partition("=")
+            option = _by_long(called, table, typed)
+            _take(called, option, f"--{option.long}", text if equals else None, rest, given)
+        elif word.startswith("-") and word != "-":
+            _take_short(called, table, word[1:], rest, given)
         else:
-            given[row["name"]] = _convert(task, row["long"], kind, text)
-    return given, rest
+            others.append(word)
+            if among is not None and len(others) > among:
+                break
+    return given, [*others, *reversed(rest)]
 
 
-def _convert(task: str, option: str, kind: Any, text: str) -> Any:
+def split_command(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """The words before `--`, and those after it: a command for the guest, which has options of its own."""
+    if "--" not in words:
+        return words, None
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _by_long(called: str, table: Sequence[Option], typed: str) -> Option:
+    found = [option for option in table if option.long == typed] or [
+        option for option in table if typed and option.long.startswith(typed)
+    ]
+    if len(found) != 1:
+        raise _unknown(called, f"--{typed}", [option.long for option in found or table], unclear=bool(found))
+    return found[0]
+
+
+def _take_short(called: str, table: Sequence[Option], letters: str, rest: list[str], given: dict[str, Any]) -> None:
+    """Flags in a row, the last of which may be an option with a value: -it, -n5."""
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        option = next((option for option in table if option.short == letter), None)
+        if option is None:
+            raise _unknown(called, f"-{letter}", [])
+        if option.kind is bool:
+            given[option.name] = True
+        else:
+            _take(called, option, f"-{letter}", letters or None, rest, given)
+            return
+
+
+def _take(called: str, option: Option, typed: str, text: str | None, rest: list[str], given: dict[str, Any]) -> None:
+    """Note an option, whose value is `text` or else the next word."""
+    help_ = f"infernoctl {called.partition(':')[0]} --help"
+    if option.kind is bool:
+        if text is not None:
+            raise UsageError(f"{called}: {typed} takes no value", help_)
+        given[option.name] = True
+        return
+    if text is None:
+        if not rest:
+            raise UsageError(f"{called}: {typed} needs a value", help_)
+        text = rest.pop()
+    if option.kind is list:
+        given.setdefault(option.name, []).append(text)
+    else:
+        given[option.name] = _value(called, option, text)
+
+
+def _value(called: str, option: Option, text: str) -> Any:
+    if option.choices and text not in option.choices:
+        raise UsageError(f"{called}: --{option.long} {text!r} is not one of {', '.join(option.choices)}")
     try:
-        return kind(text)
+        return option.kind(text)
     except ValueError:
-        raise UsageError(f"{task}: --{option} {text!r} is not a number") from None
+        raise UsageError(f"{called}: --{option.long} {text!r} is not a number") from None
 
 
-def describe(table: Table) -> str:
-    """The options as --help shows them."""
-    lines = []
-    for row in table:
-        value = "" if row.get("type") is bool else f" {row.get('metavar', row['long'].upper())}"
-        flag = f"-{row['short']}, " if row.get("short") else ""
-        left = f"{flag}--{row['long']}{value}"
-        lines += [f"  {left:<26} {row.get('help', '')}"] if len(left) <= 26 else [f"  {left}", f"{'':<29}{row['help']}"]
-    return "\n".join(lines)
+def _unknown(called: str, typed: str, known: list[str], *, unclear: bool = False) -> UsageError:
+    """For an option that is not one of those `known`, or is the beginning of several: `unclear`."""
+    import difflib
+
+    help_ = f"infernoctl {called.partition(':')[0]} --help"
+    meant = known if unclear else difflib.get_close_matches(typed.lstrip("-"), known, 1)
+    text = f"{called}: {typed} may be several options" if unclear else f"{called}: there is no option {typed}"
+    return UsageError(text, f"did you mean {' or '.join(f'--{name}' for name in meant)}?" if meant else help_)

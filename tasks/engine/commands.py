@@ -23,7 +23,7 @@ from inferno.base import files, requirements
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import streams
 from inferno.console.errors import report, say
-from inferno.console.verbs import VERBS
+from inferno.console.verbs.table import TASKS
 
 from . import info
 from .db import TaskDb
@@ -103,7 +103,7 @@ class Help(_OnOurLoader, StockHelp):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int | None:
         verb = args[0].partition(":")[0] if args else ""
-        if verb not in VERBS or not isinstance(self.loader, Loader):
+        if verb not in TASKS or not isinstance(self.loader, Loader):
             return int(super().execute(params, args) or 0)
         from inferno.console import help
 
@@ -171,6 +171,6 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
 def _need_root(words: list[str]) -> None:
     """Raises UsageError when a task of a VM or an image is asked for by anybody but root."""
     for word in words:
-        row = VERBS.get(word.partition(":")[0])
+        row = TASKS.get(word.partition(":")[0])
         if row and row.subject != "once":
             requirements.need_root()

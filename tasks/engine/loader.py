@@ -18,7 +18,8 @@ from doit.task import Task
 from inferno.base import gc_tuning
 from inferno.base.errors import UsageError
 from inferno.console import options
-from inferno.console.verbs import READING, VERBS
+from inferno.console.typed import NOUNS
+from inferno.console.verbs.table import NAMES, TASKS
 from inferno.image.wanted import subject_of
 from inferno.settings import load_settings
 from inferno.spec.grammar import check_text
@@ -76,7 +77,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
                 what = " ".join(task for task in wanted if task.endswith(f":{name}"))
                 self.command.transaction.lock(name, what)
-        made = self._closure(wanted or list(VERBS))
+        made = self._closure(wanted or list(TASKS))
         if executes and any(task.name.startswith(("image:", "rootfs:")) for task in made):
             self.command.transaction.use_images()
         return made
@@ -94,11 +95,11 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
                 selected += [name for name in found if name not in selected]
                 continue
             if not subject and _subject(word) != "once" and command_name in _NEED_A_TASK:
-                raise UsageError(f"{verb} needs {_NOUN[_subject(word)]}", f"doit {verb}:{_HOLE[_subject(word)]}")
+                raise UsageError(f"{verb} needs {NOUNS[TASKS[verb].operands]}", f"doit {verb}:{TASKS[verb].hole}")
             command = None
-            if verb == "create" and "--" in words:  # the guest's command, to the end of the line
-                words, command = words[: words.index("--")], words[words.index("--") + 1 :]
-            given, words = options.parse(word, VERBS[verb].options, words)
+            if TASKS[verb].command:  # the guest's, to the end of the line
+                words, command = options.split_command(words)
+            given, words = options.parse(word, TASKS[verb].options, words)
             if command is not None:
                 given["cmd"] = command
             selected.append(self._named(word, {**self._options.pop(word, {}), **given}))
@@ -124,20 +125,21 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             if name in made:
                 continue
             verb, subject = _split(name)
-            if not subject and VERBS[verb].subject != "once":
+            if not subject and TASKS[verb].subject != "once":
                 for task in self._group(verb):
                     made[task.name] = task
                 continue
             for task in stages.make(self.command, verb, subject):
-                task.doc = task.doc or VERBS[verb].doc
+                task.doc = task.doc or TASKS[verb].doc
                 made[task.name] = task
                 wanted += [*task.task_dep, *task.setup_tasks, *task.calc_dep]
         return list(made.values())
 
     def _group(self, verb: str) -> list[Task]:
         """A bare verb: what `doit list`, `doit help VERB` and completion show. `list --all` names the VMs too."""
-        row = VERBS[verb]
-        group = Task(verb, None, doc=f"{row.doc} ({verb}:{_HOLE[row.subject]})", params=row.options, has_subtask=True)
+        row = TASKS[verb]
+        params = [option.for_doit() for option in row.options]
+        group = Task(verb, None, doc=f"{row.doc} ({verb}:{row.hole})", params=params, has_subtask=True)
         made = [group]
         if self._with_subtasks and row.subject == "vm":
             for name in self.command.asked.state.names():
@@ -146,22 +148,18 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         return made
 
 
-_HOLE = {"vm": "NAME", "ref": "IMAGE", "once": ""}
-_NOUN = {"vm": "the name of a VM", "ref": "an image"}
-
-
 def _subject(task: str) -> str:
-    return VERBS[task.partition(":")[0]].subject
+    return TASKS[task.partition(":")[0]].subject
 
 
 def _split(task: str) -> tuple[str, str]:
     """`verb:subject` → its parts. Raises UsageError, with a guess, for what is no task."""
     verb, colon, subject = task.partition(":")
-    row = VERBS.get(verb)
-    if row is None and verb in READING:
-        raise UsageError(f"{verb} is no task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
+    row = TASKS.get(verb)
+    if row is None and verb in NAMES:
+        raise UsageError(f"{verb} is not a task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
     if row is None:
-        near = difflib.get_close_matches(verb, VERBS, 1)
+        near = difflib.get_close_matches(verb, TASKS, 1)
         hint = f"did you mean {near[0]}{colon}{subject}?" if near else "doit list"
         raise UsageError(f"there is no task {task!r}", hint)
     if row.subject == "once" and colon:

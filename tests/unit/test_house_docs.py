@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from inferno.artifact import kernel
+from inferno.base.errors import UsageError
+from inferno.console.options import HELP
+from inferno.console.verbs.table import NAMES, TASKS, find
 from inferno.settings import explain_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,6 +29,59 @@ def headings(page: Path) -> set[str]:
 def test_every_make_command_named_exists(page: Path) -> None:
     named = set(re.findall(r"(?:^ {4}|`)(?:sudo )?make ([a-z-]+)", page.read_text(), re.MULTILINE))
     assert named - make_targets() == set()
+
+
+# As typed in a block of code, or quoted: up to what a shell would take for the end, or the quote's.
+TYPED = re.compile(r"(?:^ {4}|`)(?:[A-Z_]+=\S* |sudo |rig/rig run -- )*(infernoctl|doit) ([^`\n#|;&>]+)", re.MULTILINE)
+ALONE = re.compile(r"`([a-z-]+ [^`\n]*--[^`\n]+)`")  # create --tty
+
+
+def not_there(page: str) -> list[str]:
+    """What a page says of infernoctl and doit and their options that they do not have."""
+    wrong = []
+    alone = [("infernoctl", line) for line in ALONE.findall(page) if line.split()[0] in NAMES]
+    for program, line in [*TYPED.findall(page), *alone]:
+        words = re.split(r" {3,}", line)[0].split()
+        if program == "doit":
+            words = [words[0].partition(":")[0], *words[1:]]
+            if words[0] not in TASKS:
+                continue  # doit's own: list, info, clean, …
+        elif words[0].strip("-").isupper() or words[0].startswith("-"):
+            continue  # VERB
+        try:
+            found = find(words)
+        except UsageError as error:
+            wrong.append(f"{program} {line}: {error}")
+            continue
+        options = [option.long for option in (*found.verb.options, HELP)]
+        if found.verb.actions and [word for word in found.words if word.islower() and word[0] != "-"]:
+            wrong.append(f"{program} {line}: {found.words[0]}")
+        own = line.split(" -- ")[0]
+        named = re.findall(r"(?<![\w-])--([a-z][a-z-]*)", own)
+        wrong += [f"{program} {line}: --{word}" for word in named if word not in options]
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_verb_and_option_named_exists(page: Path) -> None:
+    assert not_there(page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`infernoctl vms`",
+        "    infernoctl list --jsno",
+        "    sudo infernoctl images get x",
+        "`doit create:web1 --cpus=2`",
+        "`start -i --ttty`",
+    ],
+)
+def test_a_verb_or_option_that_does_not_exist_is_seen(text: str) -> None:
+    assert (
+        len(not_there(f"see\n{text}\nor `infernoctl list --json`, `doit list` and `infernoctl exec web1 -- ls --all`"))
+        == 1
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,7 +10,7 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.console import options
-from inferno.console.verbs import VERBS
+from inferno.console.verbs.table import VERBS
 from inferno.spec import fields
 from inferno.spec.fields import ROWS, Spec, merge
 from inferno.spec.row import Place, Row, rows
@@ -56,7 +56,7 @@ def test_every_field_has_a_row_that_says_enough() -> None:
     assert [row.name for row in ROWS if row.opposite and row.kind is not bool] == []
     names = [option.long for option in fields.options()]
     assert len(names) == len(set(names))
-    assert [row["long"] for row in VERBS["create"].options][: len(names)] == names
+    assert [option.long for option in VERBS["create"].options][: len(names)] == names
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.kind], ids=lambda row: row.name)

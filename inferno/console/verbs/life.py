@@ -1,0 +1,170 @@
+"""A VM's life, and the steps it is made of. Each of these verbs is a task of doit."""
+
+from __future__ import annotations
+
+from inferno.console.options import Option
+from inferno.console.verbs.verb import LIFE, STEPS, Verb
+from inferno.settings import DEFAULT_STOP_TIMEOUT_S
+
+
+def _create() -> tuple[Option, ...]:
+    from inferno.console.create_options import CREATE
+
+    return CREATE
+
+
+def access() -> tuple[Option, ...]:
+    """How an image is to be had."""
+    from inferno.console.create_options import ACCESS
+
+    return ACCESS
+
+
+_TIMEOUT = Option(
+    "timeout",
+    f"how long its process may take, before SIGKILL ({DEFAULT_STOP_TIMEOUT_S})",
+    float,
+    "SECONDS",
+    short="t",
+)
+
+VERBS = (
+    Verb(
+        "create",
+        LIFE,
+        "build everything that a VM boots from, as a new version",
+        "NAME...",
+        _create,
+        is_task=True,
+        command=True,
+        forms=("NAME... [options] [-- CMD...]",),
+        more="What is not given stays as the VM has it. What is given replaces that: all of --env, --tmpfs or --ulimit"
+        "\ntoo. Again with nothing new, nothing is built.",
+        examples="""\
+infernoctl create web1 --image nginx:latest --vcpus 2 --memory 512
+infernoctl create job1 --image oci:./layout:v1 --env MODE=fast -- /bin/worker --once""",
+    ),
+    Verb(
+        "start",
+        LIFE,
+        "start a VM",
+        "NAME...",
+        (
+            Option(
+                "detach", "return when the image's process runs; else follow its output to its end", bool, short="d"
+            ),
+            Option(
+                "interactive",
+                "our terminal, or our input, becomes that of the process (create --tty, create -i)",
+                bool,
+                short="i",
+            ),
+        ),
+        is_task=True,
+        examples="""\
+infernoctl start web1            follows its output; Ctrl-C stops it; ends with its status
+infernoctl start web1 --detach   returns when the image's process runs""",
+    ),
+    Verb(
+        "stop",
+        LIFE,
+        "stop a VM",
+        "NAME...",
+        (
+            _TIMEOUT,
+            Option(
+                "signal",
+                "what its process is sent, instead of the image's own stop signal",
+                metavar="NAME|N",
+                short="s",
+            ),
+            Option("kill", "ask nobody: the VM is gone at once", bool),
+        ),
+        is_task=True,
+        examples="infernoctl stop web1 --timeout 30    the image's stop signal, then SIGKILL after 30 s",
+    ),
+    Verb(
+        "restart",
+        LIFE,
+        "stop a VM and start its current version",
+        "NAME...",
+        (_TIMEOUT,),
+        is_task=True,
+        examples="infernoctl create web1 --memory 1024 && infernoctl restart web1    takes up the new version",
+    ),
+    Verb(
+        "destroy",
+        LIFE,
+        "remove a VM and all that belongs to it",
+        "NAME...",
+        (Option("yes", "do not ask", bool), Option("keep_logs", "its log stays", bool)),
+        is_task=True,
+        examples="infernoctl destroy web1 --yes    its versions, its log, its address; images stay: images prune",
+    ),
+)
+
+STEP_VERBS = (
+    Verb(
+        "artifacts",
+        STEPS,
+        "all of kiln, init, vmm, kernel",
+        is_task=True,
+        examples="infernoctl artifacts    once, and after an update of Inferno",
+    ),
+    Verb("kiln", STEPS, "build kiln, the supervisor in the jail", is_task=True, examples="infernoctl kiln"),
+    Verb("init", STEPS, "build init, PID 1 of every guest", is_task=True, examples="infernoctl init"),
+    Verb("vmm", STEPS, "fetch firecracker and jailer by their pinned digests", is_task=True, examples="infernoctl vmm"),
+    Verb("kernel", STEPS, "build the guest kernel", is_task=True, examples="infernoctl kernel"),
+    Verb(
+        "image",
+        STEPS,
+        "resolve an image to its digest, and fetch it",
+        "IMAGE...",
+        access,
+        is_task=True,
+        examples="infernoctl image nginx:latest    fetched, not yet made into a base: rootfs does both",
+    ),
+    Verb(
+        "rootfs",
+        STEPS,
+        "make the read-only root file system of an image",
+        "IMAGE...",
+        access,
+        is_task=True,
+        examples="infernoctl rootfs nginx:latest docker-daemon:app:dev",
+    ),
+    Verb(
+        "initrd",
+        STEPS,
+        "render run.json and pack the VM's initrd",
+        "NAME...",
+        is_task=True,
+        examples="infernoctl initrd web1    of a VM that was created before",
+    ),
+    Verb(
+        "config",
+        STEPS,
+        "render kiln.json and firecracker.json",
+        "NAME...",
+        is_task=True,
+        examples="infernoctl config web1    of a VM that was created before",
+    ),
+    Verb(
+        "network",
+        STEPS,
+        "make the VM's TAP, addresses and firewall elements",
+        "NAME...",
+        is_task=True,
+        examples="infernoctl network web1",
+    ),
+    Verb("disk", STEPS, "make the VM's scratch disk", "NAME...", is_task=True, examples="infernoctl disk web1"),
+    Verb("jail", STEPS, "lay the VM's jail out anew", "NAME...", is_task=True, examples="infernoctl jail web1"),
+    Verb(
+        "launch",
+        STEPS,
+        "launch the jailer; done when the image's process runs",
+        "NAME...",
+        is_task=True,
+        examples="infernoctl launch web1    after network, disk and jail; start does all four",
+    ),
+)
