@@ -10,11 +10,11 @@ from pathlib import Path
 
 from inferno.logs import collector_client, read
 from inferno.logs.record import parse
-from inferno.sandbox.jail import LOG_SOCKET
 from inferno.settings import Settings, load_settings
 from inferno.state.database import State
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
+from inferno.wire.shared import LOG_SOCKET
 
 DEADLINE_S = 20
 # Becomes the VM's user, where the interpreter may be out of that user's reach, and connects as kiln does.

@@ -8,7 +8,11 @@ use crate::http::{Answer, Request};
 use crate::run::required;
 
 /// Linux's highest signal: SIGRTMAX, signal(7).
-const MAX_SIGNAL: i32 = 64;
+pub(crate) const MAX_SIGNAL: i32 = 64;
+/// There is no process to do it to.
+pub(crate) const NOT_RUNNING: u16 = 409;
+/// What was asked for cannot be started.
+pub(crate) const NOT_STARTED: u16 = 422;
 
 const PATHS: [&str; 7] =
     ["/v1/ping", "/v1/status", "/v1/signal", "/v1/exec", "/v1/attach", "/v1/files", "/v1/stat"];
@@ -174,7 +178,7 @@ fn signal(body: &[u8], status: &Status) -> Result<Reaction, Answer> {
     }
     match (status.state, status.pid) {
         (State::Running, Some(pid)) => Ok(Reaction::Signal(pid, signal)),
-        _ => Err(Answer::refuse(409, "the process does not run")),
+        _ => Err(Answer::refuse(NOT_RUNNING, "the process does not run")),
     }
 }
 
@@ -235,7 +239,11 @@ fn becomes_stream(request: &Request<'_>) -> Result<(), Answer> {
 }
 
 fn is_running(status: &Status) -> Result<(), Answer> {
-    if status.state == State::Running { Ok(()) } else { Err(Answer::refuse(409, "the process does not run")) }
+    if status.state == State::Running {
+        Ok(())
+    } else {
+        Err(Answer::refuse(NOT_RUNNING, "the process does not run"))
+    }
 }
 
 #[cfg(test)]

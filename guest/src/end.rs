@@ -19,17 +19,19 @@ use crate::sys::{self, PollFd};
 /// The host, for vsock(7): VMADDR_CID_HOST.
 pub const HOST_CID: u32 = 2;
 /// kiln refuses reports whose error text is over 4 KiB.
-const MAX_ERROR_BYTES: usize = 4 * 1024;
+pub(crate) const MAX_ERROR_BYTES: usize = 4 * 1024;
 
-/// Where the report goes to; the contract's default until run.json was read.
-static EXIT_PORT: AtomicU32 = AtomicU32::new(10_001);
+/// Where the report goes to until run.json was read.
+pub(crate) const EXIT_PORT: u32 = 10_001;
+/// Where the report goes to.
+static PORT: AtomicU32 = AtomicU32::new(EXIT_PORT);
 /// What tells kiln that the report is init's.
 static KEY: OnceLock<String> = OnceLock::new();
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// From now on reports go to this port.
 pub fn report_to(port: u32) {
-    EXIT_PORT.store(port, Ordering::Relaxed);
+    PORT.store(port, Ordering::Relaxed);
 }
 
 /// The key of this boot's report, made at the first call.
@@ -86,7 +88,7 @@ fn send(report: &ExitReport, outbox: &mut Outbox, patience: Duration) -> io::Res
         let end = (0..=error.len().min(MAX_ERROR_BYTES)).rev().find(fits).unwrap_or(0);
         error.truncate(end);
     }
-    let mut socket = sys::vsock_connect(HOST_CID, EXIT_PORT.load(Ordering::Relaxed))?;
+    let mut socket = sys::vsock_connect(HOST_CID, PORT.load(Ordering::Relaxed))?;
     let request = http::post("/exit", KEY.get().map(String::as_str), &report.to_json());
     exchange(&mut socket, &request, outbox, patience)
 }

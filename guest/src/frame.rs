@@ -9,7 +9,7 @@ pub const PROTOCOL: &str = "inferno-stream/1";
 pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 const HEAD_BYTES: usize = 8;
 /// Linux's highest signal: SIGRTMAX, signal(7).
-const MAX_SIGNAL: u8 = 64;
+pub(crate) const MAX_SIGNAL: u8 = 64;
 
 const STDIN: u8 = 1;
 const STDIN_END: u8 = 2;

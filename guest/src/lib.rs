@@ -12,6 +12,8 @@ pub mod base64;
 pub mod boot;
 pub mod cgroup;
 pub mod connection;
+#[cfg(test)]
+mod contract;
 pub mod durations;
 pub mod end;
 pub mod env;

@@ -1,7 +1,7 @@
 //! Does what a request asks for: an answer, or that which the connection becomes.
 #![forbid(unsafe_code)]
 
-use crate::api::{self, Attach, Reaction, Status};
+use crate::api::{self, Attach, NOT_RUNNING, NOT_STARTED, Reaction, Status};
 use crate::failure::Failure;
 use crate::http::{Answer, Request};
 use crate::process::Launcher;
@@ -48,14 +48,14 @@ pub fn respond(
         Reaction::Answer(answer) => Err(answer),
         Reaction::Signal(pid, signal) => Err(match sys::kill(pid, launcher.signal(signal)) {
             Ok(()) => Answer::ok("{}"),
-            Err(error) => Answer::refuse(409, &error.to_string()),
+            Err(error) => Answer::refuse(NOT_RUNNING, &error.to_string()),
         }),
         Reaction::Stat(at) => Err(stat::answer(&at.path, at.follow)),
         Reaction::Attach(_) if now.input == Offer::Nothing => {
-            Err(Answer::refuse(422, "the process has neither a terminal nor standard input"))
+            Err(Answer::refuse(NOT_STARTED, "the process has neither a terminal nor standard input"))
         }
         Reaction::Attach(_) if now.input == Offer::Taken => {
-            Err(Answer::refuse(422, "the standard input of the process was given to another already"))
+            Err(Answer::refuse(NOT_STARTED, "the standard input of the process was given to another already"))
         }
         Reaction::Exec(asked) if asked.detach => Err(match launcher.exec(&asked) {
             Ok(started) => Answer::ok(serde_json::json!({ "pid": started.pid }).to_string()),
@@ -71,5 +71,5 @@ pub fn respond(
 }
 
 fn not_started(Failure { code, text }: Failure) -> Answer {
-    Answer { status: 422, body: serde_json::json!({ "error": text, "exit_code": code }).to_string() }
+    Answer { status: NOT_STARTED, body: serde_json::json!({ "error": text, "exit_code": code }).to_string() }
 }

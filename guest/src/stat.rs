@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
+use crate::api::NOT_STARTED;
 use crate::failure::reason;
 use crate::http::Answer;
 
@@ -15,7 +16,7 @@ pub fn answer(path: &str, follow: bool) -> Answer {
     match look(path, follow) {
         Ok(found) => Answer::ok(json!({ "found": found }).to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => Answer::ok(r#"{"found":null}"#),
-        Err(error) => Answer::refuse(422, &format!("{path}: {}", reason(&error))),
+        Err(error) => Answer::refuse(NOT_STARTED, &format!("{path}: {}", reason(&error))),
     }
 }
 

@@ -17,12 +17,9 @@ from inferno.base import records
 from inferno.base.text import printable
 from inferno.sandbox import cgroup, jail
 from inferno.state.paths import Paths, VersionDir
+from inferno.wire.shared import CODE_NO_PROCESS, EXIT_STATUS, MAX_EXIT_STATUS_BYTES, MAX_SIGNAL, UNFINISHED_SUFFIX
 
-CODE_NO_PROCESS = 125  # what `docker run` ends with when the process could not be run
-_MAX_BYTES = 16 * 1024
-_UNFINISHED = f"{jail.EXIT_STATUS}.tmp"  # of which kiln makes it (kiln/src/status.rs)
-_MAX_SIGNAL = 64
-_BYTE, _SIGNAL = range(256), range(1, _MAX_SIGNAL + 1)
+_BYTE, _SIGNAL = range(256), range(1, MAX_SIGNAL + 1)
 
 
 class ExitStatus(NamedTuple):
@@ -116,20 +113,20 @@ def _read(root: int) -> ExitStatus:
     """exit_status.json of the jail whose `/` is the descriptor `root`. Raises OSError, or _BadStatusError."""
     try:
         descriptor = os.open(
-            jail.EXIT_STATUS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=root
+            EXIT_STATUS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=root
         )
     except FileNotFoundError:
         with contextlib.suppress(FileNotFoundError):
-            os.stat(_UNFINISHED, dir_fd=root, follow_symlinks=False)
+            os.stat(EXIT_STATUS + UNFINISHED_SUFFIX, dir_fd=root, follow_symlinks=False)
             raise _BadStatusError("kiln did not get its exit status written: is the disk full?") from None
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _BadStatusError("its exit status is no regular file")
-        text = os.read(descriptor, _MAX_BYTES + 1)
+        text = os.read(descriptor, MAX_EXIT_STATUS_BYTES + 1)
     finally:
         os.close(descriptor)
-    if len(text) > _MAX_BYTES:
+    if len(text) > MAX_EXIT_STATUS_BYTES:
         raise _BadStatusError("its exit status is too large")
     try:
         found = records.parse(ExitStatus, text, "its exit status")
@@ -166,4 +163,4 @@ def _kept(paths: Paths, name: str) -> ExitStatus | None:
 
 
 def _file(paths: Paths, name: str) -> Path:
-    return paths.vm(name) / jail.EXIT_STATUS
+    return paths.vm(name) / EXIT_STATUS

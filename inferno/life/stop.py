@@ -25,9 +25,10 @@ from inferno.settings import DEFAULT_STOP_TIMEOUT_S
 from inferno.spec.signals import signal_number
 from inferno.state.paths import VersionDir
 from inferno.version import versions
+from inferno.wire.shared import HTTP_NOT_RUNNING
 
-# After SIGKILL to the process the guest drains for at most 5 s (guest/src/durations.rs, rest and drain); from its
-# report on, kiln gives it 5 s more to sync, unmount and reboot (kiln/src/durations.rs, guest_end).
+# After SIGKILL to the process the guest drains for at most 5 s (rest and drain in guest/src/durations.rs); from its
+# report on, kiln gives it 5 s more to sync, unmount and reboot (guest_end in kiln/src/durations.rs).
 GUEST_END_S = 11.0
 # kiln gives the collector 2 s to take the last lines (the same, last_lines).
 KILN_END_S = 5.0
@@ -35,8 +36,6 @@ KILN_END_S = 5.0
 KILL_END_S = 30.0
 _ANSWER_S = 2.0
 LONGEST_TIMEOUT_S = 24 * 3600
-# Init's answer when there is no process (any more) to signal (guest/src/api.rs).
-_NOT_RUNNING = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def _signal_process(running: VersionDir, number: int) -> bool:
         with jail.opened(running) as root:
             vsock.request(root, "POST", "/v1/signal", {"signal": number}, timeout_s=_ANSWER_S)
     except vsock.RefusedError as no:
-        return no.http_status == _NOT_RUNNING  # it ended by itself just now, and the guest is about to
+        return no.http_status == HTTP_NOT_RUNNING  # it ended by itself just now, and the guest is about to
     except (InfernoError, OSError):
         return False
     return True

@@ -20,9 +20,10 @@ from pathlib import Path
 from inferno.base import files, inotify
 from inferno.base.errors import InfernoError
 from inferno.logs.collector import handshake
-from inferno.sandbox import cgroup, jail
+from inferno.sandbox import cgroup
 from inferno.settings import Settings
 from inferno.state.paths import Paths
+from inferno.wire.shared import LOG_SOCKET
 
 SYNC, STATUS, END = b"sync\n", b"status\n", b"end\n"
 _BACKLOG = 1024
@@ -104,7 +105,7 @@ def link_into(paths: Paths, root: int) -> None:
     try:
         os.link(paths.collector_socket, temporary, dst_dir_fd=root, follow_symlinks=False)
         try:
-            os.rename(temporary, jail.LOG_SOCKET, src_dir_fd=root, dst_dir_fd=root)
+            os.rename(temporary, LOG_SOCKET, src_dir_fd=root, dst_dir_fd=root)
         finally:  # also when both names were the socket's already: then a rename does nothing
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=root)

@@ -8,9 +8,10 @@ import json
 from dataclasses import dataclass
 
 from inferno.base.text import visible
+from inferno.wire.shared import LOG_LEVELS, LOG_SOURCES
 
-SOURCES = ("stdout", "stderr", "init", "kernel", "kiln", "firecracker", "collector")
-LEVELS = ("debug", "info", "warn", "error")
+SOURCES = (*LOG_SOURCES, "collector")
+LEVELS = LOG_LEVELS
 # What is left of a line whose writer was killed in it, or of a file edited by hand.
 _UNREADABLE = "unreadable"
 

@@ -13,6 +13,7 @@ from inferno.base.errors import InfernoError
 from inferno.base.text import printable
 from inferno.reach import frame
 from inferno.reach.stream import Stream
+from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES
 
 _MAX_WORDS_BYTES = 4096
 _MAX_UNREAD_BYTES = 1 << 20
@@ -48,7 +49,7 @@ class Channel:
             if self._stream.unsent or self._stream.deaf or not self._stream.leave:
                 self._turn()
                 continue
-            part = view[: min(self._stream.leave, frame.MAX_PAYLOAD_BYTES)]
+            part = view[: min(self._stream.leave, MAX_FRAME_PAYLOAD_BYTES)]
             self._stream.leave -= len(part)
             self._stream.put(frame.encode(frame.STDIN, bytes(part)))
             view = view[len(part) :]

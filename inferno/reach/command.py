@@ -11,14 +11,12 @@ from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.text import printable
-from inferno.reach import frame, vsock
+from inferno.reach import vsock
 from inferno.reach.terminal import Size
+from inferno.wire.shared import HTTP_NOT_RUNNING, HTTP_NOT_STARTED, MAX_REQUEST_BYTES, STREAM_PROTOCOL
 
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
 # Until init said whether the command was executed: its pages may have to be read from a slow disk.
 _START_S = 30.0
-_MAX_BODY_BYTES = 256 * 1024  # guest/src/http.rs, MAX_BODY_BYTES
-_NOT_STARTED, _NO_PROCESS = 422, 409
 _CODES = range(1, 256)
 
 
@@ -54,8 +52,10 @@ class Command:
                 raise UsageError(f"{word!r} is not UTF-8", "hand bytes over on standard input: -i")
         if not self.args or not self.args[0]:
             raise UsageError("a command is needed")
-        if len(json.dumps(body)) > _MAX_BODY_BYTES:
-            raise UsageError("the command is too long", f"{_MAX_BODY_BYTES >> 10} KiB is the most; standard input: -i")
+        if len(json.dumps(body)) > MAX_REQUEST_BYTES:
+            raise UsageError(
+                "the command is too long", f"{MAX_REQUEST_BYTES >> 10} KiB is the most; standard input: -i"
+            )
         return body
 
 
@@ -84,7 +84,7 @@ def leave(root: int, command: Command) -> None:
 def stream(root: int, method: str, path: str, body: dict[str, Any]) -> tuple[socket.socket, bytes]:
     """Ask for anything that init answers with a stream. Raises as `start`."""
     with _told():
-        return vsock.upgrade(root, method, path, body, frame.PROTOCOL, timeout_s=_START_S)
+        return vsock.upgrade(root, method, path, body, STREAM_PROTOCOL, timeout_s=_START_S)
 
 
 @contextlib.contextmanager
@@ -93,10 +93,10 @@ def _told() -> Iterator[None]:
     try:
         yield
     except vsock.RefusedError as no:
-        if no.http_status == _NO_PROCESS:
+        if no.http_status == HTTP_NOT_RUNNING:
             raise InfernoError("the image's process does not run: the VM is just beginning, or ending") from None
         code = no.answer.get("exit_code") if isinstance(no.answer, dict) else None
-        if no.http_status != _NOT_STARTED or type(code) is not int or code not in _CODES:
+        if no.http_status != HTTP_NOT_STARTED or type(code) is not int or code not in _CODES:
             raise
         raise NotStartedError(printable(str(no.answer.get("error"))), code) from None
 

@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferno.base.errors import InfernoError
+from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES, MAX_SIGNAL
 
-PROTOCOL = "inferno-stream/1"
-MAX_PAYLOAD_BYTES = 64 * 1024
 STDIN, STDIN_END, RESIZE, SIGNAL = 1, 2, 3, 4
 STDOUT, STDERR, WINDOW, EXIT = 17, 18, 19, 20
 _HEAD = struct.Struct(">II")  # the kind is the first of four bytes, the others are zero
 _U32 = struct.Struct(">I")
 # The least and the most that may follow each head.
-_LENGTHS = {STDOUT: (0, MAX_PAYLOAD_BYTES), STDERR: (0, MAX_PAYLOAD_BYTES), WINDOW: (4, 4), EXIT: (0, 256)}
-_BYTE, _SIGNAL_NUMBER = range(256), range(1, 65)
+_LENGTHS = {STDOUT: (0, MAX_FRAME_PAYLOAD_BYTES), STDERR: (0, MAX_FRAME_PAYLOAD_BYTES), WINDOW: (4, 4), EXIT: (0, 256)}
+_BYTE, _SIGNAL_NUMBER = range(256), range(1, MAX_SIGNAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Exit:
 
 
 def encode(kind: int, payload: bytes = b"") -> bytes:
-    """A frame; the payload has at most MAX_PAYLOAD_BYTES."""
+    """A frame; the payload has at most MAX_FRAME_PAYLOAD_BYTES."""
     return _HEAD.pack(kind << 24, len(payload)) + payload
 
 

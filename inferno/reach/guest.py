@@ -8,10 +8,11 @@ from typing import Any
 
 from inferno.base.errors import InfernoError
 from inferno.reach import vsock
+from inferno.wire.shared import MAX_SIGNAL
 
 _STATES = ("starting", "running", "exited")
 # The most that each may be: pid_max, wait(2), and the milliseconds of some centuries.
-_NUMBERS = {"pid": 1 << 22, "exit_code": 255, "signal": 64, "uptime_ms": 1 << 44}
+_NUMBERS = {"pid": 1 << 22, "exit_code": 255, "signal": MAX_SIGNAL, "uptime_ms": 1 << 44}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from inferno.reach import frame, signals
 from inferno.reach.detach_keys import LeavingKeys, LeftError
 from inferno.reach.stream import Stream
 from inferno.reach.terminal import Size
+from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES
 
 # A pipe that poll(2) calls writable takes so much without making the writer wait: pipe(7), PIPE_BUF.
 _PIPE_BYTES = select.PIPE_BUF
-_READ_BYTES = frame.MAX_PAYLOAD_BYTES
+_READ_BYTES = MAX_FRAME_PAYLOAD_BYTES
 _HIGH_WATER_BYTES = 64 * 1024
 _INSISTENT = 3
 _ENDING = (signal.SIGINT, signal.SIGTERM)

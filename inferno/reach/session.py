@@ -12,6 +12,7 @@ from inferno.reach.command import Command
 from inferno.reach.detach_keys import LeavingKeys
 from inferno.reach.guest import Guest
 from inferno.reach.relay import Relay
+from inferno.wire.shared import CODE_NOT_EXECUTABLE, CODE_NOT_FOUND
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 # The best first. Absolute names too: an image's PATH may name anything.
@@ -61,7 +62,7 @@ def stay(joined: Joined, *, tty: bool) -> int:
 
 def shell(guest: Guest, asked: Command, *, tty: bool) -> int:
     """The best shell there is, with our standard input; `asked` says all but the program. Raises as `run`."""
-    absent = (command.NOT_FOUND, command.NOT_EXECUTABLE)
+    absent = (CODE_NOT_FOUND, CODE_NOT_EXECUTABLE)
     for program in SHELLS:
         try:
             return run(guest, dataclasses.replace(asked, args=(program,)), stdin=True, tty=tty)

@@ -18,9 +18,8 @@ from typing import Any
 
 from inferno.base.errors import InfernoError
 from inferno.base.text import printable
+from inferno.wire.shared import API_PORT, VSOCK_SOCKET
 
-API_PORT = 10002
-SOCKET = "control.sock"
 _MAX_GREETING_BYTES = 64
 _MAX_HEAD_BYTES = 8 * 1024
 _MAX_BODY_BYTES = 1 << 20
@@ -117,13 +116,13 @@ def connect(root: int, port: int, deadline: float) -> socket.socket:
 
 def _pin(root: int) -> int:
     """The socket itself, not its name, which the jail may give to something else at any moment."""
-    pinned = os.open(SOCKET, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+    pinned = os.open(VSOCK_SOCKET, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
     info = os.fstat(pinned)
     # root's own socket in there is the log collector's.
     if stat.S_ISSOCK(info.st_mode) and info.st_uid == os.fstat(root).st_uid:
         return pinned
     os.close(pinned)
-    raise InfernoError(f"{SOCKET} in the jail is not Firecracker's")
+    raise InfernoError(f"{VSOCK_SOCKET} in the jail is not Firecracker's")
 
 
 def _read_greeting(guest: socket.socket, port: int, deadline: float) -> None:

@@ -17,12 +17,12 @@ from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.sandbox import cgroup, removal
 from inferno.state.paths import VersionDir
+from inferno.wire.shared import KILN_CONFIG
 
 # What lies beside the jail and is linked into it, with the permissions that let the VM's uid read, never write.
 SHARED = {"firecracker": 0o555, "vmlinux": 0o444, "initrd.cpio": 0o444, "rootfs.img": 0o444}
-OWN = {"kiln.json": 0o444, "firecracker.json": 0o444}
+OWN = {KILN_CONFIG.removeprefix("/"): 0o444, "firecracker.json": 0o444}
 SCRATCH = "scratch.img"
-EXIT_STATUS, NOTIFY_SOCKET, LOG_SOCKET = "exit_status.json", "notify.sock", "vm_logs.sock"
 # What the jailer of Firecracker < 1.13 is to be given (DESIGN 7): it makes <base>/<name of the exec-file>/<id>/root.
 _OLD_EXEC_NAME = "firecracker-kiln"
 _MAKING = "root.tmp"

@@ -21,6 +21,7 @@ from pathlib import Path
 from inferno.base.errors import InfernoError
 from inferno.sandbox import cgroup, jail, readiness, timer_thread
 from inferno.state.paths import VersionDir
+from inferno.wire.shared import NOTIFY_SOCKET
 
 # kiln holds some twenty descriptors; Firecracker one per drive, queue and vsock connection, of which it takes at
 # most 1023 (vmm/src/devices/virtio/vsock/csm/mod.rs, MAX_CONNECTIONS). The jailer's own default, made explicit.
@@ -111,7 +112,7 @@ def seen_end(pid: int) -> str | None:
 @contextlib.contextmanager
 def _notify_socket(root: int) -> Iterator[socket.socket]:
     """A datagram socket in the jail whose `/` is `root`, that the VM's uid may send to once the jail is its own."""
-    path = f"/proc/self/fd/{root}/{jail.NOTIFY_SOCKET}"  # a socket's path has at most 107 bytes
+    path = f"/proc/self/fd/{root}/{NOTIFY_SOCKET}"  # a socket's path has at most 107 bytes
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as notify:
         notify.bind(path)
         os.chmod(path, 0o666)  # the jail has not run yet: this is the socket just made

@@ -12,6 +12,7 @@ from inferno.state.slot import Slot
 from inferno.version import trusted_copies
 from inferno.version.plan import Plan, makers
 from inferno.wire import cpio
+from inferno.wire.shared import RUN_CONFIG
 
 
 def targets(plan: Plan) -> list[Path]:
@@ -48,7 +49,7 @@ def make(plan: Plan, slot: Slot) -> None:
     files.write(run_json, text, 0o444)
     own = plan.build / "run.cpio"
     with own.open("wb") as out:
-        cpio.write(out, [cpio.Entry("inferno/run.json", 0o400, text.encode())])
+        cpio.write(out, [cpio.Entry(RUN_CONFIG.removeprefix("/"), 0o400, text.encode())])
     making = plan.build / f".{initrd.name}.tmp"
     with trusted_copies.lock(plan.paths):  # a destroy meanwhile must not collect what no version links to yet
         cpio.concatenate(making, [_archive_of_init(plan), own])

@@ -25,6 +25,7 @@ from inferno.version.plan import Plan
 from inferno.version.prune import remove
 from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, read
 from inferno.version.why import differences
+from inferno.wire.shared import RUN_CONFIG
 
 _EXECUTABLE = frozenset({"kiln", "firecracker", "jailer"})
 
@@ -182,7 +183,7 @@ def _lay(plan: Plan, parts: _Parts, record: dict[str, Any]) -> None:
             os.link(parts.stored[name][1], making / name)
         os.link(parts.base, making / "rootfs.img")
         os.link(build / "initrd.cpio", making / "initrd.cpio")
-        files.write(making / "initramfs/inferno/run.json", (build / "run.json").read_bytes(), 0o444)
+        files.write(making / f"initramfs{RUN_CONFIG}", (build / "run.json").read_bytes(), 0o444)
         files.write(making / "firecracker.json", (build / "firecracker.json").read_bytes(), 0o444)
         kiln_json = (build / "kiln.json").read_text().replace(NO_ID, record["ulid"])
         files.write(making / "kiln.json", kiln_json, 0o444)

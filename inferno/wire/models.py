@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inferno.wire import shared
+
 # Firecracker's own reading of Linux limits: firecracker/src/vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS.
 MAX_VCPUS = 32
 GUEST_CID = 3
-STDOUT_PORT, EXIT_PORT, API_PORT = 10000, 10001, 10002
 # What each word is for: docs/how-it-starts.md.
 BOOT_ARGS = (
     "console=ttyS0 8250.nr_uarts=1 quiet reboot=k panic=-1 random.trust_cpu=on swiotlb=noforce nomodule "
@@ -132,9 +133,9 @@ class Run(Wire):
     ssh_keys: list[str] = []
     files: list[File]
     log: Log
-    vsock_stdout_port: Port = STDOUT_PORT
-    vsock_exit_port: Port = EXIT_PORT
-    vsock_api_port: Port = API_PORT
+    vsock_stdout_port: Port = shared.STDOUT_PORT
+    vsock_exit_port: Port = shared.EXIT_REPORT_PORT
+    vsock_api_port: Port = shared.API_PORT
 
 
 class Vmm(Wire):
@@ -147,12 +148,12 @@ class Kiln(Wire):
 
     id: str
     firecracker: Vmm
-    vsock_uds_path: str = "/control.sock"
-    vsock_stdout_port: Port = STDOUT_PORT
-    vsock_exit_port: Port = EXIT_PORT
-    log_socket_path: str = "/vm_logs.sock"
-    notify_socket_path: str = "/notify.sock"
-    exit_status_path: str = "/exit_status.json"
+    vsock_uds_path: str = f"/{shared.VSOCK_SOCKET}"
+    vsock_stdout_port: Port = shared.STDOUT_PORT
+    vsock_exit_port: Port = shared.EXIT_REPORT_PORT
+    log_socket_path: str = f"/{shared.LOG_SOCKET}"
+    notify_socket_path: str = f"/{shared.NOTIFY_SOCKET}"
+    exit_status_path: str = f"/{shared.EXIT_STATUS}"
     log: Log
     console_ring_kib: int = 64
     log_ring_kib: int = 256
@@ -191,7 +192,7 @@ class NetworkInterface(Wire):
 
 class Vsock(Wire):
     guest_cid: int = GUEST_CID
-    uds_path: str = "/control.sock"
+    uds_path: str = f"/{shared.VSOCK_SOCKET}"
 
 
 class Entropy(Wire):

@@ -8,6 +8,8 @@
 pub mod clock;
 pub mod collector;
 pub mod config;
+#[cfg(test)]
+mod contract;
 pub mod durations;
 pub mod exits;
 pub mod guest;

@@ -11,7 +11,7 @@ use crate::host_log::{Entry, Level, Message, Source};
 use crate::ring::LineRing;
 
 /// How much may be unacknowledged before more is sent: what the collector reads at a time, so that it never waits.
-const WINDOW_BYTES: usize = 64 * 1024;
+pub(crate) const WINDOW_BYTES: usize = 64 * 1024;
 
 /// See the module.
 #[derive(Debug)]

@@ -11,13 +11,15 @@ use crate::outcome::{self, Outcome};
 use crate::supervisor::Supervisor;
 use crate::{notify, report, sys};
 
+/// Where the jail has it.
+pub(crate) const CONFIG: &str = "/kiln.json";
+
 /// The whole program: reads /kiln.json, supervises, and returns the code that says how the VM ended.
 pub fn run(durations: Durations) -> ExitCode {
     if let Err(error) = sys::harden(c"kiln") {
         return fail(&format!("cannot confine itself: {error}"));
     }
-    let config =
-        config::jail_id(std::env::args_os()).and_then(|id| Config::read(Path::new("/kiln.json"), &id));
+    let config = config::jail_id(std::env::args_os()).and_then(|id| Config::read(Path::new(CONFIG), &id));
     match config {
         Ok(config) => supervise(&config, durations),
         Err(error) => fail(&error.to_string()),

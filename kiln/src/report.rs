@@ -8,9 +8,9 @@ const MAX_HEAD_BYTES: usize = 8 * 1024;
 /// The longest body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The longest error text; a bound for what is shown to people.
-const MAX_ERROR_BYTES: usize = 4 * 1024;
+pub(crate) const MAX_ERROR_BYTES: usize = 4 * 1024;
 /// Linux's highest signal: SIGRTMAX, signal(7).
-const MAX_SIGNAL: u8 = 64;
+pub(crate) const MAX_SIGNAL: u8 = 64;
 /// The host's code when init could not even try: as `docker run` has it.
 pub const CODE_NO_PROCESS: u8 = 125;
 

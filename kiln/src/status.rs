@@ -7,6 +7,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+/// What the file's name has more until all of it is written.
+pub(crate) const UNFINISHED_SUFFIX: &str = ".tmp";
+
 /// The file, in the order of tests/contract/exit_status.json.
 #[derive(Debug, Serialize)]
 pub struct ExitStatus {
@@ -38,7 +41,7 @@ impl ExitStatus {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
+        temporary.push(UNFINISHED_SUFFIX);
         let _ = fs::remove_file(&temporary);
         fs::File::create_new(&temporary)?.write_all(text.as_bytes())?;
         fs::rename(&temporary, path)

@@ -16,10 +16,10 @@ use crate::ring::LineRing;
 use crate::sys;
 
 /// The longest piece of a console line that goes into one entry.
-const MAX_CONSOLE_LINE_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_CONSOLE_LINE_BYTES: usize = 16 * 1024;
 
 /// What of a line of the console is shown: the host takes no exit_status.json over 16 KiB, and a pipe holds 64.
-const MAX_SHOWN_CHARS: usize = 500;
+pub(crate) const MAX_SHOWN_CHARS: usize = 500;
 
 /// Why there is no VMM.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from inferno.logs import rotation
 from inferno.logs.collector import notices
+from inferno.wire.shared import MAX_LOG_LINE_BYTES, MAX_UNACKNOWLEDGED_BYTES
 
-# kiln leaves 64 KiB and one line unacknowledged (kiln/src/outbox.rs); the VM's name makes each of them longer.
-_TAIL_BYTES = 384 * 1024
+# kiln leaves so much and one line unacknowledged; the VM's name makes each of them longer.
+_TAIL_BYTES = 2 * (MAX_UNACKNOWLEDGED_BYTES + MAX_LOG_LINE_BYTES)
 
 
 class Again:

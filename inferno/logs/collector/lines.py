@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# kiln/src/record.rs, MAX_RECORD_BYTES is 6 * 16 KiB + 256: the longest payload, with each byte written as \u0001.
-MAX_LINE_BYTES = 128 * 1024
+from inferno.wire.shared import LOG_LEVELS, LOG_SOURCES, MAX_LOG_LINE_BYTES
+
 # What is shown of a line that was refused.
 _SHOWN_BYTES = 200
 
@@ -18,8 +18,8 @@ _SHOWN_BYTES = 200
 _TEXT = rb'[^"\\\x00-\x1f\n]*(?:\\(?:["\\bfnrt]|u00[01][0-9a-f])[^"\\\x00-\x1f\n]*)*'
 _LINE = re.compile(
     rb'^\{"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"'
-    rb', "level": "(?:debug|info|warn|error)"'
-    rb', "source": "(?:stdout|stderr|init|kernel|kiln|firecracker)"'
+    rb', "level": "(?:' + "|".join(LOG_LEVELS).encode() + rb')"'
+    rb', "source": "(?:' + "|".join(LOG_SOURCES).encode() + rb')"'
     rb', "vm_id": "[0-9A-Z]{26}"'
     rb', (?:"message": "' + _TEXT + rb'"|"message_b64": "[A-Za-z0-9+/]*={0,2}")'
     rb'(?:, "partial": true)?(?:, "dropped": [1-9]\d{0,19})?\}\n',
@@ -83,7 +83,7 @@ class Sieve:
         if self._skipping:
             return
         self._pending += tail
-        if len(self._pending) > MAX_LINE_BYTES:
+        if len(self._pending) > MAX_LOG_LINE_BYTES:
             self.refused.add(1, self._pending)
             self._pending, self._skipping = b"", True
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from inferno.logs import rotation
 from inferno.logs.collector import notices
-from inferno.logs.collector.lines import MAX_LINE_BYTES
+from inferno.wire.shared import MAX_LOG_LINE_BYTES
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
 # What is longer is no line of a log.
-_LONGEST_LINE = 2 * MAX_LINE_BYTES
+_LONGEST_LINE = 2 * MAX_LOG_LINE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

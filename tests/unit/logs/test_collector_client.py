@@ -14,8 +14,8 @@ import pytest
 
 from inferno.cli.main import main
 from inferno.logs import collector_client
-from inferno.sandbox.jail import LOG_SOCKET
 from inferno.settings import load_settings
+from inferno.wire.shared import LOG_SOCKET
 from tests.loghost import LogHost, ended, eventually, memory_kib, messages, numbered
 
 pytestmark = pytest.mark.root
@@ -154,7 +154,7 @@ def test_starters_at_once_get_one_collector_and_leave_none(host: LogHost) -> Non
             collector_client.ensure_running(settings)
             collector_client.link_into(Paths(settings.root), root)
             assert collector_client.status(Paths(settings.root)), "linked to nobody"
-            os.unlink(jail.LOG_SOCKET, dir_fd=root)
+            os.unlink(LOG_SOCKET, dir_fd=root)
 
     """)
     env = {**os.environ, "INFERNO_ROOT": str(host.paths.root)}

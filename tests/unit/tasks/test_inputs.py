@@ -10,7 +10,7 @@ import pytest
 from inferno.base.errors import InfernoError
 from inferno.base.files import identity, identity_if_there
 from inferno.version import configs, initrd, plan, render
-from inferno.wire import models
+from inferno.wire import models, shared
 from tasks.engine.inputs import Unchanged
 
 
@@ -31,7 +31,7 @@ def test_a_product_may_not_be_there_yet(tmp_path: Path) -> None:
 
 
 def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path) -> None:
-    assert {Path(module.__file__) for module in (render, initrd, configs, models)} == set(plan.MAKERS)
+    assert {Path(module.__file__) for module in (render, initrd, configs, models, shared)} == set(plan.MAKERS)
     copies = tuple(Path(shutil.copy(path, tmp_path)) for path in plan.MAKERS)
     for copy in copies:
         inputs = Unchanged(lambda: {"Inferno": plan.makers(copies)})

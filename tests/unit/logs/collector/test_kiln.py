@@ -17,7 +17,7 @@ import pytest
 
 from inferno.logs import collector_client, vm_logs
 from inferno.logs.follow import End
-from inferno.sandbox.jail import NOTIFY_SOCKET
+from inferno.wire.shared import NOTIFY_SOCKET, STDOUT_PORT
 from tests.examples import example
 from tests.loghost import DEADLINE_S, LogHost, Vm, eventually
 
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.root
 
 # Stands in for Firecracker; what it prints is the guest's console.
 VMM = "#!/busybox sh\necho up\nread -r word < /go\necho over\n"
-GUEST_PORT = 10000
 # kiln gives the collector only so long for the last lines: here longer than a test takes. It tries again every second.
 DURATIONS = "all=120000,retry=1000"
 
@@ -85,7 +84,7 @@ def guest(vm: Vm) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     with short_path(vm.version.jail) as path:
         refusals = (errno.ENOENT, errno.ECONNREFUSED)
-        eventually(lambda: connection.connect_ex(f"{path}/control.sock_{GUEST_PORT}") not in refusals)
+        eventually(lambda: connection.connect_ex(f"{path}/control.sock_{STDOUT_PORT}") not in refusals)
     return connection
 
 

@@ -11,7 +11,7 @@ from inferno.base.errors import InfernoError
 from inferno.logs import collector_client
 from inferno.logs.collector.handshake import LINE, REFUSED
 from inferno.sandbox.cgroup import SLICE
-from inferno.sandbox.jail import LOG_SOCKET
+from inferno.wire.shared import LOG_SOCKET
 from tests.loghost import CONNECT, DEADLINE_S, PEER, LogHost, eventually, memory_kib, messages
 
 pytestmark = pytest.mark.root
