@@ -1,6 +1,7 @@
-"""What a VM may send: whole lines, each in the bytes of tests/contract/host_log.ndjson, each naming that VM.
+"""What a VM may send: whole lines, each a record of tests/contract/host_log.ndjson, each naming that VM.
 
-Judged in bulk: a read of some hundred lines costs a handful of C loops, not a Python one per line.
+Judged in bulk: a read of some hundred lines costs a handful of C loops, not a Python one per line. Only lines that are
+not in the bytes that this release's kiln writes are looked at one by one (other_release): those of another release's.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from inferno.logs.collector import other_release
 from inferno.wire.shared import LOG_LEVELS, LOG_SOURCES, MAX_LOG_LINE_BYTES
 
 # What is shown of a line that was refused.
@@ -53,6 +55,7 @@ class Sieve:
 
     def __init__(self, name: str, vm_id: str) -> None:
         self.refused = Refused()
+        self._name, self._vm_id = name, vm_id
         self._id = f', "vm_id": "{vm_id}", '.encode()
         self._named = f', "vm_name": "{name}"'.encode() + self._id
         self._pending = b""
@@ -77,7 +80,7 @@ class Sieve:
             whole = self._pending + whole
         self._pending = b""
         self._keep(data[end:])
-        return self._judged(whole).replace(self._id, self._named)
+        return self._judged(whole)
 
     def _keep(self, tail: bytes) -> None:
         if self._skipping:
@@ -88,13 +91,26 @@ class Sieve:
             self._pending, self._skipping = b"", True
 
     def _judged(self, whole: bytes) -> bytes:
+        """The good lines, with the VM's name."""
         if self._good(whole):
-            return whole
-        shaped: list[bytes] = _LINE.findall(whole)
-        good = [line for line in shaped if self._good(line)]
-        bad = _LINE.sub(b"", whole) or next(line for line in shaped if not self._good(line))
-        self.refused.add(whole.count(b"\n") - len(good), bad)
+            return whole.replace(self._id, self._named)
+        good: list[bytes] = []
+        bad = other_release.POSSIBLE.sub(b"", whole)
+        for line in other_release.POSSIBLE.findall(whole):
+            if self._good(line):
+                good.append(line.replace(self._id, self._named))
+            elif read := self._of_another_release(line):
+                good.append(read)
+            else:
+                bad = bad or line
+        if bad:
+            self.refused.add(whole.count(b"\n") - len(good), bad)
         return b"".join(good)
+
+    def _of_another_release(self, line: bytes) -> bytes | None:
+        """The record as it is to be written: its numbers may have grown, but not beyond what a line may be."""
+        read = other_release.read(line, self._name, self._vm_id)
+        return read if read and len(read) <= MAX_LOG_LINE_BYTES else None
 
     def _good(self, lines: bytes) -> bool:
         """Whether all lines are. The id stands where it does in each: a quote within a string is always escaped."""

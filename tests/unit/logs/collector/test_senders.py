@@ -51,6 +51,13 @@ def test_lines_that_are_not_the_vms_are_refused_counted_and_told(host: LogHost) 
     assert memory_kib(host.pid(), "VmHWM") < 64 << 10
 
 
+def test_records_of_another_release_are_kept_with_the_fields_that_this_one_does_not_know(host: LogHost) -> None:
+    web = host.vm("web")
+    web.say(web.line("before"), web.line("newer").replace(b"}\n", b', "boot": 7}\n'), web.line("after"))
+    assert messages(web.log) == ["before", "newer", "after"]
+    assert [json.loads(text).get("boot") for text in web.log.read_bytes().splitlines()] == [None, 7, None]
+
+
 def test_a_kiln_of_another_version_is_told_so_and_the_vm_goes_on(host: LogHost) -> None:
     web = host.vm("web")
     stranger = CONNECT + """s.sendall(b'{"protocol": "inferno-log/9"}\\n'); print(s.recv(8), s.recv(8), flush=True)"""
