@@ -1,0 +1,113 @@
+"""What is built or fetched once, whatever the VM: kiln, init, firecracker and jailer, vmlinux.
+
+What an artifact was made from is stamped beside it (artifacts/<name>.made.json), not in a host's task database, so
+that a checkout taken to another host, with its artifacts, is up to date there without cargo or a compiler.
+Without sources at hand (installed from a package) the artifacts are simply there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inferno.artifact import cache, cargo, firecracker
+from inferno.base import files
+from inferno.base.errors import InfernoError
+from inferno.base.progress import Progress
+from inferno.settings import CHECKOUT, IS_CHECKOUT, Settings
+
+FRAGMENT = CHECKOUT / "templates" / "kernel.config"
+
+
+class Artifact(NamedTuple):
+    """`files` are those in the share folder. `made_from` names what it is made from; a part that cannot be known here
+    (no toolchain) is left out. `build` makes it."""
+
+    name: str
+    files: tuple[str, ...]
+    made_from: Callable[[Settings], dict[str, Any]]
+    build: Callable[[Settings, Progress], None]
+
+    def targets(self, settings: Settings) -> list[Path]:
+        return [settings.share_dir / name for name in self.files]
+
+    def is_current(self, settings: Settings) -> bool:
+        return not IS_CHECKOUT or self.made_from(settings).items() <= _read(self._stamp(settings)).items()
+
+    def make(self, settings: Settings, progress: Progress) -> None:
+        """Raises InfernoError, without sources at hand too."""
+        if not IS_CHECKOUT:
+            text = f"{', '.join(self.files)} missing from {settings.share_dir}"
+            raise InfernoError(text, "install Inferno's package again")
+        stamp = self._stamp(settings)
+        stamp.unlink(missing_ok=True)
+        before = self.made_from(settings)
+        self.build(settings, progress)
+        files.write_json(stamp, before)
+
+    def _stamp(self, settings: Settings) -> Path:
+        return settings.share_dir / f"{self.name}.made.json"
+
+
+def _crate(name: str, folder: str) -> Artifact:
+    def made_from(_: Settings) -> dict[str, Any]:
+        toolchain = cargo.toolchain_files()
+        found = {"sources": _digest(cargo.sources(folder, CHECKOUT))}
+        return {**found, "toolchain": _digest(toolchain)} if toolchain else found
+
+    def build(settings: Settings, progress: Progress) -> None:
+        cargo.build(folder, settings.share_dir / name, CHECKOUT, cache.directory(), progress)
+
+    return Artifact(name, (name,), made_from, build)
+
+
+def _pins(settings: Settings) -> dict[str, Any]:
+    paths = [path for path in (settings.firecracker, settings.jailer) if path]
+    return {
+        "pins": [dataclasses.asdict(firecracker.RELEASE), dataclasses.asdict(firecracker.WHEEL)],
+        "paths": [files.sha256(path) if path.is_file() else str(path) for path in paths],
+    }
+
+
+def _fetch(settings: Settings, progress: Progress) -> None:
+    ours, jailer = settings.firecracker, settings.jailer
+    firecracker.fetch(settings.share_dir, cache.directory(), firecracker=ours, jailer=jailer, progress=progress)
+
+
+def _build_kernel(settings: Settings, progress: Progress) -> None:
+    from inferno.artifact import kernel  # only this needs it
+
+    kernel.build(FRAGMENT, settings.share_dir / "vmlinux", cache.directory(), progress=progress)
+
+
+ARTIFACTS = {
+    artifact.name: artifact
+    for artifact in (
+        _crate("kiln", "kiln"),
+        _crate("init", "guest"),
+        Artifact("vmm", ("firecracker", "jailer", "vmm.json"), _pins, _fetch),
+        Artifact("kernel", ("vmlinux",), lambda _: {"config": files.sha256(FRAGMENT)}, _build_kernel),
+    )
+}
+
+
+def _read(stamp: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads(stamp.read_text())
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _digest(paths: list[Path]) -> str:
+    """One digest of names and contents; the checkout's own place does not count."""
+    whole = hashlib.sha256()
+    for path in sorted(paths):
+        name = path.relative_to(CHECKOUT) if path.is_relative_to(CHECKOUT) else path.name
+        whole.update(f"{name}\0{files.sha256(path)}\n".encode())
+    return whole.hexdigest()
