@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from inferno.image.stamp import key
 from inferno.life import create as creating
-from inferno.version import configs, make, why
+from inferno.version import configs, make, versions, why
 from inferno.version import initrd as initrds
 
 from .engine.command import Command
@@ -60,6 +60,8 @@ def create(command: Command, name: str) -> Iterable[InfernoTask]:
         action,
         command=command,
         vm=name,
+        targets=[str(plan.paths.current_record(name))],
+        made=lambda: versions.parts(plan.paths, name),
         task_dep=["kiln", "vmm", "kernel", f"rootfs:{image}", f"initrd:{name}", f"config:{name}"],
         uptodate=[Unchanged(lambda: make.inputs(plan)), lambda: creating.is_current(plan, state)],
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inferno.image import base, local_images, reference
+from inferno.image import base, local_images, prune, reference
 from inferno.image.wanted import Wanted
 from inferno.state.paths import file_name
 
@@ -24,12 +24,14 @@ def image(command: Command, subject: str) -> Iterable[InfernoTask]:
         lambda: _ensure(command, wanted),
         command=command,
         shared=f"image-{file_name(subject)}",
+        targets=[str(local_images.stamp_path(wanted.ref, settings, wanted.access.platform))],
+        made=lambda: local_images.folder(wanted.ref, settings, wanted.access.platform),
         uptodate=[lambda: local_images.unchanged(wanted.ref, settings, wanted.access, wanted.pull)],
     )
 
 
 def rootfs(command: Command, subject: str) -> Iterable[InfernoTask]:
-    wanted = _wanted(command, subject)
+    wanted, settings = _wanted(command, subject), command.asked.settings
     command.after(f"rootfs:{subject}", lambda: _tell(command, wanted))
     yield InfernoTask(
         f"rootfs:{subject}",
@@ -37,7 +39,10 @@ def rootfs(command: Command, subject: str) -> Iterable[InfernoTask]:
         command=command,
         shared=f"rootfs-{file_name(subject)}",
         task_dep=[f"image:{subject}"],
-        uptodate=[lambda: base.is_there(wanted.ref, command.asked.settings, wanted.access)],
+        targets=[str(base.note_path(wanted.ref, settings, wanted.access.platform))],
+        made=lambda: base.of(wanted.ref, settings, wanted.access.platform),
+        cleaner=lambda: prune.remove_base(wanted.ref, settings, wanted.access.platform),
+        uptodate=[lambda: base.is_noted(wanted.ref, settings, wanted.access)],
     )
 
 

@@ -70,6 +70,17 @@ def symlink(target: str, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def link(target: Path, path: Path) -> None:
+    """Make `path` another name of the file `target`, atomically replacing what was there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    os.link(target, temporary)
+    os.replace(temporary, path)
+    with contextlib.suppress(FileNotFoundError):  # rename(2) leaves both names where both are of one file already
+        temporary.unlink()
+
+
 @contextlib.contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder in `parent` for the time of the `with`. What killed users of the same prefix left is removed first."""

@@ -11,14 +11,15 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from inferno.base import files, processes
+from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, MissingToolError
 from inferno.base.progress import Progress, quiet
 from inferno.image import local_images, reference, source, worker_process
 from inferno.image.layers.decompress import Blob
 from inferno.image.source import PUBLIC, Access, Ask
+from inferno.image.stamp import Stamp, key
 from inferno.settings import LZ4, Settings
 from inferno.state.paths import Paths
 
@@ -49,14 +50,46 @@ def is_intact(digest: str, settings: Settings) -> bool:
     return noted is not None and (info.st_size, info.st_mtime_ns) == (noted.get("size"), noted.get("mtime_ns"))
 
 
-def is_there(ref: str, settings: Settings, access: Access = PUBLIC) -> bool:
-    """Whether the image that `ref` means has its base, intact."""
+class Note(NamedTuple):
+    """Which base a reference means: the image's digest, and the file's path below INFERNO_ROOT."""
+
+    ref: str
+    platform: str | None
+    digest: str
+    base: str
+
+
+def note_path(ref: str, settings: Settings, platform: str | None = None) -> Path:
+    """Where it is noted which base a reference means, once that is made."""
+    return Paths(settings.root).base_note(key(ref, platform))
+
+
+def of(ref: str, settings: Settings, platform: str | None = None) -> list[Path]:
+    """What a note names: the base, if there is a note."""
+    try:
+        return [settings.root / records.read(Note, note_path(ref, settings, platform)).base]
+    except (OSError, records.BadRecordError):
+        return []
+
+
+def is_noted(ref: str, settings: Settings, access: Access = PUBLIC) -> bool:
+    """Whether the image that `ref` means has its base, intact, and that is noted."""
     known = local_images.stamp(ref, settings, access.platform)
-    return known is not None and is_intact(known.digest, settings)
+    if known is None or not is_intact(known.digest, settings):
+        return False
+    try:
+        return records.read(Note, note_path(ref, settings, access.platform)) == _note(known, settings)
+    except (OSError, records.BadRecordError):
+        return False
+
+
+def _note(known: Stamp, settings: Settings) -> Note:
+    where = path(known.digest, settings).relative_to(settings.root)
+    return Note(known.ref, known.platform, known.digest, str(where))
 
 
 def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Progress = quiet) -> Path:
-    """Make the base of the image that `ref` means, unless it is there. The image must be here.
+    """Make the base of the image that `ref` means, unless it is there, and note that. The image must be here.
 
     Raises UsageError when the image is damaged or beyond the limits, or the disk is full.
     """
@@ -66,13 +99,15 @@ def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Prog
     made = path(known.digest, settings)
     paths = Paths(settings.root)
     with files.lock(paths.lock(f"base-{made.parent.name[:16]}"), f"base of {ref}"):
-        if is_intact(known.digest, settings):
-            return made
-        made.unlink(missing_ok=True)
-        image = local_images.load(known, settings)
-        ask = Ask(reference.parse(ref), access, settings, progress)
-        with source.layers(ask, image) as layers, contextlib.ExitStack() as held:
-            _build(made, layers, settings, progress, held)
+        if not is_intact(known.digest, settings):
+            made.unlink(missing_ok=True)
+            image = local_images.load(known, settings)
+            ask = Ask(reference.parse(ref), access, settings, progress)
+            with source.layers(ask, image) as layers, contextlib.ExitStack() as held:
+                _build(made, layers, settings, progress, held)
+        noted = note_path(ref, settings, access.platform)
+        files.remove_unfinished(noted)
+        records.write(noted, _note(known, settings))
     return made
 
 

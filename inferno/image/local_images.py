@@ -37,6 +37,12 @@ def stamp_path(ref: str, settings: Settings, platform: str | None = None) -> Pat
     return Paths(settings.root).ref(key(ref, platform))
 
 
+def folder(ref: str, settings: Settings, platform: str | None = None) -> list[Path]:
+    """What a stamp names: the folder of the image, if there is a stamp."""
+    known = stamp(ref, settings, platform)
+    return [Paths(settings.root).image(known.digest)] if known else []
+
+
 def image(digest: str, settings: Settings) -> tuple[bytes, bytes] | None:
     """Manifest and configuration of an image, or None when it is not here."""
     folder = Paths(settings.root).image(digest)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inferno.base import files
-from inferno.image import catalog, local_images, stamp
+from inferno.base.errors import InfernoError
+from inferno.image import base, catalog, local_images, stamp
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 
@@ -54,12 +55,32 @@ def prune(settings: Settings, *, dry_run: bool = False) -> Pruned:
     return found
 
 
+def remove_base(ref: str, settings: Settings, platform: str | None = None) -> None:
+    """Remove the base of the image that `ref` means, and the note of it; the image stays.
+
+    Raises InfernoError while a version is made of it: it is the version's too.
+    """
+    known = local_images.stamp(ref, settings, platform)
+    note = base.note_path(ref, settings, platform)
+    with local_images.lock(settings, f"removal of the base of {ref}", alone=True):
+        made = base.path(known.digest, settings) if known else None
+        if known and made and made.exists():
+            names = sorted(catalog.users(settings).get(known.digest, ()))
+            if made.stat().st_nlink > 1:
+                by = ", ".join(names) or "a version that is not finished"
+                raise InfernoError(f"the base of {ref} stays: it is part of {by}", "infernoctl destroy NAME, first")
+            made.unlink()
+            made.with_name("base.json").unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
+
+
 def _forget(entry: catalog.Entry, settings: Settings) -> None:
     """The references go first: killed in between, an image without one is found again and removed."""
-    folder = Paths(settings.root).images / "refs"
-    for path in folder.glob("*.json"):
+    images = Paths(settings.root).images
+    for path in (images / "refs").glob("*.json"):
         known = stamp.read(path)
         if known is None or known.digest == entry.digest:
+            (images / "rootfs" / path.name).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
 

@@ -52,26 +52,38 @@ def slot_number(plan: Plan, state: State) -> int | None:
 def is_current(plan: Plan, state: State) -> bool:
     """Whether the version on record is the current one, with every file of it in place."""
     row = state.vm(plan.name)
-    if row is None or not versions.intact(plan.paths, plan.name, row.version):
+    if row is None or row.version is None or not versions.intact(plan.paths, plan.name, row.version):
         return False
-    return vm_record.is_written(plan.paths, row)
+    noted = versions.is_noted(plan.paths, plan.name, plan.paths.version(row.version))
+    return noted and vm_record.is_written(plan.paths, row)
 
 
 def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
-    """Make the version and put it on record; then remove what it replaces. Raises InfernoError."""
-    slot = reserve(plan, state, undo)
+    """Make the version and put it on record; then remove what it replaces. Raises InfernoError.
+
+    What fails after the version is on record leaves it there: the next create goes on with the removal.
+    """
+    slot, before = reserve(plan, state, undo), state.vm(plan.name)
     made = make.create(plan, slot)
     if made.is_new:
         undo.callback(make.take_back, plan.paths, plan.name, made)
-    state.save(plan.name, plan.spec.to_json(), made.ulid)
+    if before and before.spec is not None and before.version is not None:
+        undo.callback(_record, plan, state, before.spec, before.version)
+    _record(plan, state, plan.spec.to_json(), made.ulid)
+    versions.note_current(plan.paths, plan.name, plan.paths.version(made.ulid))
+    undo.pop_all()
+    _keep_end(plan, state)
+    sweep(plan.paths, plan.name, cgroup.populated)
+    destroy.forget_unfinished(plan.settings, state)
+    return made
+
+
+def _record(plan: Plan, state: State, spec: dict[str, Any], version: str) -> None:
+    """In the database, and beside the VM's files."""
+    state.save(plan.name, spec, version)
     saved = state.vm(plan.name)
     assert saved is not None
     vm_record.write(plan.paths, saved)
-    _keep_end(plan, state)
-    sweep(plan.paths, plan.name, cgroup.populated)
-    undo.pop_all()
-    destroy.forget_unfinished(plan.settings, state)
-    return made
 
 
 def _keep_end(plan: Plan, state: State) -> None:

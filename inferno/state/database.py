@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,17 +34,27 @@ class VmRow(NamedTuple):
 
 
 class State:
-    """The table `machines`. Each method is one transaction."""
+    """The table `machines`. Each method is one transaction. Threads may share it: each has a connection of its own."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._connections = threading.local()
         self._open()
 
-    def _open(self) -> None:
-        self._db = open_database(self._path, STEPS)
-        self._db.execute("pragma synchronous = full")  # a VM that create has reported is there after a power cut
+    def _open(self) -> sqlite3.Connection:
+        db = open_database(self._path, STEPS)
+        db.execute("pragma synchronous = full")  # a VM that create has reported is there after a power cut
+        self._connections.db = db
+        return db
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """This thread's."""
+        db: sqlite3.Connection | None = getattr(self._connections, "db", None)
+        return db or self._open()
 
     def close(self) -> None:
+        """Close this thread's connection; those of others go with their threads."""
         self._db.close()
 
     def vm(self, name: str) -> VmRow | None:

@@ -31,6 +31,11 @@ class VersionDir(NamedTuple):
     def base(self) -> Path:
         return self.dir / "rootfs.img"
 
+    @property
+    def run_json(self) -> Path:
+        """What init is told; a copy for people: the guest reads the one in the initrd."""
+        return self.dir / "initramfs/inferno/run.json"
+
     def unfinished(self, name: str) -> Path:
         """Where the version of VM `name` is made, before it gets its own name."""
         return self.dir.with_name(f"{self.ulid}.{name}.tmp")
@@ -103,6 +108,10 @@ class Paths(NamedTuple):
         """The stamp that says which digest a reference meant when it was last resolved."""
         return self.images / "refs" / f"{file_name(ref)}.json"
 
+    def base_note(self, ref: str) -> Path:
+        """Which base a reference means, noted when that was made (inferno/image/base.py)."""
+        return self.images / "rootfs" / f"{file_name(ref)}.json"
+
     def stored(self, digest: str, name: str) -> Path:
         """The trusted copy of a file, known by the sha256 of its content."""
         return self.store / digest.removeprefix("sha256:") / name
@@ -123,6 +132,10 @@ class Paths(NamedTuple):
 
     def current(self, name: str) -> Path:
         return self.vm(name) / "current"
+
+    def current_record(self, name: str) -> Path:
+        """version.json of the VM's current version: a link to that file, put here when all else of a create is done."""
+        return self.vm(name) / "version.json"
 
     def started(self, name: str) -> Path:
         """The link to the version launched last, as long as anything of that run is left."""

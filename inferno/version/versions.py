@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
+from inferno.base import files
 from inferno.state.paths import Paths, VersionDir
 
 # What create copies into the store, and what it is called there and in a version.
@@ -35,6 +37,28 @@ def current(paths: Paths, name: str) -> VersionDir | None:
         return None
     directory = paths.version(ulid)
     return directory if directory.record.is_file() else None
+
+
+def note_current(paths: Paths, name: str, version: VersionDir) -> None:
+    """Put the version's record where the current one's is to be found, without a look at any link."""
+    files.link(version.record, paths.current_record(name))
+
+
+def is_noted(paths: Paths, name: str, version: VersionDir) -> bool:
+    """Whether what is to be found there is the version's."""
+    try:
+        return os.path.samefile(version.record, paths.current_record(name))
+    except OSError:
+        return False
+
+
+def parts(paths: Paths, name: str) -> list[Path]:
+    """What VM `name` boots from, in its current version: the folder, the base, the initrd and the configs in it."""
+    directory = current(paths, name)
+    if directory is None:
+        return []
+    configs = (directory.file(config) for config in CONFIGS[:2])
+    return [directory.dir, directory.base, directory.file("initrd.cpio"), *configs, directory.run_json]
 
 
 def owned(paths: Paths, name: str) -> list[VersionDir]:

@@ -78,7 +78,14 @@ class List(_OnOurLoader, StockList): ...  # type: ignore[misc]
 class Ignore(_OnOurLoader, StockIgnore): ...  # type: ignore[misc]
 
 
-class Clean(_OnOurLoader, StockClean): ...  # type: ignore[misc]
+class Clean(_OnOurLoader, StockClean):  # type: ignore[misc]
+    """Removes what tasks have made and nobody uses; fails when something stays."""
+
+    def execute(self, params: Any, args: list[str]) -> int | None:
+        status: int | None = super().execute(params, args)
+        if isinstance(self.loader, Loader) and self.loader.command.output.exit_status:
+            return self.loader.command.output.exit_status
+        return status
 
 
 class Forget(_OnOurLoader, StockForget): ...  # type: ignore[misc]

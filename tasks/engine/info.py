@@ -29,6 +29,8 @@ def describe(task: Any, tasks: Mapping[str, Any], database: Any) -> tuple[str, b
     for title, found in (("needs", task.task_dep), ("makes", task.targets)):
         if found:
             lines += [f"\n{title}:", *(f"  {each}" for each in found)]
+            if found is task.targets:
+                lines += [f"    {path}" for path in getattr(task, "made", list)()]
     return "\n".join(lines) + "\n", is_current
 
 

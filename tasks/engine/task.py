@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from doit.exceptions import TaskError, TaskFailed
@@ -12,6 +13,7 @@ from doit.task import Task
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
+from inferno.console.errors import report
 
 from .command import Command
 
@@ -23,7 +25,8 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
 
     `shared` names a lock held while the task runs and until its success is recorded; once it is held, the task asks
     again whether it is up to date, as another process may have done the work meanwhile. `vm` is the VM whose undo
-    stack is unwound when the task fails. `always` tasks run whenever they are asked for.
+    stack is unwound when the task fails. `always` tasks run whenever they are asked for. `made` are the files that the
+    targets name. `cleaner` is what `doit clean` does.
     """
 
     def __init__(
@@ -36,11 +39,14 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
         shared: str | None = None,
         always: bool = False,
         uptodate: Sequence[Any] = (),
+        made: Callable[[], list[Path]] = list,
+        cleaner: Callable[[], None] | None = None,
         **known: Any,
     ) -> None:
         checks = [False] if always else [_guard(item) for item in uptodate]
         super().__init__(name, [action] if action else None, uptodate=checks, verbosity=2, **known)
         self.action, self.command, self.vm, self.shared, self.always = action, command, vm, shared, always
+        self.made, self.cleaner = made, cleaner
         self.failure: InfernoError | None = None
         self.held = contextlib.ExitStack()
 
@@ -77,6 +83,19 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
                 if self.vm:
                     self.command.transaction.unwind(self.vm)
                 self.held.close()
+
+    def clean(self, outstream: Any, dryrun: bool) -> None:
+        """What `doit clean` calls. An expected error is said in a line, and the next task is cleaned."""
+        if self.cleaner is None:
+            return
+        if dryrun:
+            outstream.write(f"{self.name}: would be removed, unless a version has it\n")
+            return
+        try:
+            self.cleaner()
+        except InfernoError as error:
+            self._failed(error)
+            report(error, self.name)
 
     def release(self) -> None:
         """Give the shared lock back: the reporter calls this once success or failure is on record."""
