@@ -1,15 +1,14 @@
-"""Settings and defaults, all of them: flags > environment > /etc/inferno/env > the defaults below.
+"""Settings, all of them: flags > environment > /etc/inferno/env > the defaults in the rows below.
 
 Names of environment variables are the predecessor's, so that its users' files keep working.
 """
-
-from __future__ import annotations
+# No `from __future__ import annotations`: the rows are read from the annotations of Settings.
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from inferno.base.errors import UsageError
 
@@ -18,57 +17,167 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # Asked while this is loaded: a process that then gives up root may not look into root's home any more.
 IS_CHECKOUT = (CHECKOUT / "pyproject.toml").exists()
 
+# Of options, not of settings: what holds when create or stop is not told.
 DEFAULT_VCPUS = 1
 DEFAULT_MEMORY_MIB = 128
-DEFAULT_START_TIMEOUT_S = 60
 DEFAULT_STOP_TIMEOUT_S = 10
-DEFAULT_ROOTFS_SIZE_MB = 5120
 # Where scratch disks are. Not chosen by what is there: a pool that is missing for once is an error, and no reason to
 # fill another disk.
 FILE, LVM = "file", "lvm"
-STORAGES = (FILE, LVM)
-# A pool that runs full stops every guest that writes: dm-thin holds their I/O for a minute, then fails it.
-DEFAULT_POOL_MAX_PERCENT = 90
-DEFAULT_LOG_MAX_SIZE_MB = 100
-DEFAULT_LOG_MAX_FILES = 5
-# An image beyond these is refused while it is read: a few kilobytes can describe any size.
-DEFAULT_IMAGE_MAX_MIB = 65_536
-DEFAULT_IMAGE_MAX_ENTRIES = 2_000_000
-DEFAULT_IMAGE_TIMEOUT_S = 3600
 # What bases are compressed by: nothing, but where it takes much out (docs/images.md), or always lz4.
 AUTO, LZ4 = "auto", "lz4"
-COMPRESSIONS = (AUTO, LZ4)
-# The first uid (and gid) of the range VMs run as: above what /etc/subuid hands out by default on Debian
-# (100000 + 65536 each for the first users), below nspawn's 524288..1879048191 collisions being merely possible.
-DEFAULT_UID_BASE = 800_000
+DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
+QUIET_LEVELS = (WARNING, ERROR)  # as --quiet: no progress, only results and what is wrong
+
+
+class Setting(NamedTuple):
+    """A row: the variable, what is said of it in docs, what holds without it, and what it may be.
+
+    `default` may be a function of all variables and the settings in the rows above; then `shown` is what docs have.
+    """
+
+    name: str
+    doc: str
+    default: Any = None
+    low: int = 0
+    high: int = 0
+    choices: tuple[str, ...] = ()
+    shown: str = ""
+
+
+def _root(values: Mapping[str, str], _: Mapping[str, Any]) -> Path:
+    return Path(values.get("HOME") or "/root", ".local/share/inferno")
+
+
+def _share_dir(_values: Mapping[str, str], _: Mapping[str, Any]) -> Path:
+    return CHECKOUT / "artifacts" if IS_CHECKOUT else Path("/usr/share/inferno")
+
+
+def _database(_values: Mapping[str, str], known: Mapping[str, Any]) -> Path:
+    return Path(known["root"], "inferno.db")
 
 
 class Settings(NamedTuple):
-    """What holds for one command. Paths are absolute; sizes carry their unit in the name."""
+    """What holds for one command. Paths are absolute; sizes carry their unit in the name. A row for each field."""
 
-    root: Path
-    share_dir: Path
-    db_path: Path
-    log_level: str
-    vg_name: str
-    rootfs_size_mb: int
-    uid_base: int
-    jail_uid: int | None
-    jail_gid: int | None
-    firecracker: Path | None
-    jailer: Path | None
-    storage: str = FILE
-    pool_max_percent: int = DEFAULT_POOL_MAX_PERCENT
-    start_timeout_s: int = DEFAULT_START_TIMEOUT_S
-    image_max_mib: int = DEFAULT_IMAGE_MAX_MIB
-    image_max_entries: int = DEFAULT_IMAGE_MAX_ENTRIES
-    image_timeout_s: int = DEFAULT_IMAGE_TIMEOUT_S
-    image_max_age_s: int | None = None  # after which a tag is asked for again; None: only on request
-    image_compression: str = AUTO
-    insecure_registries: tuple[str, ...] = ()
-    log_max_size_mb: int = DEFAULT_LOG_MAX_SIZE_MB
-    log_max_files: int = DEFAULT_LOG_MAX_FILES
-    ssh_keys: tuple[str, ...] = ()  # public keys, or files of them, for VMs that are given none
+    root: Annotated[
+        Path,
+        Setting(
+            "INFERNO_ROOT",
+            "where VMs, images, logs and the database are; `/var/lib/inferno` in production",
+            _root,
+            shown="`~/.local/share/inferno`",
+        ),
+    ]
+    share_dir: Annotated[
+        Path,
+        Setting(
+            "INFERNO_SHARE_DIR",
+            "where kiln, init, firecracker, jailer and the kernel are; `/usr/share/inferno` when installed",
+            _share_dir,
+            shown="`artifacts/` of the checkout",
+        ),
+    ]
+    db_path: Annotated[Path, Setting("DB_PATH", "the database", _database, shown="`$INFERNO_ROOT/inferno.db`")]
+    log_level: Annotated[
+        str,
+        Setting(
+            "LOG_LEVEL",
+            "[what commands say](#how-much-is-said): `debug`, `info`, `warning` or `error`",
+            INFO,
+            choices=(DEBUG, INFO, WARNING, ERROR),
+        ),
+    ]
+    storage: Annotated[
+        str,
+        Setting("INFERNO_STORAGE", "[where scratch disks are](storage.md): `file` or `lvm`", FILE, choices=(FILE, LVM)),
+    ]
+    vg_name: Annotated[str, Setting("VG_NAME", "the volume group of `lvm`", "inferno_rootfs_vg")]
+    # A pool that runs full stops every guest that writes: dm-thin holds their I/O for a minute, then fails it.
+    pool_max_percent: Annotated[
+        int, Setting("INFERNO_POOL_MAX_PERCENT", "how full its pool may be, to start a VM", 90, 1, 100)
+    ]
+    rootfs_size_mb: Annotated[int, Setting("ROOTFS_SIZE_MB", "the size of a scratch disk, in MiB", 5120, 16, 16 << 20)]
+    # Above what /etc/subuid hands out by default on Debian (100000 + 65536 each for the first users), below nspawn's
+    # 524288..1879048191, collisions being merely possible.
+    uid_base: Annotated[
+        int,
+        Setting(
+            "INFERNO_UID_BASE",
+            "the first uid and gid of the range that VMs run as, one for each slot",
+            800_000,
+            1000,
+            2**31,
+        ),
+    ]
+    jail_uid: Annotated[
+        int | None,
+        Setting("INFERNO_JAIL_UID", "one uid for all VMs instead: [weaker](trust-boundaries.md)", None, 1, 2**31),
+    ]
+    jail_gid: Annotated[int | None, Setting("INFERNO_JAIL_GID", "the same, of the gid", None, 1, 2**31)]
+    firecracker: Annotated[
+        Path | None, Setting("INFERNO_FIRECRACKER", "a binary to use instead of the one that is fetched, 1.12 or newer")
+    ]
+    jailer: Annotated[Path | None, Setting("INFERNO_JAILER", "the same, of the jailer")]
+    ssh_keys: Annotated[
+        tuple[str, ...],
+        Setting(
+            "INFERNO_SSH_KEYS",
+            "public keys, or files of them, by comma, that let people into VMs [given none](reaching-in.md#ssh)",
+            (),
+        ),
+    ]
+    start_timeout_s: Annotated[
+        int, Setting("INFERNO_START_TIMEOUT", "seconds until a VM's process must run", 60, 1, 3600)
+    ]
+    image_max_age_s: Annotated[
+        int | None,
+        Setting(
+            "INFERNO_IMAGE_MAX_AGE",
+            "seconds after which a tag is [looked up again](images.md#when-it-is-looked-up-again)",
+            None,
+            0,
+            2**31,
+        ),
+    ]
+    image_compression: Annotated[
+        str,
+        Setting(
+            "INFERNO_IMAGE_COMPRESSION",
+            "whether [bases are compressed](images.md#from-layers-to-the-base): `auto` or `lz4`",
+            AUTO,
+            choices=(AUTO, LZ4),
+        ),
+    ]
+    insecure_registries: Annotated[
+        tuple[str, ...], Setting("INFERNO_INSECURE_REGISTRIES", "registries without TLS, `HOST:PORT`, by comma", ())
+    ]
+    # An image beyond these is refused while it is read: a few kilobytes can describe any size.
+    image_max_mib: Annotated[
+        int,
+        Setting(
+            "INFERNO_IMAGE_MAX_MB",
+            "what an image [may cost](images.md#what-is-refused): MiB unpacked",
+            65_536,
+            1,
+            16 << 20,
+        ),
+    ]
+    image_max_entries: Annotated[
+        int, Setting("INFERNO_IMAGE_MAX_ENTRIES", "the same, in entries", 2_000_000, 1, 1 << 30)
+    ]
+    image_timeout_s: Annotated[int, Setting("INFERNO_IMAGE_TIMEOUT", "the same, in seconds", 3600, 1, 86_400)]
+    log_max_size_mb: Annotated[
+        int,
+        Setting(
+            "INFERNO_LOG_MAX_SIZE_MB",
+            "[how much of a log](logs.md#the-files) is kept: the size of one file, in MiB",
+            100,
+            1,
+            1 << 19,
+        ),
+    ]
+    log_max_files: Annotated[int, Setting("INFERNO_LOG_MAX_FILES", "how many files of a log are kept", 5, 2, 1000)]
 
     @property
     def worker_uid(self) -> int:
@@ -78,81 +187,36 @@ class Settings(NamedTuple):
     def environ(self) -> dict[str, str]:
         """The environment in which `load_settings` finds the same settings, whatever the settings file says."""
         return {
-            name: ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-            for field, name in _VARIABLES.items()
+            row.name: ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+            for field, _, row in ROWS
             for value in [getattr(self, field)]
         }
 
 
-_VARIABLES = {
-    "root": "INFERNO_ROOT",
-    "share_dir": "INFERNO_SHARE_DIR",
-    "db_path": "DB_PATH",
-    "log_level": "LOG_LEVEL",
-    "vg_name": "VG_NAME",
-    "rootfs_size_mb": "ROOTFS_SIZE_MB",
-    "uid_base": "INFERNO_UID_BASE",
-    "jail_uid": "INFERNO_JAIL_UID",
-    "jail_gid": "INFERNO_JAIL_GID",
-    "firecracker": "INFERNO_FIRECRACKER",
-    "jailer": "INFERNO_JAILER",
-    "storage": "INFERNO_STORAGE",
-    "pool_max_percent": "INFERNO_POOL_MAX_PERCENT",
-    "start_timeout_s": "INFERNO_START_TIMEOUT",
-    "image_max_mib": "INFERNO_IMAGE_MAX_MB",
-    "image_max_entries": "INFERNO_IMAGE_MAX_ENTRIES",
-    "image_timeout_s": "INFERNO_IMAGE_TIMEOUT",
-    "image_max_age_s": "INFERNO_IMAGE_MAX_AGE",
-    "image_compression": "INFERNO_IMAGE_COMPRESSION",
-    "insecure_registries": "INFERNO_INSECURE_REGISTRIES",
-    "log_max_size_mb": "INFERNO_LOG_MAX_SIZE_MB",
-    "log_max_files": "INFERNO_LOG_MAX_FILES",
-    "ssh_keys": "INFERNO_SSH_KEYS",
+# The rows, with the field and the type of each.
+ROWS: tuple[tuple[str, Any, Setting], ...] = tuple(
+    (field, row.__origin__, row.__metadata__[0]) for field, row in Settings.__annotations__.items()
+)
+# What else is read from the environment, and from nowhere else.
+BESIDE: dict[str, str] = {
+    "INFERNO_REGISTRY_PASSWORD": "the password of `--creds`",
+    "INFERNO_DEBUG": "`1` shows a traceback where there is a bug",
+    "XDG_CACHE_HOME": "else `~/.cache`",
 }
 
 
 def load_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
     """Read the settings. Raises UsageError for a value that cannot be used, or an env file others may write."""
     values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
-
-    def path(name: str, default: Path) -> Path:
-        text = os.path.expanduser(values.get(name) or default)
-        try:
-            return Path(os.path.abspath(text))
-        except FileNotFoundError:
-            raise UsageError(f"{name}={text}: the folder this runs in is gone", "cd to another") from None
-
-    def maybe_path(name: str) -> Path | None:
-        return path(name, Path()) if values.get(name) else None
-
-    home = values.get("HOME") or "/root"
-    root = path("INFERNO_ROOT", Path(home, ".local/share/inferno"))
-    _check_folder(root)
-    return Settings(
-        root=root,
-        share_dir=path("INFERNO_SHARE_DIR", _default_share_dir()),
-        db_path=path("DB_PATH", root / "inferno.db"),
-        log_level=values.get("LOG_LEVEL", "info").lower(),
-        vg_name=values.get("VG_NAME", "inferno_rootfs_vg"),
-        rootfs_size_mb=_integer(values, "ROOTFS_SIZE_MB", 16, 16 << 20) or DEFAULT_ROOTFS_SIZE_MB,
-        uid_base=_integer(values, "INFERNO_UID_BASE", 1000, 2**31) or DEFAULT_UID_BASE,
-        jail_uid=_integer(values, "INFERNO_JAIL_UID", 1, 2**31),
-        jail_gid=_integer(values, "INFERNO_JAIL_GID", 1, 2**31),
-        firecracker=maybe_path("INFERNO_FIRECRACKER"),
-        jailer=maybe_path("INFERNO_JAILER"),
-        storage=_choice(values, "INFERNO_STORAGE", STORAGES),
-        pool_max_percent=_integer(values, "INFERNO_POOL_MAX_PERCENT", 1, 100) or DEFAULT_POOL_MAX_PERCENT,
-        start_timeout_s=_integer(values, "INFERNO_START_TIMEOUT", 1, 3600) or DEFAULT_START_TIMEOUT_S,
-        image_max_mib=_integer(values, "INFERNO_IMAGE_MAX_MB", 1, 16 << 20) or DEFAULT_IMAGE_MAX_MIB,
-        image_max_entries=_integer(values, "INFERNO_IMAGE_MAX_ENTRIES", 1, 1 << 30) or DEFAULT_IMAGE_MAX_ENTRIES,
-        image_timeout_s=_integer(values, "INFERNO_IMAGE_TIMEOUT", 1, 86_400) or DEFAULT_IMAGE_TIMEOUT_S,
-        image_max_age_s=_integer(values, "INFERNO_IMAGE_MAX_AGE", 0, 2**31),
-        image_compression=_choice(values, "INFERNO_IMAGE_COMPRESSION", COMPRESSIONS),
-        insecure_registries=tuple(_words(values, "INFERNO_INSECURE_REGISTRIES")),
-        log_max_size_mb=_integer(values, "INFERNO_LOG_MAX_SIZE_MB", 1, 1 << 19) or DEFAULT_LOG_MAX_SIZE_MB,
-        log_max_files=_integer(values, "INFERNO_LOG_MAX_FILES", 2, 1000) or DEFAULT_LOG_MAX_FILES,
-        ssh_keys=tuple(_words(values, "INFERNO_SSH_KEYS")),
-    )
+    known: dict[str, Any] = {}
+    for field, kind, row in ROWS:
+        text = (values.get(row.name) or "").strip()
+        if text:
+            known[field] = _READERS[kind](row, text)
+        else:
+            known[field] = row.default(values, known) if callable(row.default) else row.default
+    _check_folder(known["root"])
+    return Settings(**known)
 
 
 class Explained(NamedTuple):
@@ -175,6 +239,31 @@ def explain_settings(environ: Mapping[str, str] | None = None, env_file: Path = 
     return [Explained(name, value, source(name)) for name, value in load_settings(here, env_file).environ().items()]
 
 
+def level(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> str:
+    """LOG_LEVEL alone, without a look at the other settings. Raises UsageError."""
+    row = next(row for field, _, row in ROWS if field == "log_level")
+    values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
+    return _word(row, (values.get(row.name) or INFO).strip())
+
+
+def unknown_names(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[str]:
+    """The INFERNO_… variables that nothing reads: misspelt, or of another release."""
+    named = {*_read_env_file(env_file), *(os.environ if environ is None else environ)}
+    return sorted(name for name in named if name.startswith("INFERNO_") and name not in _NAMES and name not in BESIDE)
+
+
+def guess(name: str) -> str | None:
+    """The variable that is meant by an unknown INFERNO_… name, if one is like it."""
+    import difflib
+
+    known = [each.removeprefix("INFERNO_") for each in (*_NAMES, *BESIDE) if each.startswith("INFERNO_")]
+    near = difflib.get_close_matches(name.removeprefix("INFERNO_"), known, 1)
+    return f"INFERNO_{near[0]}" if near else None
+
+
+_NAMES = frozenset(row.name for _, _, row in ROWS)
+
+
 def _check_folder(root: Path) -> None:
     """Raise UsageError where no folder is, nor can be: all that looks would take it for an empty one."""
     try:
@@ -187,33 +276,44 @@ def _check_folder(root: Path) -> None:
     raise UsageError(f"INFERNO_ROOT={root} cannot be made: a file is in its place", "unset it or correct it")
 
 
-def _default_share_dir() -> Path:
-    return CHECKOUT / "artifacts" if IS_CHECKOUT else Path("/usr/share/inferno")
-
-
-def _integer(values: Mapping[str, str], name: str, low: int, high: int) -> int | None:
-    text = values.get(name)
-    if not text:
-        return None
+def _path(row: Setting, text: str) -> Path:
     try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
-        raise UsageError(f"{name}={text!r} is not a number from {low} to {high}", f"unset {name} or correct it")
+        return Path(os.path.abspath(os.path.expanduser(text)))
+    except FileNotFoundError:
+        raise UsageError(f"{row.name}={text}: the folder this runs in is gone", "cd to another") from None
+
+
+def _number(row: Setting, text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else row.low - 1
+    if not row.low <= number <= row.high:
+        raise _refused(row, text, f"a number from {row.low} to {row.high}")
     return number
 
 
-def _choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    """The first is the default."""
-    text = values.get(name) or choices[0]
-    if text not in choices:
-        raise UsageError(f"{name}={text!r} is not {' or '.join(choices)}", f"unset {name} or correct it")
-    return text
+def _word(row: Setting, text: str) -> str:
+    if not row.choices:
+        return text
+    if text.lower() not in row.choices:
+        raise _refused(row, text, f"{', '.join(row.choices[:-1])} or {row.choices[-1]}")
+    return text.lower()
 
 
-def _words(values: Mapping[str, str], name: str) -> list[str]:
-    return [word.strip() for word in (values.get(name) or "").split(",") if word.strip()]
+def _words(_row: Setting, text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _refused(row: Setting, text: str, wanted: str) -> UsageError:
+    return UsageError(f"{row.name}={text!r} is not {wanted}", f"unset {row.name} or correct it")
+
+
+_READERS: dict[Any, Callable[[Setting, str], Any]] = {
+    Path: _path,
+    Path | None: _path,
+    int: _number,
+    int | None: _number,
+    str: _word,
+    tuple[str, ...]: _words,
+}
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

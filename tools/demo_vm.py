@@ -75,7 +75,7 @@ def main(image: str) -> None:
         _, stop_s = shown("infernoctl", "stop", NAME)
     finally:
         shown("infernoctl", "destroy", NAME, "--yes")
-    place = "in the rig, emulated" if os.environ.get("INFERNO_RIG") else "on this host"
+    place = "in the rig, emulated" if os.environ.get("DEMO_IN_RIG") else "on this host"
     print(f"\ndemo ({place}): create {create_s:.2f} s, {what} {start_s:.2f} s, stop {stop_s:.2f} s")
 
 

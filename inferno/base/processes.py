@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from inferno.base import debug
 from inferno.base.errors import InfernoError, MissingToolError
 
 Arg = str | os.PathLike[str]
@@ -120,9 +121,11 @@ def run(
     InfernoError when it ran out of time.
     """
     path = find(argv[0])
+    words = [path, *(os.fspath(word) for word in argv[1:])]
+    debug.command("run", words)
     try:
         done = subprocess.run(
-            [path, *(os.fspath(word) for word in argv[1:])],
+            words,
             input=input if input is not None else b"",
             capture_output=True,
             env=clean_env(env),
@@ -134,6 +137,8 @@ def run(
     except subprocess.TimeoutExpired:
         raise InfernoError(f"{os.path.basename(path)} did not end within {timeout} s", hint) from None
     result = Result(done.returncode, done.stdout, done.stderr)
+    if result.status:
+        debug.say(f"{os.path.basename(path)} {_meaning(result.status)}")
     if check and result.status != 0:
         raise CommandError(argv, result, hint)
     return result
@@ -162,8 +167,10 @@ def spawn(
     """
     if die_with_parent:
         preexec = _die_with_parent()
+    words = [find(argv[0]), *(os.fspath(word) for word in argv[1:])]
+    debug.command("start", words)
     return subprocess.Popen(
-        [find(argv[0]), *(os.fspath(word) for word in argv[1:])],
+        words,
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

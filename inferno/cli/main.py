@@ -13,7 +13,7 @@ from importlib import import_module
 
 from inferno.base import gc_tuning
 from inferno.base.errors import InfernoError, UsageError
-from inferno.console import streams
+from inferno.console import startup, streams
 from inferno.console.errors import report
 from inferno.console.typed import Typed, read
 from inferno.console.verbs.table import Found, find
@@ -53,6 +53,7 @@ def _dispatch(words: list[str]) -> int:
     typed = read(found.verb, found.called, found.words)
     if typed.flag("help"):
         return _help(found.called.split())
+    startup.begin()
     if found.verb.is_task:
         from inferno.cli import task_verbs
 

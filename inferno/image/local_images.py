@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from inferno.base import files
+from inferno.base import debug, files
 from inferno.base.errors import UsageError
 from inferno.base.progress import Progress, quiet
 from inferno.image import oci_config as configs
@@ -65,13 +65,17 @@ def unchanged(ref: str, settings: Settings, access: Access = PUBLIC, policy: str
     """
     known = stamp(ref, settings, access.platform)
     if known is None or image(known.digest, settings) is None:
+        debug.say(f"image {ref} is not here")
         return False
     if policy == NEVER:
         return True
     parsed = reference.parse(ref)
     if known.place == "registry":
-        return bool(parsed.digest) or not (policy == ALWAYS or _is_old(ref, settings, access))
-    return source.seen(Ask(parsed, access, settings), known.place) in (None, known.seen)
+        good = bool(parsed.digest) or not (policy == ALWAYS or _is_old(ref, settings, access))
+    else:
+        good = source.seen(Ask(parsed, access, settings), known.place) in (None, known.seen)
+    debug.say(f"image {ref} is here, from {known.place}: {known.digest}{'' if good else '; looked up again'}")
+    return good
 
 
 def ensure(

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferno.base import debug
 from inferno.base.errors import InfernoError
 from inferno.sandbox import cgroup, jail, readiness, timer_thread
 from inferno.state.paths import VersionDir
@@ -121,6 +122,7 @@ def _notify_socket(root: int) -> Iterator[socket.socket]:
 
 def _spawn(argv: list[str], output: int) -> int:
     """posix_spawn, not `run.spawn`: only it resets what a shell left ignored, without a fork of this process."""
+    debug.command("start", argv)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3) for descriptor in (null, output)]
     umask = os.umask(0o022)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from inferno.base import debug
 from inferno.base.errors import InfernoError
 
 
@@ -24,9 +25,12 @@ class Unchanged:
 
     def __call__(self, task: Any, values: dict[str, Any]) -> bool:
         try:
-            return bool(values.get("inputs") == self._digests())
+            same = bool(values.get("inputs") == self._digests())
         except (InfernoError, OSError):
-            return False
+            same = False
+        if debug.tell is not None and not same:
+            debug.say(f"{task.name} is out of date: {', '.join(self.changed(values)) or 'it has not run yet'}")
+        return same
 
     def changed(self, values: dict[str, Any]) -> list[str]:
         """The names of the inputs that are not as in `values`, the saved ones; none when nothing was saved."""

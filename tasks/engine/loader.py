@@ -17,11 +17,11 @@ from doit.task import Task
 
 from inferno.base import gc_tuning
 from inferno.base.errors import UsageError
-from inferno.console import options
+from inferno.console import options, startup
 from inferno.console.typed import NOUNS
 from inferno.console.verbs.table import NAMES, TASKS
 from inferno.image.wanted import subject_of
-from inferno.settings import load_settings
+from inferno.settings import QUIET_LEVELS, load_settings
 from inferno.spec.grammar import check_text
 from inferno.state import names
 
@@ -47,6 +47,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
 
     def setup(self, opt_values: dict[str, Any]) -> None:
         gc_tuning.seldom()
+        startup.begin()
         settings = load_settings()
         self.command = Command(Asked(settings), Transaction(settings), Output())
         self._with_subtasks = bool(opt_values.get("subtasks"))
@@ -72,7 +73,9 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         wanted = list(pos_args)
         asked = Asked(self.command.asked.settings, tuple(wanted) if executes else (), self._options)
         self.command = dataclasses.replace(self.command, asked=asked)
-        self.command.output.quiet = any(given.get("quiet") for given in self._options.values())
+        self.command.output.quiet = asked.settings.log_level in QUIET_LEVELS or any(
+            given.get("quiet") for given in self._options.values()
+        )
         if executes:
             for name in sorted({task.partition(":")[2] for task in wanted if _subject(task) == "vm"}):
                 what = " ".join(task for task in wanted if task.endswith(f":{name}"))

@@ -9,7 +9,7 @@ from inferno.artifact import kernel
 from inferno.base.errors import UsageError
 from inferno.console.options import HELP
 from inferno.console.verbs.table import NAMES, TASKS, find
-from inferno.settings import explain_settings
+from inferno.settings import BESIDE, ROWS, Setting
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -101,20 +101,18 @@ def test_the_readme_names_every_make_command_and_every_page() -> None:
     assert missing == []
 
 
-def test_the_page_of_settings_has_all_of_them_and_their_defaults(tmp_path: Path) -> None:
+def default(row: Setting) -> str:
+    return row.shown or ("–" if row.default in (None, ()) else f"`{row.default}`")
+
+
+def test_the_page_of_settings_has_the_table_of_the_rows() -> None:
     page = (CHECKOUT / "docs/settings.md").read_text()
-    rows = [[cell.split(", ") for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("| `")]
-    told = {
-        name.strip("|` "): default.strip("`")
-        for names, defaults, _ in ((row[0], row[1], row[2:]) for row in rows)
-        for name, default in zip(names, defaults * len(names), strict=False)
-    }
-    found = {each.name: each.value for each in explain_settings({}, tmp_path / "absent")}
-    assert set(told) == set(found)
-    paths = ("INFERNO_ROOT", "INFERNO_SHARE_DIR", "DB_PATH")
-    assert {n: told[n].replace("–", "") for n in told if n not in paths} == {
-        n: found[n] for n in found if n not in paths
-    }
+    lines = [f"| `{row.name}` | {default(row)} | {row.doc} |" for _, _, row in ROWS]
+    table = "\n".join(["| name | default | is |", "|---|---|---|", *lines])
+    assert f"\n{table}\n\n" in page, f"put this table into settings.md:\n{table}"
+    assert [name for name in BESIDE if f"`{name}" not in page] == []
+    [levels] = [row.choices for field, _, row in ROWS if field == "log_level"]
+    assert [level for level in levels if f"| `{level}` | " not in page] == []
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

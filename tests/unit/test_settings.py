@@ -1,11 +1,12 @@
 """Settings: flags over environment over the file over defaults; a file that others may write is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.settings import explain_settings, load_settings
+from inferno.settings import BESIDE, ROWS, Setting, Settings, explain_settings, guess, load_settings, unknown_names
 
 
 def env_file(tmp_path: Path, text: str, mode: int = 0o644) -> Path:
@@ -55,10 +56,58 @@ def test_each_setting_says_where_it_comes_from(tmp_path: Path) -> None:
     assert found["LOG_LEVEL"] == ("info", "default")
 
 
-@pytest.mark.parametrize("text", ["x", "-1", "99999999999"])
-def test_numbers_out_of_range_are_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match="ROOTFS_SIZE_MB"):
-        load_settings({"ROOTFS_SIZE_MB": text}, tmp_path / "absent")
+@pytest.mark.parametrize(("field", "kind", "row"), ROWS, ids=[field for field, _, _ in ROWS])
+def test_each_row_is_enough_to_read_its_setting(tmp_path: Path, field: str, kind: Any, row: Setting) -> None:
+    """What the row says is in bounds is taken, what is not is refused by the variable's name."""
+
+    def read(text: str) -> Any:
+        return getattr(load_settings({"HOME": "/root", row.name: text}, tmp_path / "absent"), field)
+
+    assert row.doc and (row.shown or not callable(row.default))
+    assert read("") == read("  ") == getattr(load_settings({"HOME": "/root"}, tmp_path / "absent"), field)
+    if kind in (int, int | None):
+        assert row.low < row.high
+        assert (read(str(row.low)), read(f" {row.high} ")) == (row.low, row.high)
+        bad = [str(row.low - 1), str(row.high + 1), "many", "-1", "1.5", "1_0", "²", "١٠", "9" * 5000]
+    elif row.choices:
+        assert row.default in row.choices
+        assert [read(word) for word in row.choices] == list(row.choices) == [read(w.upper()) for w in row.choices]
+        bad = [f"{row.choices[0]}x", ",".join(row.choices)]
+    elif kind == tuple[str, ...]:
+        assert read(" a, b,,") == ("a", "b")
+        bad = []
+    else:
+        assert read("/srv/a/../b") == (Path("/srv/b") if kind in (Path, Path | None) else "/srv/a/../b")
+        bad = []
+    for text in bad:
+        with pytest.raises(UsageError, match=f"^{row.name}="):
+            read(text)
+
+
+def test_the_fields_are_the_rows() -> None:
+    assert Settings._fields == tuple(field for field, _, _ in ROWS)
+    assert len({row.name for _, _, row in ROWS}) == len(ROWS)
+
+
+def test_what_is_in_force_can_be_handed_on(tmp_path: Path) -> None:
+    given = {"INFERNO_SSH_KEYS": "a,b", "INFERNO_JAIL_UID": "123", "INFERNO_STORAGE": "lvm", "LOG_LEVEL": "DEBUG"}
+    for environ in ({}, given):
+        settings = load_settings(environ, tmp_path / "absent")
+        assert load_settings(settings.environ(), tmp_path / "absent") == settings
+
+
+def test_variables_that_nothing_reads_are_found(tmp_path: Path) -> None:
+    known = {row.name: "" for _, _, row in ROWS} | dict.fromkeys(BESIDE, "") | {"INFERNAL": "", "VG_NAMES": ""}
+    assert unknown_names({**known, "INFERNO_STORGE": "lvm", "INFERNO_": ""}, tmp_path / "absent") == [
+        "INFERNO_",
+        "INFERNO_STORGE",
+    ]
+    assert (guess("INFERNO_STORGE"), guess("INFERNO_XYZZY")) == ("INFERNO_STORAGE", None)
+
+
+@pytest.mark.root
+def test_variables_in_the_file_are_looked_at_too(tmp_path: Path) -> None:
+    assert unknown_names({}, env_file(tmp_path, "INFERNO_RAM=1\nOTHERS=2\n")) == ["INFERNO_RAM"]
 
 
 def test_a_root_that_can_be_no_folder_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The first moments of a command: how much it is to say, and what is said of the variables it was given."""
+
+from __future__ import annotations
+
+import functools
+
+from inferno.base import debug
+from inferno.base.errors import UsageError
+from inferno.console.errors import say
+from inferno.settings import DEBUG, ERROR, explain_settings, guess, level, unknown_names
+
+
+@functools.cache
+def begin() -> None:
+    """Warn of variables that nothing reads, and begin to tell of what is run if that is wanted. Once per process.
+
+    Bad settings are refused by those that load them: `version` and `--help` work with any.
+    """
+    try:
+        wanted = level()
+        unknown = unknown_names()
+        if wanted == DEBUG:
+            debug.tell = _tell
+            chosen = [f"{one.name}={one.value} ({one.source})" for one in explain_settings() if one.source != "default"]
+            debug.say(f"settings: {', '.join(chosen)}")
+    except UsageError:
+        return
+    if unknown and wanted != ERROR:
+        for name in unknown:
+            meant = guess(name)
+            say(f"warning: {name} is not a setting; {f'did you mean {meant}?' if meant else 'infernoctl env has all'}")
+
+
+def _tell(what: str) -> None:
+    say(f"debug: {what}")
