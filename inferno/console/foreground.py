@@ -50,7 +50,7 @@ def attach(start: Start, *, shows: bool = True, stops: bool = False) -> int:
         stopper.wait()
         because = launch.seen_end(start.pid) if start.pid else None
         with _lock(vm, "the end of its run"):
-            again = not _is_there(vm) or reconcile(vm, because=because)
+            again = not _is_there(vm) or reconcile(vm, "foreground", because=because)
             last = None if again else exit_status.last(vm.paths, vm.name)
     if stopper.error:
         report(stopper.error)

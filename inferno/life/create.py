@@ -91,7 +91,7 @@ def _keep_end(plan: Plan, state: State) -> None:
     row = state.vm(plan.name)
     vm = Instance.of(plan.settings, row) if row else None
     if vm and vm.started():
-        reconcile(vm, network=False)
+        reconcile(vm, "create", network=False)
 
 
 def describe(settings: Settings, row: VmRow) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Takes away what runs leave: of a VM that was stopped, that ended by itself, that a kill or a power cut interrupted.
 
-The order makes a kill in the middle harmless: the exit status is kept before its jail goes, and the note that there
-was a run goes last, so whoever comes next begins again where this ended.
+The order makes a kill in the middle harmless: the exit status is kept before its jail goes, then the run's row in the
+database is completed, and the note that there was a run goes last. The next command begins again where this one ended.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from collections.abc import Callable
 
 from inferno.base import files
 from inferno.disk import scratch
-from inferno.life import exit_status
+from inferno.life import exit_status, runs
 from inferno.life.instance import Instance
 from inferno.net import nft, tap
 from inferno.sandbox import cgroup, jail, orphan_jailer
 from inferno.state.paths import VersionDir
 
 
-def reconcile(vm: Instance, *, network: bool = True, because: str | None = None) -> bool:
+def reconcile(
+    vm: Instance, by: str, *, network: bool = True, because: str | None = None, stopped: bool = False
+) -> bool:
     """Take away what earlier runs left, unless the VM runs; return whether it runs.
 
-    Without `network` its TAP and rules stay, for the start that follows. `because` is as in exit_status.record. The
-    caller holds the VM's lock.
+    Without `network` its TAP and rules stay, for the start that follows. `because` is as in exit_status.record, `by`
+    and `stopped` as in runs.end. The caller holds the VM's lock.
     """
     versions = vm.versions()
     if any(cgroup.populated(version.ulid) for version in versions):
@@ -34,6 +36,7 @@ def reconcile(vm: Instance, *, network: bool = True, because: str | None = None)
             clear(vm, version, ran=version == started, because=because)
 
     together(files_of_runs, *(network_removals(vm) if network else ()))
+    runs.end(vm, by, stopped=stopped)
     vm.unmark()
     return False
 

@@ -20,7 +20,7 @@ from inferno.base.errors import InfernoError
 from inferno.base.requirements import require
 from inferno.disk import scratch
 from inferno.disk.need import Need
-from inferno.life import exit_status, host
+from inferno.life import exit_status, host, runs
 from inferno.life.instance import Instance
 from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
@@ -46,6 +46,7 @@ class Start:
     launched: bool = False  # by this start; else it ran already, or runs not yet
     pid: int | None = None  # of what it launched: the jailer, and then kiln
     failure: str = "its start was interrupted"  # what is said of a launch that is undone
+    run: str | None = None  # the ULID of the run that it launched
     log_position: int = 0  # where this run's lines begin in the VM's log
     _reconciled: bool = field(default=False)
 
@@ -62,7 +63,7 @@ class Start:
         What was only laid out, by a start that was killed or by a step run alone, is what this one goes on from.
         """
         if not self._reconciled and not self.untouched():
-            reconcile(self.vm, network=False)
+            reconcile(self.vm, "start", network=False)
         self._reconciled = True
 
 
@@ -148,6 +149,8 @@ def launch_it(start: Start) -> None:
     start.undo.callback(_end, start)
     exit_status.forget(vm.paths, vm.name)
     vm.mark(start.version)
+    start.run = runs.new_id()
+    runs.begin(vm, start.version, start.run)
     with jail.opened(start.version) as root:
         collector_client.link_into(vm.paths, root)
     try:
@@ -211,6 +214,7 @@ def _end(start: Start) -> None:
     cgroup.wait_empty(ulid, time.monotonic() + _KILL_WAIT_S)
     exit_status.record(start.vm.paths, start.vm.name, start.version, start.failure)
     cgroup.remove(ulid)
+    runs.end(start.vm, "start")
     start.vm.unmark()
 
 

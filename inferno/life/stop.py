@@ -64,7 +64,7 @@ def stop(vm: Instance, request: Request) -> bool:
     """
     running = vm.running()
     if running is None:
-        reconcile(vm)
+        reconcile(vm, "stop")
         return False
     collector_client.revive(vm.settings)
     because = end(running, request)
@@ -74,7 +74,7 @@ def stop(vm: Instance, request: Request) -> bool:
         clear(vm, running, ran=True, because=because)
 
     together(keep_and_clear, *network_removals(vm))
-    reconcile(vm, network=False)
+    reconcile(vm, "stop", network=False, stopped=True)
     return True
 
 

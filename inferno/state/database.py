@@ -6,19 +6,18 @@ sqlite-utils, which makes and changes the schema (`migrations`), takes 45 ms to 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.state.migrations import STEPS
+from inferno.state.runs import Runs
 from inferno.state.slot import SLOTS
-from inferno.state.sqlite_file import open_database
+from inferno.state.sqlite_file import open_database, transaction
 
 _COLUMNS = "name, slot, spec, env, version, created_at"
 
@@ -57,6 +56,10 @@ class State:
         """Close this thread's connection; those of others go with their threads."""
         self._db.close()
 
+    @property
+    def runs(self) -> Runs:
+        return Runs(self._db)
+
     def vm(self, name: str) -> VmRow | None:
         row = self._db.execute(f"select {_COLUMNS} from machines where name = ?", (name,)).fetchone()
         return _row(row) if row else None
@@ -75,7 +78,7 @@ class State:
 
     def reserve(self, name: str) -> VmRow:
         """The VM's row; when it has none, one with the lowest free slot. Raises InfernoError when all are taken."""
-        with self._transaction():
+        with transaction(self._db):
             row = self.vm(name)
             if row:
                 return row
@@ -98,7 +101,7 @@ class State:
         )
 
     def remove(self, name: str) -> None:
-        """Forget the VM. Where the disk was full, what was deleted before this has made room."""
+        """Forget the VM and its runs. Where the disk was full, what was deleted before this has made room."""
         try:
             self._delete(name)
         except sqlite3.OperationalError as error:
@@ -109,21 +112,13 @@ class State:
             self._delete(name)
 
     def _delete(self, name: str) -> None:
-        self._db.execute("delete from machines where name = ?", (name,))
+        with transaction(self._db):
+            self._db.execute("delete from machines where name = ?", (name,))
+            self._db.execute("delete from runs where vm = ?", (name,))
 
     def reservations(self) -> list[str]:
         """Names that were reserved and never finished: of creates that run, or that were killed."""
         return [r[0] for r in self._db.execute("select name from machines where version is null")]
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
 
 
 def _apart(spec: dict[str, Any]) -> tuple[str, str | None]:

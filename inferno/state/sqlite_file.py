@@ -163,6 +163,19 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 @contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of what is done inside, or nothing; no other process writes meanwhile."""
+    db.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
+    db.execute("commit")
+
+
+@contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """SQLite's errors as an InfernoError of one line, about the file `path`."""
     try:

@@ -112,14 +112,22 @@ def test_ten_thousand_lines_arrive_in_order_on_their_own_streams(host: Host) -> 
     assert (record["vm_name"], record["message"]) == ("lines", "last")
 
 
+def noticed(host: Host, name: str) -> list[tuple[int, str, str | None]]:
+    """Of each run of the VM, the newest first: its exit code, the reason, and which command noticed."""
+    runs = json.loads(host.type(f"runs {name} --json").stdout)
+    return [(run["exit_code"], run["reason"], run["noticed_by"]) for run in runs]
+
+
 def test_a_vm_that_ended_unseen_is_told_of_and_starts_again(host: Host, vms: None) -> None:
     host.type("start one --detach")
     host.until_it_ended("one")
     shown = host.status("one")
     assert (shown["state"], shown["exit_code"]) == ("stopped", 1)
+    assert noticed(host, "one")[0] == (1, "its process exited", None)
     host.type("start one", status=1)
     assert "was not running" in host.type("stop one").stderr
     assert host.status("one")["exit_code"] == 1
+    assert noticed(host, "one")[:2] == [(1, "its process exited", "foreground"), (1, "its process exited", "start")]
 
 
 def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host, vms: None) -> None:
@@ -127,6 +135,7 @@ def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host, 
     assert "patient is stopped" in host.type("stop patient").stderr
     assert host.messages("patient")[-2:] == ["begun", "asked"]
     assert host.status("patient")["exit_code"] == 7
+    assert noticed(host, "patient")[0] == (7, "it was stopped", "stop")
     assert "was not running" in host.type("stop patient").stderr
     host.type("stop deaf --timeout 1")
     shown = host.status("deaf")

@@ -5,6 +5,8 @@ The scratch disk is a snapshot in an LVM thin pool at the power cut, and a file 
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rig.machine import Rig
@@ -32,6 +34,8 @@ def test_a_power_cut_ends_vms_and_loses_none(rig: Rig, host: Host, at_rest: set[
     assert (shown["pid"], shown["exit_code"]) == (None, 125)
     assert "left no exit status" in shown["vm_error"]
     assert "was not running" in host.type("stop web").stderr
+    newest = json.loads(host.type("runs web --json").stdout)[0]
+    assert (newest["exit_code"], newest["reason"], newest["noticed_by"]) == (125, shown["vm_error"], "stop")
     assert host.status("new")["version"] == made["version"]
     host.type("start new", status=3)
     host.type("destroy new --yes")

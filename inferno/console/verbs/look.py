@@ -111,6 +111,16 @@ VERBS = (
     ),
     _LOGS,
     Verb(
+        "runs",
+        LOOK,
+        "when a VM ran, and how each run ended",
+        "NAME",
+        (JSON._replace(help="one JSON array, for programs; the keys are always the same"),),
+        "runs.list_runs",
+        more="The newest first, at most a hundred. They are forgotten with the VM.",
+        examples="infernoctl runs web1 --json | jq '.[0].exit_code'",
+    ),
+    Verb(
         "stats",
         LOOK,
         "what VMs that run use of this host",

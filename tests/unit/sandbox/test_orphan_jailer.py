@@ -52,7 +52,7 @@ def test_the_jailer_that_nobody_waits_for_is_ended_and_no_other(
     vm: Instance, launched: dict[str, subprocess.Popen[bytes]]
 ) -> None:
     assert not cgroup.populated(ULID)
-    assert not reconcile(vm, network=False)
+    assert not reconcile(vm, "start", network=False)
     assert launched[ULID].wait(10) == -9
     assert launched[OTHER].poll() is None
     assert launched["none"].poll() is None
@@ -63,5 +63,5 @@ def test_the_jailer_that_nobody_waits_for_is_ended_and_no_other(
 def test_after_a_run_nobody_is_looked_for(vm: Instance, launched: dict[str, subprocess.Popen[bytes]]) -> None:
     version = vm.paths.version(ULID)
     subprocess.run(["chown", "800000", version.jail], check=True)  # as the jailer does, from within the cgroup
-    assert not reconcile(vm, network=False)
+    assert not reconcile(vm, "start", network=False)
     assert launched[ULID].poll() is None

@@ -1,0 +1,105 @@
+"""The history of a VM's runs: noted at its start, and completed by the command that sees its end first.
+
+A run is one start of a VM to its end. Its row is written after `started` is linked and before the launch, and it is
+completed after the exit status was kept and before `started` goes (`reconcile`). So a command that is killed between
+leaves the link, and the next one completes the row. A row is completed once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sqlite3
+from collections.abc import Iterator
+from signal import Signals
+
+from inferno.base import files
+from inferno.life import exit_status
+from inferno.life.exit_status import ExitStatus
+from inferno.life.instance import Instance
+from inferno.state.database import State
+from inferno.state.paths import VersionDir
+from inferno.state.runs import Begin, End, Run
+
+NO_WORD = "it left no exit status"
+
+
+def new_id() -> str:
+    """A ULID for a run that is about to begin. Its library's import costs 9 ms where doit is loaded."""
+    from ulid import ULID
+
+    return str(ULID())
+
+
+def begin(vm: Instance, version: VersionDir, run: str) -> None:
+    """Note that `version` is about to be launched, as the run `run`. On a full disk nothing is noted."""
+    with _opened(vm) as state:
+        if state:
+            state.runs.begin(Begin(run, vm.name, version.ulid, _now()))
+
+
+def end(vm: Instance, by: str, *, stopped: bool = False) -> None:
+    """Complete the VM's run, if there is one to complete. Nothing runs, and the exit status was kept.
+
+    `by` is the command that noticed; `stopped` says that it ended the run, which else ended by itself.
+    """
+    with _opened(vm) as state:
+        if state and state.runs.is_open(vm.name):
+            state.runs.end(vm.name, _end(exit_status.last(vm.paths, vm.name), by, stopped))
+
+
+def history(vm: Instance) -> list[Run]:
+    """The VM's runs, the newest first. An end that no command has written yet is told as the exit status has it."""
+    with _opened(vm) as state:
+        found = state.runs.of(vm.name) if state else []
+    if found and found[0].ended_at is None and vm.running() is None:
+        seen = _end(exit_status.last(vm.paths, vm.name), "", stopped=False)
+        found[0] = found[0]._replace(**{**seen._asdict(), "noticed_by": None})
+    return found
+
+
+def _end(status: ExitStatus | None, by: str, stopped: bool) -> End:
+    if status is None:
+        return End(_now(), None, None, NO_WORD, by)
+    return End(status.exited_at or _now(), exit_status.code(status), status.signal, _reason(status, stopped), by)
+
+
+def _reason(status: ExitStatus, stopped: bool) -> str:
+    """Why it ended, in a few words: first what went wrong."""
+    told = [text for text in (status.error, status.vm_error) if text]
+    if status.oom_killed:
+        told.append("the guest had no memory left, and its kernel killed the process")
+    if told:
+        return "; ".join(told)
+    if stopped:
+        return "it was stopped"
+    return f"its process was ended by {signal_name(status.signal)}" if status.signal else "its process exited"
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM for 15; a real-time signal by its number."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@contextlib.contextmanager
+def _opened(vm: Instance) -> Iterator[State | None]:
+    """The database; None where there is none: then nothing is known of the VM, and nothing is noted.
+
+    A full disk is no reason to leave a run as it is: better that the history lacks it.
+    """
+    if not vm.settings.db_path.exists():
+        yield None
+        return
+    with contextlib.closing(State(vm.settings.db_path)) as state:
+        try:
+            yield state
+        except sqlite3.OperationalError as error:
+            if not files.is_full(error):
+                raise
