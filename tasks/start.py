@@ -114,7 +114,7 @@ def start(command: Command, name: str) -> Iterable[InfernoTask]:
             from inferno.console.interact import join
 
             return join(begun.vm) if is_interactive else 0
-        tty = bool(begun.record["spec"].get("tty"))
+        tty = begun.record.spec.tty
         leaves = "; Ctrl-P Ctrl-Q leaves it running" if tty else ""
         ends = leaves if is_interactive else "; Ctrl-C stops it" if follows else ""
         command.output.say(f"{name} runs at {begun.vm.slot.guest}{ends}")

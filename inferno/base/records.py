@@ -18,10 +18,10 @@ import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from inferno.base import files
-from inferno.base.errors import InfernoError
+from inferno.base.errors import InfernoError, UsageError
 
 T = TypeVar("T")
 _NAMES: dict[type, str] = {
@@ -33,6 +33,12 @@ _NAMES: dict[type, str] = {
 class BadRecordError(InfernoError):
     """What was read is not the record it should be. The text names the place and the field, and shows no value: it
     may be a secret."""
+
+
+class NewerRecordError(BadRecordError, UsageError):
+    """The record was written by a newer Inferno, in a format that this one cannot read."""
+
+    status = UsageError.status
 
 
 class _WrongError(Exception):
@@ -52,12 +58,23 @@ _JSON = json.JSONDecoder(parse_constant=_refuse)  # NaN and Infinity are Python'
 _Reader = Callable[[object, bool], Any]
 
 
-def read(kind: type[T], path: Path, *, newer: bool = False) -> T:
+class _Head(NamedTuple):
+    """What records of any format begin with."""
+
+    format: int
+
+
+def read(kind: type[T], path: Path, *, newer: bool = False, newest: int | None = None) -> T:
     """The record in a file. `newer`: another release may have written it, so fields that are not known are left out.
 
-    Raises FileNotFoundError when there is none, OSError, or BadRecordError.
+    `newest` is the highest format that can be read, of records whose first field, `format`, is a number that grows.
+    Raises FileNotFoundError when there is none, OSError, BadRecordError, or NewerRecordError.
     """
-    return parse(kind, path.read_bytes(), str(path), newer=newer)
+    data = path.read_bytes()
+    if newest is not None and (found := parse(_Head, data, str(path), newer=True).format) > newest:
+        text = f"{path} was written by a newer Inferno (format {found}, this one reads {newest})"
+        raise NewerRecordError(text, "update Inferno")
+    return parse(kind, data, str(path), newer=newer)
 
 
 def parse(kind: type[T], text: bytes | str, place: str, *, newer: bool = False) -> T:

@@ -65,8 +65,8 @@ def join(vm: Instance) -> int:
     Raises InfernoError when it has neither a terminal nor input that is still to be had.
     """
     running = vm.running()
-    record = versions.read(running) if running else None
-    tty = record is not None and record["spec"].get("tty", False)
+    record = versions.usable(running) if running else None
+    tty = record is not None and record.spec.tty
     if tty:
         check_ours("attach")
     with run_end.watched(vm) as end:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
+from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.image import stamp
 from inferno.image.stamp import Stamp
@@ -33,6 +34,13 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         """For programs: times as RFC 3339."""
         return {**vars(self), "created_at": None if self.created_at is None else _time(self.created_at)}
+
+
+class _Use(NamedTuple):
+    """What is read of a version.json (inferno/version/record.py)."""
+
+    name: str
+    image: str
 
 
 def entries(settings: Settings) -> list[Entry]:
@@ -70,10 +78,10 @@ def users(settings: Settings) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for ulid in _names(paths.versions):
         try:
-            record = json.loads(paths.version(ulid).record.read_text())
-            found.setdefault(record["inputs"]["image"], set()).add(record["name"])
-        except (OSError, ValueError, KeyError, TypeError):
+            use = records.read(_Use, paths.version(ulid).record, newer=True)
+        except (OSError, records.BadRecordError):
             continue
+        found.setdefault(use.image, set()).add(use.name)
     return found
 
 

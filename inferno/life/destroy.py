@@ -74,7 +74,7 @@ def _find(settings: Settings, state: State, name: str) -> Instance:
         return Instance.of(settings, row)
     # Without a row the slot is what the newest version says, unless another VM has it now: then its TAP is not ours.
     found = versions.owned(Paths(settings.root), name)
-    records = [record for record in map(versions.read, found) if record]
-    known = [record["slot"] for record in records[-1:] if state.vm_at(record["slot"]) is None]
+    records = [record for record in map(versions.usable, found) if record]
+    known = [record.slot for record in records[-1:] if state.vm_at(record.slot) is None]
     slot = known[0] if known else state.reserve(name).slot
     return Instance(settings, name, Slot(slot), found[-1].ulid if found else None)

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from inferno.base.errors import InfernoError
+from inferno.base.records import BadRecordError
 from inferno.base.requirements import require
 from inferno.disk import scratch
 from inferno.disk.need import Need
@@ -29,6 +29,7 @@ from inferno.sandbox import cgroup, jail, launch, orphan_jailer
 from inferno.spec import grammar
 from inferno.state.paths import VersionDir
 from inferno.version import versions
+from inferno.version.record import VersionRecord
 
 _LAST_LINES = 20
 # How long the kernel may take to end killed processes: guests' memory is freed before a leaf counts as empty.
@@ -41,7 +42,7 @@ class Start:
 
     vm: Instance
     version: VersionDir
-    record: dict[str, Any]
+    record: VersionRecord
     undo: contextlib.ExitStack
     launched: bool = False  # by this start; else it ran already, or runs not yet
     pid: int | None = None  # of what it launched: the jailer, and then kiln
@@ -83,7 +84,10 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
     Raises InfernoError when the version is missing or broken, UsageError when this host cannot run VMs.
     """
     chosen = vm.running() or versions.current(vm.paths, vm.name)
-    record = versions.read(chosen) if chosen else None
+    try:
+        record = versions.read(chosen) if chosen else None
+    except BadRecordError as error:
+        raise InfernoError(error.text, f"doit create:{vm.name} makes it again") from None
     if chosen is None or record is None:
         raise InfernoError(f"the current version of {vm.name} is missing", f"doit create:{vm.name}")
     if not versions.base_is_whole(chosen, record):
@@ -126,7 +130,7 @@ def lay_out(start: Start) -> None:
     if start.running():
         return
     start.undo.callback(jail.remove, start.version)
-    jail.lay_out(start.version, start.record["exec_name"])
+    jail.lay_out(start.version, start.record.exec_name)
 
 
 def laid_out(start: Start) -> bool:
@@ -183,22 +187,24 @@ def run(start: Start) -> bool:
 
 
 def _need(start: Start) -> Need:
-    template = Path(start.vm.settings.root, start.record["scratch_template"])
+    template = Path(start.vm.settings.root, start.record.scratch_template)
     return Need(start.version, template, start.vm.uid, start.vm.gid)
 
 
 def _plan(start: Start) -> launch.Plan:
-    vm, spec = start.vm, start.record["spec"]
+    vm, spec = start.vm, start.record.spec
     jailer = start.version.file("jailer")
     if not os.access(jailer, os.X_OK):
         raise InfernoError(f"{jailer} is missing", f"doit create:{vm.name}")
-    disks = {cgroup.disk_of(path) for path in (start.version.base, start.version.scratch)} if spec.get("io_max") else ()
-    io = {disk: grammar.io_max(spec["io_max"]) for disk in disks}
-    limits = cgroup.Limits(spec["vcpus"], spec["memory"], io, spec.get("cpu_weight"))
+    io = {}
+    if spec.io_max:
+        disks = {cgroup.disk_of(path) for path in (start.version.base, start.version.scratch)}
+        io = dict.fromkeys(disks, grammar.io_max(spec.io_max))
+    limits = cgroup.Limits(spec.vcpus, spec.memory, io, spec.cpu_weight)
     return launch.Plan(
         jailer,
         start.version,
-        start.record["exec_name"],
+        start.record.exec_name,
         vm.uid,
         vm.gid,
         limits,

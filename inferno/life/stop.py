@@ -98,8 +98,8 @@ def end(running: VersionDir, request: Request) -> str | None:
 
 
 def _stop_signal(running: VersionDir) -> int:
-    record = versions.read(running)
-    return int(record["spec"]["stop_signal"]) if record else signal.SIGTERM
+    record = versions.usable(running)
+    return record.stop_signal if record else signal.SIGTERM
 
 
 def _signal_process(running: VersionDir, number: int) -> bool:

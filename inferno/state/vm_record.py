@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from inferno.base import records
-from inferno.base.errors import UsageError
 from inferno.spec.fields import Spec
 from inferno.state.database import VmRow
 from inferno.state.paths import Paths
@@ -32,12 +31,6 @@ class VmRecord(NamedTuple):
     version: str
     created_at: str
     spec: Spec
-
-
-class _Head(NamedTuple):
-    """What the files of all formats begin with."""
-
-    format: int
 
 
 def of(row: VmRow) -> VmRecord:
@@ -61,14 +54,8 @@ def is_written(paths: Paths, row: VmRow) -> bool:
 
 
 def read(path: Path) -> VmRecord:
-    """One VM's record. Raises FileNotFoundError, BadRecordError, or UsageError for one of a newer Inferno's."""
-    text = path.read_bytes()
-    found = records.parse(_Head, text, str(path), newer=True).format
-    if found > FORMAT:
-        raise UsageError(
-            f"{path} was written by a newer Inferno (format {found}, this one reads {FORMAT})", "update Inferno"
-        )
-    return records.parse(VmRecord, text, str(path))
+    """One VM's record. Raises FileNotFoundError, BadRecordError, or NewerRecordError."""
+    return records.read(VmRecord, path, newest=FORMAT)
 
 
 def files(paths: Paths) -> Iterator[Path]:

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inferno.base import files
+from inferno.base import files, records
 from inferno.base.errors import InfernoError
 from inferno.disk import template
 from inferno.image import base
 from inferno.settings import Settings
+from inferno.spec.fields import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
 from inferno.version import trusted_copies
 from inferno.version.plan import Plan
 from inferno.version.prune import remove
-from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, read
+from inferno.version.record import FORMAT, VersionRecord
+from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, usable
 from inferno.version.why import differences
 from inferno.wire.shared import RUN_CONFIG
 
@@ -73,8 +75,8 @@ def create(plan: Plan, slot: Slot) -> Made:
         parts = _parts(plan, scratch_template)
         digests = _digests(plan, parts)
         old = current(paths, plan.name)
-        record = read(old) if old else None
-        if old and record and record["inputs"] == digests and intact(paths, plan.name, old.ulid):
+        record = usable(old) if old else None
+        if old and record and record.inputs == digests and intact(paths, plan.name, old.ulid):
             return Made(old.ulid, False, old)
         from ulid import ULID  # importlib.metadata behind it: 70 ms, so only when a version is really made
 
@@ -151,29 +153,31 @@ def _digests(plan: Plan, parts: _Parts) -> dict[str, Any]:
 
 def _record(
     plan: Plan, slot: Slot, parts: _Parts, ulid: str, digests: dict[str, Any], changes: list[str]
-) -> dict[str, Any]:
+) -> VersionRecord:
     linked = ["firecracker", "jailer", "vmlinux", "rootfs.img", "initrd.cpio"]
     whole = parts.base.stat()
-    return {
-        "ulid": ulid,
-        "name": plan.name,
-        "slot": slot.number,
-        "spec": {**plan.spec.of_version(), "stop_signal": parts.stop_signal},
-        "inputs": digests,
-        "artifacts": {name: digest for name, (digest, _) in parts.stored.items()},
-        "files": sorted([parts.exec_name, *linked, *CONFIGS[:2], "version.json"]),
-        "exec_name": parts.exec_name,
-        "base": [whole.st_size, whole.st_mtime_ns],
-        "scratch_template": str(parts.scratch_template.relative_to(plan.paths.root)),
-        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "why": changes,
-    }
+    return VersionRecord(
+        format=FORMAT,
+        ulid=ulid,
+        name=plan.name,
+        slot=slot.number,
+        image=parts.image,
+        spec=records.of(Spec, plan.spec.of_version(), "the spec"),
+        stop_signal=parts.stop_signal,
+        inputs=digests,
+        files=tuple(sorted([parts.exec_name, *linked, *CONFIGS[:2], "version.json"])),
+        exec_name=parts.exec_name,
+        base=(whole.st_size, whole.st_mtime_ns),
+        scratch_template=str(parts.scratch_template.relative_to(plan.paths.root)),
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        why=tuple(changes),
+    )
 
 
-def _lay(plan: Plan, parts: _Parts, record: dict[str, Any]) -> None:
+def _lay(plan: Plan, parts: _Parts, record: VersionRecord) -> None:
     """Put the version's files under <ULID>.tmp, sync them, and rename it to its own name."""
     paths, build = plan.paths, plan.build
-    final = paths.version(record["ulid"])
+    final = paths.version(record.ulid)
     making = final.unfinished(plan.name)
     try:
         _own(paths, plan.name, final.ulid)
@@ -185,9 +189,9 @@ def _lay(plan: Plan, parts: _Parts, record: dict[str, Any]) -> None:
         os.link(build / "initrd.cpio", making / "initrd.cpio")
         files.write(making / f"initramfs{RUN_CONFIG}", (build / "run.json").read_bytes(), 0o444)
         files.write(making / "firecracker.json", (build / "firecracker.json").read_bytes(), 0o444)
-        kiln_json = (build / "kiln.json").read_text().replace(NO_ID, record["ulid"])
+        kiln_json = (build / "kiln.json").read_text().replace(NO_ID, record.ulid)
         files.write(making / "kiln.json", kiln_json, 0o444)
-        files.write(making / "version.json", json.dumps(record, indent=2) + "\n", 0o444)
+        files.write(making / "version.json", records.text(record), 0o444)
         files.sync_tree(making)
         os.rename(making, final.dir)
     except BaseException as error:

@@ -5,13 +5,15 @@ One of them is `current`: the one that the VM's next start takes.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from inferno.base import files
+from inferno.base import files, records
 from inferno.state.paths import Paths, VersionDir
+
+if TYPE_CHECKING:
+    from inferno.version.record import VersionRecord
 
 # What create copies into the store, and what it is called there and in a version.
 ARTIFACTS = ("kiln", "firecracker", "jailer", "vmlinux")
@@ -20,13 +22,22 @@ CONFIGS = ("kiln.json", "firecracker.json", "run.json")
 NO_ID = "0" * 26
 
 
-def read(directory: VersionDir) -> dict[str, Any] | None:
-    """version.json of a version, or None when it is missing or unreadable (then the version counts as broken)."""
+def read(directory: VersionDir) -> VersionRecord | None:
+    """version.json of a version; None when it is missing. Raises BadRecordError, which names the field."""
+    from inferno.version.record import FORMAT, VersionRecord  # only to look into one: `list` does not
+
     try:
-        record = json.loads(directory.record.read_text())
-    except (OSError, ValueError):
+        return records.read(VersionRecord, directory.record, newer=True, newest=FORMAT)
+    except FileNotFoundError:
         return None
-    return record if isinstance(record, dict) else None
+
+
+def usable(directory: VersionDir) -> VersionRecord | None:
+    """The same, and None for what cannot be read either: then the version counts as broken."""
+    try:
+        return read(directory)
+    except (OSError, records.BadRecordError):
+        return None
 
 
 def current(paths: Paths, name: str) -> VersionDir | None:
@@ -77,19 +88,19 @@ def intact(paths: Paths, name: str, version: str | None) -> bool:
     directory = current(paths, name)
     if directory is None or directory.ulid != version:
         return False
-    record = read(directory)
+    record = usable(directory)
     if record is None:
         return False
     present = set(os.listdir(directory.dir))
-    if not (present >= set(record["files"]) and (paths.root / record["scratch_template"]).exists()):
+    if not (present >= set(record.files) and (paths.root / record.scratch_template).exists()):
         return False
     return base_is_whole(directory, record)
 
 
-def base_is_whole(directory: VersionDir, record: dict[str, Any]) -> bool:
+def base_is_whole(directory: VersionDir, record: VersionRecord) -> bool:
     """Whether the base is as it was when the version was made, by its size and time."""
     try:
         info = directory.base.stat()
     except OSError:
         return False
-    return [info.st_size, info.st_mtime_ns] == record.get("base")
+    return (info.st_size, info.st_mtime_ns) == record.base

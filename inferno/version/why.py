@@ -9,25 +9,26 @@ from inferno.image import local_images
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 from inferno.version import versions
+from inferno.version.record import VersionRecord
 
 
 def told(paths: Paths, ulid: str) -> list[str]:
     """What made this version differ from the one before it."""
-    record = versions.read(paths.version(ulid)) or {}
-    return list(record.get("why", []))
+    record = versions.usable(paths.version(ulid))
+    return list(record.why) if record else []
 
 
 def pending(settings: Settings, name: str) -> list[str]:
     """What the next create of VM `name` would find changed: artifacts built anew, an image that was pulled again."""
     paths = Paths(settings.root)
     directory = versions.current(paths, name)
-    record = versions.read(directory) if directory else None
+    record = versions.usable(directory) if directory else None
     if record is None:
         return ["its current version is missing or broken"]
-    before = record["inputs"]
+    before = record.inputs
     now = {a: settings.share_dir / a for a in (*versions.ARTIFACTS, "init")}
     changed = {a: files.sha256(p) if p.is_file() else "missing" for a, p in now.items()}
-    known = local_images.stamp(record["spec"]["image"], settings, record["spec"].get("platform"))
+    known = local_images.stamp(record.spec.image, settings, record.spec.platform)
     if known is not None:
         changed["image"] = known.digest
     lines = [f"{k}: {_short(before.get(k))} -> {_short(v)}" for k, v in changed.items() if before.get(k) != v]
@@ -36,11 +37,11 @@ def pending(settings: Settings, name: str) -> list[str]:
     return lines
 
 
-def differences(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
+def differences(old: VersionRecord | None, new: dict[str, Any]) -> list[str]:
     """What changed since the version before, one line each."""
     if old is None:
         return ["it is the first version"]
-    before = old["inputs"]
+    before: dict[str, Any] = old.inputs
     lines = []
     for field in sorted(set(before.get("spec", {})) | set(new["spec"])):
         was, now = before.get("spec", {}).get(field), new["spec"].get(field)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from inferno.base import records
 from inferno.sandbox.cgroup import SLICE
 from inferno.settings import Settings
 from inferno.state.database import State
@@ -25,6 +26,12 @@ class Sender:
 
     name: str
     vm_id: str
+
+
+class _Named(NamedTuple):
+    """What is read of a version.json (inferno/version/record.py)."""
+
+    name: str
 
 
 def credentials(connection: socket.socket) -> tuple[int, int]:
@@ -73,10 +80,9 @@ def _by_cgroup(paths: Paths, pid: int) -> Sender | None:
     if ulid is None:
         return None
     try:
-        name = json.loads(paths.version(ulid).record.read_bytes())["name"]
-    except (OSError, ValueError, LookupError):
+        return Sender(records.read(_Named, paths.version(ulid).record, newer=True).name, ulid)
+    except (OSError, records.BadRecordError):
         return None
-    return Sender(name, ulid)
 
 
 def _leaf(pid: int) -> str | None:

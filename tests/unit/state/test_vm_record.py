@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from inferno.base.errors import UsageError
-from inferno.base.records import BadRecordError
+from inferno.base.records import BadRecordError, NewerRecordError
 from inferno.spec.fields import Spec
 from inferno.state import vm_record
 from inferno.state.database import VmRow
@@ -70,7 +69,7 @@ def test_an_error_names_the_file_and_the_field(paths: Paths, change: dict[str, A
 def test_one_of_a_newer_inferno_is_refused_and_not_half_read(paths: Paths) -> None:
     path = paths.vm_record("web1")
     path.write_text(json.dumps({"format": vm_record.FORMAT + 1, "all": "else may differ"}))
-    with pytest.raises(UsageError, match="newer Inferno"):
+    with pytest.raises(NewerRecordError, match="newer Inferno"):
         vm_record.read(path)
 
 
