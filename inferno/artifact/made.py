@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inferno.artifact import cache, cargo, firecracker
-from inferno.base import files
+from inferno.base import files, templates
 from inferno.base.errors import InfernoError
 from inferno.base.progress import Progress
 from inferno.settings import CHECKOUT, IS_CHECKOUT, Settings
 
-FRAGMENT = CHECKOUT / "templates" / "kernel.config"
+FRAGMENT = templates.FOLDER / "kernel.config"
 
 
 class Artifact(NamedTuple):

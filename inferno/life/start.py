@@ -103,7 +103,7 @@ def network(start: Start) -> None:
         tap.check_free(vm.slot)
         start.undo.callback(together, *network_removals(vm))
     tap.ensure(vm.slot, vm.name, vm.uid, vm.gid)
-    nft.ensure(vm.slot)
+    nft.ensure(vm.slot, vm.paths.ruleset)
 
 
 def network_done(start: Start) -> bool:

@@ -1,9 +1,9 @@
 """The rules that fence VMs in: one nftables table `inet inferno`, of which a VM is no more than a few set elements.
 
-The text of the rules is templates/nft.ruleset.nft, loaded by `nft -f -` once; elements come and go by netlink, which
-takes under a millisecond where a start of nft takes 10 to 100. The table goes with its last element, so that a host
-without running VMs holds nothing of ours; a lock keeps that apart from a VM that starts at the same moment. It is the
-network namespace's, as the table is: VMs of another INFERNO_ROOT are in the same one.
+The rules are templates/nft.ruleset.nft, loaded by `nft -f -` with the first element; others come and go by netlink,
+which takes under a millisecond where a start of nft takes 10 to 100. The table goes with its last element, so that a
+host without running VMs holds nothing of ours; a lock keeps that apart from a VM that starts at the same moment. It is
+the network namespace's, as the table is: VMs of another INFERNO_ROOT are in the same one.
 What the elements should be follows from the TAPs there are, so also a table that somebody flushed comes back whole.
 """
 
@@ -16,7 +16,9 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+from inferno.base import templates
 from inferno.base.processes import run
 from inferno.net import docker_user, tap
 from inferno.net.netlink import (
@@ -32,11 +34,10 @@ from inferno.net.netlink import (
     nfgenmsg,
     text,
 )
-from inferno.settings import CHECKOUT
-from inferno.state.slot import Slot
+from inferno.state.slot import NETWORK, Slot
 
 TABLE = "inferno"
-_TEMPLATE = CHECKOUT / "templates" / "nft.ruleset.nft"
+_TEMPLATE = "nft.ruleset.nft"
 # include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h and netfilter.h
 _INET = 1
 _GETTABLE, _DELTABLE, _GETCHAIN = (NFTABLES << 8 | number for number in (1, 2, 4))
@@ -52,10 +53,11 @@ def matches(slot: Slot) -> bool:
         return _loaded(kernel) and _has_elements(kernel, slot) and docker_user.matches(kernel)
 
 
-def ensure(slot: Slot) -> bool:
+def ensure(slot: Slot, kept: Path | None = None) -> bool:
     """Load the rules when they are missing or older, add the VM's elements; return whether anything changed.
 
-    Raises InfernoError when nft fails.
+    `kept` is the file that holds the text of the last load: a VM that is started alone, again and again, finds its own
+    there, and jinja2 is not imported. Raises InfernoError when nft fails.
     """
     with _alone(), Socket(NETFILTER) as kernel:
         made = docker_user.ensure(kernel)
@@ -67,7 +69,7 @@ def ensure(slot: Slot) -> bool:
                 return True
         except FileNotFoundError:  # somebody took a set out of the table
             pass
-        _load({slot, *tap.taps()})
+        _load({slot, *tap.taps()}, kept)
         return True
 
 
@@ -119,7 +121,7 @@ def _taps(kernel: Socket) -> set[str]:
 
 
 def _loaded(kernel: Socket) -> bool:
-    chain = nfgenmsg(_INET) + text(_CHAIN_TABLE, TABLE) + text(_CHAIN_NAME, _ruleset()[1])
+    chain = nfgenmsg(_INET) + text(_CHAIN_TABLE, TABLE) + text(_CHAIN_NAME, _marker())
     return _there(kernel, _GETCHAIN, chain)
 
 
@@ -136,20 +138,18 @@ def _there(kernel: Socket, kind: int, body: bytes) -> bool:
 
 
 @functools.cache
-def _ruleset() -> tuple[str, str]:
-    """The text of the rules, and the name of the empty chain that says that just these are loaded."""
-    rules = _TEMPLATE.read_text()
-    return rules, f"ruleset_{hashlib.sha256(rules.encode()).hexdigest()[:12]}"
+def _marker() -> str:
+    """The name of the empty chain that says that just these rules are loaded."""
+    inputs = "\0".join([templates.source(_TEMPLATE), TABLE, NETWORK])
+    return f"ruleset_{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
 
 
-def _load(slots: Iterable[Slot]) -> None:
-    """One transaction: the table as it was (or an empty one, to have one) goes, the new one comes with its elements."""
-    rules, marker = _ruleset()
-    lines = [f"table inet {TABLE} {{}}", f"delete table inet {TABLE}", rules, f"add chain inet {TABLE} {marker}"]
-    for slot in slots:
-        lines.append(f'add element inet {TABLE} taps {{ "{slot.tap}" }}')
-        lines.append(f'add element inet {TABLE} antispoof {{ "{slot.tap}" . {slot.guest} }}')
-    run(["nft", "-f", "-"], input="\n".join([*lines, ""]).encode(), hint="is the nf_tables kernel module there?")
+def _load(slots: Iterable[Slot], kept: Path | None) -> None:
+    """One transaction: the table as it was goes, the new one comes with its elements."""
+    vms = [{"tap": slot.tap, "guest": slot.guest} for slot in sorted(slots)]
+    values = {"table": TABLE, "network": NETWORK, "marker": _marker(), "vms": vms}
+    rules = templates.render_kept(_TEMPLATE, values, kept) if kept else templates.render(_TEMPLATE, values)
+    run(["nft", "-f", "-"], input=rules.encode(), hint="is the nf_tables kernel module there?")
 
 
 def _keys(slot: Slot) -> Iterator[tuple[str, bytes]]:

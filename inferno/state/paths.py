@@ -88,6 +88,11 @@ class Paths(NamedTuple):
         return self.root / "logs"
 
     @property
+    def ruleset(self) -> Path:
+        """The nftables rules as they were last loaded, to be loaded again without jinja2."""
+        return self.root / "ruleset.nft"
+
+    @property
     def combined_log(self) -> Path:
         return self.logs / "vm_combined.log"
 

@@ -1,7 +1,7 @@
 """Run in the rig: prints all that a VM's life may leave behind on a host, a line each, in a stable order.
 
 Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (whose VMs are listed); and
-what only makes the next create quick, images and the archive with init.
+what only makes the next create or start quick: images, the archive with init, the rules as they were last loaded.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def files() -> Iterator[str]:
         folders[:] = [name for name in folders if Path(folder, name) != ROOT / "images"]
         folders[:] = [name for name in folders if os.listdir(Path(folder, name)) != ["init.cpio"]]
         for name in [*folders, *names]:
-            if ".db" not in name:
+            if ".db" not in name and name != "ruleset.nft":
                 path = Path(folder, name)
                 info = path.lstat()
                 links = info.st_nlink if path.is_file() else ""
