@@ -30,13 +30,13 @@ def cp(typed: Typed) -> int:
 
 def _out(name: str, path: str, there: str, *, keep: bool, follow: bool) -> int:
     if there == "-" and os.isatty(1):
-        raise UsageError("an archive is nothing for a terminal", f"infernoctl cp {name}:{path} - | tar -t")
+        raise UsageError("an archive is not written to a terminal", f"infernoctl cp {name}:{path} - | tar -t")
     with opened(name) as guest:
         if there == "-":
             return copy.archive_out(guest, path, follow=follow)
         skipped = copy.out(guest, path, there, keep=keep, follow=follow)
     for entry in skipped[:_SHOWN]:
-        say(f"not copied, a device or a pipe: {entry}")
+        say(f"not copied, because it is a device or a pipe: {entry}")
     if skipped[_SHOWN:]:
         say(f"not copied: {len(skipped) - _SHOWN} more")
     return 1 if skipped else 0
@@ -48,5 +48,5 @@ def _side(word: str) -> tuple[str, str | None, str]:
     if not colon or word.startswith(("/", ".")):
         return word, None, ""
     if not path:
-        raise UsageError(f"{word} names no path", f"{name}:/ is all of it")
+        raise UsageError(f"{word} has no path", f"{name}:/ is the whole file system")
     return word, name, path

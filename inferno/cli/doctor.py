@@ -1,4 +1,4 @@
-"""`infernoctl doctor`: whether this host is fit for production, what is not, and the command that mends it."""
+"""`infernoctl doctor`: whether this host is fit for production, what is not, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def doctor(typed: Typed) -> int:
         print(json.dumps({"fit": not broken, "findings": [dataclasses.asdict(each) for each in found]}))
     else:
         advice = sum(each.state == "fails" for each in found) - len(broken)
-        print(f"\n{len(broken)} that must be mended, {advice} that should be" if broken or advice else "\nall is well")
+        print(
+            f"\nrules broken: {len(broken)} that must hold, {advice} of advice"
+            if broken or advice
+            else "\nevery rule holds"
+        )
     return 1 if broken else 0
 
 
@@ -35,5 +39,5 @@ def _show(finding: Finding) -> None:
         print(f"            {finding.problem}")
     if finding.state == "fails":
         print(f"            why:  {finding.why}")
-    if finding.mend:
-        print(f"            mend: {finding.mend}")
+    if finding.fix:
+        print(f"            fix:  {finding.fix}")

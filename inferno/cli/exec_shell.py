@@ -1,4 +1,4 @@
-"""`infernoctl exec` and `shell`: a command in a VM that runs, with our standard streams and signals as its own.
+"""`infernoctl exec` and `shell`: a command in a VM that runs, which gets this command's standard streams and signals.
 
 The exit status is the command's; 127, 126 and 125 when it cannot be executed, as Docker has them; 1 when the VM does
 not run or its guest does not answer.
@@ -38,9 +38,11 @@ def exec_(typed: Typed) -> int:
     stdin, tty, detach = typed.flag("interactive"), typed.flag("tty"), typed.flag("detach")
     asked = _command(typed, args)
     if stdin and tty and not os.isatty(0):
-        raise UsageError("-t with -i wants a terminal on standard input", "leave -t out: infernoctl exec -i …")
+        raise UsageError("-t with -i needs a terminal on standard input", "without -t: infernoctl exec -i …")
     if detach and (stdin or tty):
-        raise UsageError("-d leaves the command to itself: nobody is there for -i or -t")
+        raise UsageError(
+            "-d cannot be combined with -i or -t", "a command that goes on by itself has no input and no terminal"
+        )
     with opened(name) as found:
         if detach:
             command.leave(found.root, dataclasses.replace(asked, detach=True))

@@ -92,7 +92,7 @@ def check(typed: Typed) -> int:
     settings, words, everything = load_settings(), typed.operands, typed.flag("all")
     requirements.need_root()
     if bool(words) == everything:
-        raise UsageError("images check takes images, or --all", "infernoctl images check --help")
+        raise UsageError("images check needs images, or --all", "infernoctl images check --help")
     found = catalog.entries(settings) if everything else [catalog.find(word, settings) for word in words]
     problems = {entry.digest: check.check(entry, settings) for entry in found}
     if typed.flag("json"):

@@ -59,7 +59,7 @@ def status(typed: Typed) -> int:
         said = ", ".join(f"{key} {running[key]}" for key in ("pid", "connections", "bytes", "refused"))
         print(f"collector: runs ({said})")
     else:
-        print("collector: does not run; `start` starts it, and it ends when no VM can reach it")
+        print("collector: does not run; it runs while VMs do")
     for each in found:
         print(f"{each.vm or '(all)':<16} {each.files:>4} files {each.bytes:>14,} bytes")
     return 0

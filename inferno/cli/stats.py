@@ -1,14 +1,13 @@
-"""`infernoctl ping`, `stats` and `top`: whether a VM answers and how fast, what it uses here, what runs in it."""
+"""`infernoctl stats` and `top`: what running VMs use of this host, and what runs in one."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from inferno.base.errors import InfernoError, UsageError
+from inferno.base.errors import InfernoError
 from inferno.base.requirements import need_root
 from inferno.cli.exec_shell import opened
 from inferno.console.errors import say
@@ -21,24 +20,6 @@ from inferno.sandbox import usage
 from inferno.settings import load_settings
 
 _ANSWER_S = 2.0
-_MAX_PINGS, _MAX_TIMEOUT_S = 10_000, 3600
-
-
-def ping(typed: Typed) -> int:
-    """Round trips of GET /v1/ping, each with a connection of its own, one after the other."""
-    name = typed.name
-    count = math.ceil(_number(typed, "count", _MAX_PINGS))
-    timeout_s = _number(typed, "timeout", _MAX_TIMEOUT_S)
-    with opened(name) as found:
-        took_ms = [guest.ping(found, timeout_s) * 1000 for _ in range(count)]
-    if typed.flag("json"):
-        print(json.dumps({"name": name, "round_trip_ms": [round(ms, 3) for ms in took_ms]}))
-    elif count == 1:
-        print(f"{name} answers after {took_ms[0]:.2f} ms")
-    else:
-        low, mean, high = min(took_ms), sum(took_ms) / count, max(took_ms)
-        print(f"{name} answers {count} times after {low:.2f} / {mean:.2f} / {high:.2f} ms (least / mean / most)")
-    return 0
 
 
 def stats(typed: Typed) -> int:
@@ -112,14 +93,3 @@ def _size(count: int | None) -> str:
     if count is None:
         return "-"
     return f"{count / (1 << 20):.1f}M"
-
-
-def _number(typed: Typed, option: str, most: int) -> float:
-    text = typed.text(option) or ""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number <= most:
-        raise UsageError(f"ping: --{option} {text!r} is not a number above 0, up to {most}", "infernoctl ping --help")
-    return number

@@ -1,6 +1,6 @@
 """`infernoctl wait` and `attach`: until a VM ends, in silence or with its output; the exit status is its process's.
 
-Both only look: Ctrl-C ends them, not the VM.
+Neither changes anything: Ctrl-C ends them, and not the VM.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def attach(typed: Typed) -> int:
 
         return interact.join(found)
     if os.isatty(0):
-        say(f"{found.name}: its output, until Ctrl-C; to type there: attach -i, or infernoctl shell {found.name}")
+        say(
+            f"the output of {found.name}, until Ctrl-C; to type: infernoctl attach -i, or infernoctl shell {found.name}"
+        )
     with (
         run_end.watched(found) as end,
         vm_logs.follow(found.paths, found.name, vm_logs.end(found.paths, found.name), end) as records,

@@ -8,7 +8,11 @@ from inferno.spec import fields
 _FIELDS = tuple(Option(each.name, each.help, each.kind, each.metavar, each.short) for each in fields.options())
 # How an image is to be had.
 _HAD = (
-    Option("pull", "when to ask a registry: missing (not here; the default), always, never", metavar="WHEN"),
+    Option(
+        "pull",
+        "ask a registry when the image is missing here (the default), always, or never",
+        choices=("missing", "always", "never"),
+    ),
     Option(
         "creds", "the registry's user; the password is asked for, or INFERNO_REGISTRY_PASSWORD", metavar="USER[:PASS]"
     ),

@@ -11,7 +11,7 @@ _LONGEST_CHARS = 4000
 
 
 def say(text: str) -> None:
-    """One line for a person. A closed standard error is no reason to fail."""
+    """One line for a person. It is dropped where standard error is closed."""
     try:
         print("\n".join(map(visible, text.split("\n"))), file=sys.__stderr__, flush=True)
     except (BrokenPipeError, ValueError):
@@ -19,7 +19,7 @@ def say(text: str) -> None:
 
 
 def _line(text: str) -> str:
-    """Not more than a line, and not an endless one: what is quoted in it was said by somebody else."""
+    """One line, of a bounded length: it may quote what another program or a guest wrote."""
     return visible(text if len(text) <= _LONGEST_CHARS else f"{text[:_LONGEST_CHARS]}…")
 
 

@@ -1,7 +1,7 @@
-"""A VM in the foreground: its process's output is ours, our signals stop it, its exit status is ours.
+"""A VM in the foreground: this process prints its output, stops it on a signal, and ends with its exit status.
 
-The first SIGINT or SIGTERM stops it as `stop` does, while its last words still come through; the second does not wait
-for its process any more, the third for nobody. Killed itself, or with its terminal closed, this leaves the VM running.
+The first SIGINT or SIGTERM stops the VM as `stop` does, and its output is still printed; the second no longer waits for
+the image's process; the third kills the VM's cgroup. The VM goes on when this process is killed or its terminal closed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def hold_signals() -> None:
-    """From the moment that the VM runs: what would end this process now has to wait for `attach`, and stop the VM."""
+    """From the moment that the VM runs, a signal that would end this process waits for `attach`, which stops the VM."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
 def attach(start: Start, *, shows: bool = True, stops: bool = False) -> int:
     """Follow the log of a VM that was just started to the VM's end; take the run away; return the exit status.
 
-    Without `shows` the output is not written: somebody had it already. With `stops`, whoever had it asked for the end.
+    Without `shows` the output is not printed, since it was printed already. With `stops` the VM is stopped at once.
     """
     vm, version = start.vm, start.version
     stopper = _Stopper(vm, version)
@@ -54,7 +54,7 @@ def attach(start: Start, *, shows: bool = True, stops: bool = False) -> int:
             last = None if again else exit_status.last(vm.paths, vm.name)
     if stopper.error:
         report(stopper.error)
-    return _told(vm, last)
+    return _end(vm, last)
 
 
 def _follow(start: Start, stopper: _Stopper, shows: bool) -> None:
@@ -83,7 +83,8 @@ def _is_there(vm: Instance) -> bool:
     return row is not None and row.slot == vm.slot.number
 
 
-def _told(vm: Instance, last: exit_status.ExitStatus | None) -> int:
+def _end(vm: Instance, last: exit_status.ExitStatus | None) -> int:
+    """Say how the run ended, where that needs words; return the status to end with."""
     if last is None:
         say(f"{vm.name} was ended, and then destroyed or started again, by another command")
         return 128 + signal.SIGKILL

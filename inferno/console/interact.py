@@ -1,4 +1,4 @@
-"""Our streams as those of a VM's process: `start -i` and `attach -i`, as `docker run -i` and `docker attach` have it.
+"""This command's streams as those of a VM's process: `start -i` and `attach -i`, as `docker run -i` and `attach`.
 
 At a terminal (create --tty) each key goes to the guest, Ctrl-C too; Ctrl-P Ctrl-Q leaves, and the VM goes on. Without
 one (create -i) our input is the process's, to its end, and what it writes comes byte for byte, each stream on its own.
@@ -29,9 +29,9 @@ _ENDING_S = 5.0
 
 
 def check_ours(verb: str) -> None:
-    """Raises UsageError unless we have a terminal to offer."""
+    """Raises UsageError unless standard input and output are a terminal."""
     if not (os.isatty(0) and os.isatty(1)):
-        raise UsageError(f"{verb} -i wants a terminal on standard input and output", f"without -i: infernoctl {verb}")
+        raise UsageError(f"{verb} -i needs a terminal on standard input and output", f"without -i: infernoctl {verb}")
 
 
 def interact(start: Start, *, tty: bool) -> int:
@@ -85,7 +85,7 @@ def _stay(vm: Instance, joined: session.Joined, *, tty: bool) -> bool:
     try:
         session.stay(joined, tty=tty)
     except LeftError:
-        say(f"{vm.name} runs on; infernoctl attach -i {vm.name} comes back")
+        say(f"{vm.name} keeps running; to return to it: infernoctl attach -i {vm.name}")
         return False
     return True
 

@@ -43,8 +43,8 @@ class Option(NamedTuple):
 
 
 # What every verb takes, and what every task takes.
-HELP = Option("help", "what the verb does, and its options", bool, short="h")
-QUIET = Option("quiet", "say nothing but errors and the result", bool, short="q")
+HELP = Option("help", "show what the verb does, and its options", bool, short="h")
+QUIET = Option("quiet", "print only errors and the result", bool, short="q")
 
 
 def parse(
@@ -139,5 +139,5 @@ def _unknown(called: str, typed: str, known: list[str], *, unclear: bool = False
 
     help_ = f"infernoctl {called.partition(':')[0]} --help"
     meant = known if unclear else difflib.get_close_matches(typed.lstrip("-"), known, 1)
-    text = f"{called}: {typed} may be several options" if unclear else f"{called}: there is no option {typed}"
+    text = f"{called}: the option {typed} is ambiguous" if unclear else f"{called}: there is no option {typed}"
     return UsageError(text, f"did you mean {' or '.join(f'--{name}' for name in meant)}?" if meant else help_)

@@ -17,7 +17,7 @@ from inferno.sandbox import cgroup
 
 @contextlib.contextmanager
 def watched(vm: Instance) -> Iterator[End]:
-    """The end of the run that goes on now; of a VM that does not run, it has come."""
+    """The end of the current run; of a VM that does not run, an end that has come already."""
     running = vm.running()
     with contextlib.ExitStack() as held:
         if running is not None:
@@ -38,13 +38,15 @@ def wait(end: End) -> None:
 
 
 def status(vm: Instance) -> int:
-    """How the run ended, once that is put away by who stops the VM, and holds its lock meanwhile.
+    """How the run ended, once the command that ends it, and holds its lock meanwhile, has noted that.
 
     Says what went wrong, and returns the exit status. Raises InfernoError when the VM runs again, or never ran.
     """
     with files.lock(vm.paths.vm_lock(vm.name), "a look at the end of its run"):
         if vm.running() is not None:
-            raise InfernoError(f"{vm.name} was started again before its end was read", "infernoctl logs tail")
+            raise InfernoError(
+                f"{vm.name} was started again before the end of its last run was read", f"infernoctl logs {vm.name}"
+            )
         last = exit_status.last(vm.paths, vm.name)
     if last is None:
         raise InfernoError(f"{vm.name} has not run yet", f"infernoctl start {vm.name}")

@@ -1,4 +1,4 @@
-"""The standard streams, as the caller left them: closed, full, or with nobody at the other end any more."""
+"""The standard streams, as the caller left them: closed, full, or a pipe that no process reads any more."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _STREAMS = {"stdout": 1, "stderr": 2}
 
 
 def write(record: Record) -> None:
-    """The process's own words, as it wrote them; anybody else's are not output. Raises BrokenPipeError."""
+    """The process's own words, as it wrote them; lines of other sources are not output. Raises BrokenPipeError."""
     if record.source in _STREAMS:
         data = record.output()
         while data:

@@ -142,7 +142,7 @@ def test_a_terminal_of_the_images_process_is_ours(host: Host) -> None:
     assert host.messages("talks")[:2] == ["/dev/pts/0", "name? me"]
     refused = host.type("attach -i talks", status=1)
     assert "does not run" in refused.stderr
-    assert "wants a terminal" in host.type("start -i talks", status=2).stderr
+    assert "needs a terminal" in host.type("start -i talks", status=2).stderr
 
 
 def test_what_is_piped_in_is_the_processs_input(host: Host) -> None:

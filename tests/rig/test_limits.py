@@ -203,10 +203,10 @@ SPOILED = {
     19: "ip tuntap add inf77 mode tap && mkdir /sys/fs/cgroup/inferno.slice/01JD8ZK3V5N9Q2R7T4W6X8Y0AB",
 }
 # Of these the command that doctor names is all that is needed; words about what to do for good may follow it.
-MENDED = (4, 6, 10, 11, 12, 13, 14, 19)
+FIXED = (4, 6, 10, 11, 12, 13, 14, 19)
 
 
-def test_doctor_sees_what_is_wrong_and_its_commands_mend_it(host: Host, leaf: str) -> None:
+def test_doctor_sees_what_is_wrong_and_its_commands_fix_it(host: Host, leaf: str) -> None:
     kiln = host.status("greedy")["pid"]
     host.sh(f"cp -p {CURRENT}/kiln.json /tmp/")
     host.sh(";\n".join(each.format(current=CURRENT, leaf=leaf, kiln=kiln) for each in SPOILED.values()))
@@ -215,18 +215,16 @@ def test_doctor_sees_what_is_wrong_and_its_commands_mend_it(host: Host, leaf: st
     host.sh(f"kill -CONT $(pgrep -x firecracker); cp -p /tmp/kiln.json {CURRENT}/")
     host.sh(f"prlimit --pid {kiln} --fsize=5000000000; echo {VCPUS + 16} > {leaf}/pids.max")
     for _ in range(2):  # a rule says one thing at a time
-        mends = [
-            mend.partition("; for good")[0].partition("; and ")[0] for rule, mend in found.items() if rule in MENDED
-        ]
-        host.sh("\n".join(mends))
+        fixes = [fix.partition("; for good")[0].partition("; and ")[0] for rule, fix in found.items() if rule in FIXED]
+        host.sh("\n".join(fixes))
         found = failing(host)
     assert not set(found) & {*SPOILED, 11}, found
 
 
 def failing(host: Host) -> dict[int, str]:
-    """The rules that fail, and what doctor says mends them."""
+    """The rules that fail, and what doctor says fixes them."""
     said = json.loads(host.type("doctor --json", status=1).stdout)
-    return {each["rule"]: each["mend"] for each in said["findings"] if each["state"] == "fails"}
+    return {each["rule"]: each["fix"] for each in said["findings"] if each["state"] == "fails"}
 
 
 def test_tasks_are_bounded(host: Host, leaf: str) -> None:

@@ -284,8 +284,8 @@ def test_doctor_looks_at_the_vms_that_run(host: Host, box: None, idle: None) -> 
     [left] = [each for each in said["findings"] if each["rule"] == 19]
     names = left["problem"].removeprefix("left of the last run: ").split(", ")
     assert "idle" in names, "beside those that other tests let end"
-    assert left["mend"] == f"infernoctl stop {' '.join(names)}"
-    host.sh(left["mend"])
+    assert left["fix"] == f"infernoctl stop {' '.join(names)}"
+    host.sh(left["fix"])
     assert said["fit"] is False
     host.type("stop box --kill")
     after = json.loads(host.type("doctor --json", status=1).stdout)

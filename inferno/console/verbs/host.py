@@ -14,13 +14,13 @@ def _pull() -> tuple[Option, ...]:
 _IMAGES = Verb(
     "images",
     HOST,
-    "images that are here, what they hold, who uses them",
-    more="IMAGE is a reference as it was given to create, or a digest, or the beginning of one.",
+    "the images on this host, what they hold, and which VMs use them",
+    more="IMAGE is a reference as it was given to create, a digest, or the beginning of a digest.",
     actions=(
         Verb(
             "list",
             HOST,
-            "the images that are here, the newest first",
+            "all images on this host, the newest first",
             "",
             (JSON._replace(help="one JSON array, for programs"),),
             "images.list_images",
@@ -31,7 +31,7 @@ _IMAGES = Verb(
         Verb(
             "show",
             HOST,
-            "one in full",
+            "one image in full",
             "IMAGE",
             (JSON,),
             "images.show",
@@ -40,7 +40,7 @@ _IMAGES = Verb(
         Verb(
             "process",
             HOST,
-            "what it runs: entrypoint, command, environment, user",
+            "what an image runs: entrypoint, command, environment, user",
             "IMAGE",
             (JSON,),
             "images.process",
@@ -49,7 +49,7 @@ _IMAGES = Verb(
         Verb(
             "exposed",
             HOST,
-            "the ports it says it listens on",
+            "the ports that an image says it listens on",
             "IMAGE",
             (JSON._replace(help="one JSON array, for programs"),),
             "images.exposed",
@@ -69,7 +69,7 @@ INFERNO_REGISTRY_PASSWORD=… infernoctl images pull registry.example/app:v1 --c
         Verb(
             "prune",
             HOST,
-            "remove what no VM uses",
+            "remove the images that no VM uses",
             "",
             (Option("dry_run", "say what would be removed", bool), JSON),
             "images.prune",
@@ -78,11 +78,11 @@ INFERNO_REGISTRY_PASSWORD=… infernoctl images pull registry.example/app:v1 --c
         Verb(
             "check",
             HOST,
-            "read an image whole, and compare it with the digests on record",
+            "read images whole, and compare them with the digests on record",
             "[IMAGE...]",
-            (Option("all", "every image that is here", bool), JSON),
+            (Option("all", "every image on this host", bool), JSON),
             "images.check",
-            more="What is damaged is made again when it is next asked for.",
+            more="A damaged image is made again when it is next asked for.",
             examples="infernoctl images check --all",
             forms=("IMAGE... | --all [options]",),
         ),
@@ -97,11 +97,11 @@ VERBS = (
     Verb(
         "doctor",
         HOST,
-        "whether this host is fit for production, and what to do about it",
+        "whether this host is fit for production, and how to make it so",
         "",
         (JSON,),
         "doctor.doctor",
-        more="Each rule, and the command that fixes what is wrong. Exit status 1 when a rule that must hold does not.",
+        more="Each rule, and the command that fixes what is wrong. Exit status 1 when a rule that must hold is broken.",
         examples="infernoctl doctor | grep -A3 FAILS",
     ),
     Verb(
@@ -110,9 +110,9 @@ VERBS = (
         "the settings in force, and where they come from",
         "[print]",
         (JSON,),
-        "look.env",
-        more="From the environment, from /etc/inferno/env, or the default.",
+        "env_version.env",
+        more="A setting comes from the environment, from /etc/inferno/env, or is the default.",
         examples="INFERNO_ROOT=/srv/inferno infernoctl env",
     ),
-    Verb("version", HOST, "the version of Inferno", "", (JSON,), "look.version", examples="infernoctl version"),
+    Verb("version", HOST, "the version of Inferno", "", (JSON,), "env_version.version", examples="infernoctl version"),
 )

@@ -22,7 +22,7 @@ def access() -> tuple[Option, ...]:
 
 _TIMEOUT = Option(
     "timeout",
-    f"how long its process may take, before SIGKILL ({DEFAULT_STOP_TIMEOUT_S})",
+    f"how long its process may take to end before SIGKILL ({DEFAULT_STOP_TIMEOUT_S})",
     float,
     "SECONDS",
     short="t",
@@ -38,8 +38,8 @@ VERBS = (
         is_task=True,
         command=True,
         forms=("NAME... [options] [-- CMD...]",),
-        more="What is not given stays as the VM has it. What is given replaces that: all of --env, --tmpfs or --ulimit"
-        "\ntoo. Again with nothing new, nothing is built.",
+        more="An option that is not given keeps the VM's value. One that is given replaces it: --env, --tmpfs and"
+        "\n--ulimit replace all their values. When nothing is new, nothing is built.",
         examples="""\
 infernoctl create web1 --image nginx:latest --vcpus 2 --memory 512
 infernoctl create job1 --image oci:./layout:v1 --env MODE=fast -- /bin/worker --once""",
@@ -51,11 +51,14 @@ infernoctl create job1 --image oci:./layout:v1 --env MODE=fast -- /bin/worker --
         "NAME...",
         (
             Option(
-                "detach", "return when the image's process runs; else follow its output to its end", bool, short="d"
+                "detach",
+                "return when the image's process runs, instead of following its output to the end",
+                bool,
+                short="d",
             ),
             Option(
                 "interactive",
-                "our terminal, or our input, becomes that of the process (create --tty, create -i)",
+                "connect this terminal, or standard input, to the process (needs create --tty or -i)",
                 bool,
                 short="i",
             ),
@@ -74,11 +77,11 @@ infernoctl start web1 --detach   returns when the image's process runs""",
             _TIMEOUT,
             Option(
                 "signal",
-                "what its process is sent, instead of the image's own stop signal",
+                "the signal to send, instead of the image's own stop signal",
                 metavar="NAME|N",
                 short="s",
             ),
-            Option("kill", "ask nobody: the VM is gone at once", bool),
+            Option("kill", "do not ask its process to end: kill the VM at once", bool),
         ),
         is_task=True,
         examples="infernoctl stop web1 --timeout 30    the image's stop signal, then SIGKILL after 30 s",
@@ -95,9 +98,9 @@ infernoctl start web1 --detach   returns when the image's process runs""",
     Verb(
         "destroy",
         LIFE,
-        "remove a VM and all that belongs to it",
+        "remove a VM and everything that belongs to it",
         "NAME...",
-        (Option("yes", "do not ask", bool), Option("keep_logs", "its log stays", bool)),
+        (Option("yes", "do not ask", bool), Option("keep_logs", "keep its log", bool)),
         is_task=True,
         examples="infernoctl destroy web1 --yes    its versions, its log, its address; images stay: images prune",
     ),
@@ -107,7 +110,7 @@ STEP_VERBS = (
     Verb(
         "artifacts",
         STEPS,
-        "all of kiln, init, vmm, kernel",
+        "build or fetch kiln, init, vmm and kernel",
         is_task=True,
         examples="infernoctl artifacts    once, and after an update of Inferno",
     ),
@@ -122,7 +125,7 @@ STEP_VERBS = (
         "IMAGE...",
         access,
         is_task=True,
-        examples="infernoctl image nginx:latest    fetched, not yet made into a base: rootfs does both",
+        examples="infernoctl image nginx:latest    fetches it; rootfs also makes its base",
     ),
     Verb(
         "rootfs",

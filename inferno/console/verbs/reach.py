@@ -6,11 +6,11 @@ from inferno.console.options import Option
 from inferno.console.verbs.verb import REACH, Verb
 
 _WHO_AND_WHERE = (
-    Option("user", "who it runs as; else as the image's process", metavar="USER[:GROUP]", short="u"),
-    Option("workdir", "where it starts", metavar="DIR", short="w"),
+    Option("user", "the user it runs as (that of the image's process)", metavar="USER[:GROUP]", short="u"),
+    Option("workdir", "the directory it starts in", metavar="DIR", short="w"),
     Option(
         "env",
-        "added to the environment of the image's process; may be repeated",
+        "adds to the environment of the image's process; may be repeated",
         list,
         "NAME[=VALUE]",
         short="e",
@@ -24,13 +24,13 @@ VERBS = (
         "run a command in a VM",
         "NAME CMD...",
         (
-            Option("interactive", "standard input goes to the command", bool, short="i"),
-            Option("tty", "a terminal of its own", bool, short="t"),
-            Option("detach", "return once it was executed; its output is thrown away", bool, short="d"),
+            Option("interactive", "pass standard input to the command", bool, short="i"),
+            Option("tty", "give the command a terminal", bool, short="t"),
+            Option("detach", "return as soon as the command runs; its output is discarded", bool, short="d"),
             *_WHO_AND_WHERE,
         ),
         "exec_shell.exec_",
-        more="Its streams, signals and exit status are ours.",
+        more="Standard streams, signals and the exit status are passed through.",
         examples="""\
 infernoctl exec web1 -- nginx -t
 infernoctl exec -it web1 sh
@@ -53,11 +53,11 @@ tar -c site | infernoctl exec -i web1 -- tar -x -C /srv""",
         "copy files between a VM (NAME:PATH) and this host",
         "FROM TO",
         (
-            Option("archive", "owners and set-id bits too", bool, short="a"),
-            Option("follow_link", "a link given as the source is followed", bool, short="L"),
+            Option("archive", "keep owners and set-id bits", bool, short="a"),
+            Option("follow_link", "follow a symbolic link given as the source", bool, short="L"),
         ),
         "cp.cp",
-        more="Names are taken by the rules of docker cp; `-` is a tar archive.",
+        more="The rules for names are those of docker cp; `-` is a tar archive on a standard stream.",
         examples="""\
 infernoctl cp web1:/etc/nginx ./nginx
 infernoctl cp ./site/. web1:/srv
@@ -72,14 +72,14 @@ infernoctl cp web1:/var/log - | tar -t""",
         (
             Option(
                 "interactive",
-                "our terminal becomes that of the process (create --tty); Ctrl-P Ctrl-Q leaves it;"
-                " without one, our input becomes the process's (create -i)",
+                "connect this terminal to the process (needs create --tty), until Ctrl-P Ctrl-Q;"
+                " or standard input (needs create -i)",
                 bool,
                 short="i",
             ),
         ),
         "wait_attach.attach",
-        more="It goes on until the VM ends; Ctrl-C leaves the VM running.",
+        more="It ends with the VM; Ctrl-C ends it earlier, and leaves the VM running.",
         examples="infernoctl attach -i box",
     ),
     Verb(
@@ -87,9 +87,9 @@ infernoctl cp web1:/var/log - | tar -t""",
         REACH,
         "entries for ~/.ssh/config, for images with an sshd",
         "[NAME...]",
-        (Option("user", "who to log in as (that of the image's process; root)", metavar="USER"),),
+        (Option("user", "the user to log in as (that of the image's process, or root)", metavar="USER"),),
         "ssh_config.ssh_config",
-        more="Of all VMs, or those named. Their network needs nothing: the connection goes over vsock.",
+        more="Of all VMs, or of those named. The connection goes over vsock and needs no network.",
         examples="infernoctl ssh-config web1 >> ~/.ssh/config; ssh web1",
     ),
 )

@@ -26,7 +26,7 @@ def refused(name: str, vm_id: str, lines: int, sample: bytes) -> bytes:
 def stranger(name: str, vm_id: str, hello: bytes) -> bytes:
     """A VM's kiln speaks another version of the protocol than this collector. What it said is data."""
     shown = hello.decode(errors="backslashreplace")
-    text = f"the kiln of this VM speaks another version: {shown}; infernoctl logs restart, or restart {name}, mends it"
+    text = f"the kiln of this VM speaks another version: {shown}; infernoctl logs restart, or restart {name}, helps"
     return _record(text, vm_name=name, vm_id=vm_id)
 
 

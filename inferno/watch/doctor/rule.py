@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found: `problem` says what is wrong, or why it is unknown; `mend` is a command or what else to do."""
+    """What was found: `problem` says what is wrong, or why it is unknown; `fix` is a command, or what else to do."""
 
     rule: int
     must: bool
@@ -39,7 +39,7 @@ class Finding:
     why: str
     state: State
     problem: str | None = None
-    mend: str | None = None
+    fix: str | None = None
 
 
 def look(rule: Rule) -> Finding:
@@ -48,15 +48,15 @@ def look(rule: Rule) -> Finding:
     try:
         rule.check.probe()
     except UnknownError as error:
-        state, problem, mend = "unknown", error.text, error.hint
+        state, problem, fix = "unknown", error.text, error.hint
     except NotApplicableError as error:
-        state, problem, mend = "n/a", error.text, error.hint
+        state, problem, fix = "n/a", error.text, error.hint
     except InfernoError as error:
-        problem, mend = error.text, error.hint
+        problem, fix = error.text, error.hint
     except PermissionError as error:
-        state, problem, mend = "unknown", f"only root may look at {error.filename or 'it'}", "sudo infernoctl doctor"
+        state, problem, fix = "unknown", f"only root may look at {error.filename or 'it'}", "sudo infernoctl doctor"
     except (OSError, ValueError) as error:
-        state, problem, mend = "unknown", str(error), None
+        state, problem, fix = "unknown", str(error), None
     else:
         return Finding(rule.number, rule.must, rule.check.what, rule.check.reason, "ok")
-    return Finding(rule.number, rule.must, rule.check.what, rule.check.reason, state, problem, mend)
+    return Finding(rule.number, rule.must, rule.check.what, rule.check.reason, state, problem, fix)

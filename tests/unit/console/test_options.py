@@ -50,7 +50,7 @@ def test_options_end_where_the_words_of_somebody_else_begin() -> None:
     ("line", "text", "hint"),
     [
         ("--al x --lnies 5", "verb: there is no option --lnies", "did you mean --lines?"),
-        ("--en x", "verb: --en may be several options", "did you mean --env or --env-file?"),
+        ("--en x", "verb: the option --en is ambiguous", "did you mean --env or --env-file?"),
         ("--=x", "verb: there is no option --", "infernoctl verb --help"),
         ("-x", "verb: there is no option -x", "infernoctl verb --help"),
         ("-ax", "verb: there is no option -x", "infernoctl verb --help"),

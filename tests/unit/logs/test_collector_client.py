@@ -148,6 +148,7 @@ def test_starters_at_once_get_one_collector_and_leave_none(host: LogHost) -> Non
         from inferno.settings import load_settings
         from inferno.wire.shared import LOG_SOCKET
         from inferno.state.paths import Paths
+        from inferno.wire.shared import LOG_SOCKET
         settings = load_settings()
         root = os.open(sys.argv[1], os.O_RDONLY)
         for _ in range(25):

@@ -37,7 +37,7 @@ def world(tmp_path: Path, files: dict[str, str], **settings: str) -> World:
 
 def found(rules: list[Rule], what: str) -> tuple[State, str]:
     [finding] = [look(rule) for rule in rules if what in rule.check.what]
-    return finding.state, f"{finding.problem} {finding.mend}"
+    return finding.state, f"{finding.problem} {finding.fix}"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,6 @@ def test_the_command_says_it_in_text_and_json(tmp_path: Path) -> None:
     assert said["fit"] == (not broken)
     assert text.returncode == listed.returncode == (1 if broken else 0)
     assert text.stdout.count("FAILS") == len(broken)
-    assert all(each["mend"] for each in broken)
+    assert all(each["fix"] for each in broken)
     assert text.stderr == listed.stderr == ""
     assert not list(tmp_path.iterdir())
