@@ -34,7 +34,7 @@ def _artifact(command: Command, name: str) -> InfernoTask:
     artifact, settings = ARTIFACTS[name], command.asked.settings
     return InfernoTask(
         name,
-        lambda: artifact.make(settings, command.output.progress),
+        lambda: artifact.make(settings, command.progress),
         command=command,
         shared=f"artifact-{name}",
         targets=[str(path) for path in artifact.targets(settings)],

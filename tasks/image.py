@@ -53,11 +53,11 @@ def _wanted(command: Command, subject: str) -> Wanted:
 
 
 def _ensure(command: Command, wanted: Wanted) -> None:
-    local_images.ensure(wanted.ref, command.asked.settings, wanted.access, wanted.pull, command.output.progress)
+    local_images.ensure(wanted.ref, command.asked.settings, wanted.access, wanted.pull, command.progress)
 
 
 def _make_base(command: Command, wanted: Wanted) -> None:
-    base.ensure(wanted.ref, command.asked.settings, wanted.access, command.output.progress)
+    base.ensure(wanted.ref, command.asked.settings, wanted.access, command.progress)
 
 
 def _tell(command: Command, wanted: Wanted) -> None:

@@ -20,6 +20,11 @@ _STAGES = {
 _MODULES = {verb: module for module, verbs in _STAGES.items() for verb in verbs}
 
 
+def is_build(verb: str) -> bool:
+    """Whether its tasks make files that starts are made of, and change nothing that runs."""
+    return _MODULES.get(verb) in ("artifacts", "image", "create")
+
+
 def make(command: Command, verb: str, subject: str) -> Iterable[InfernoTask]:
     """The tasks of `verb:subject` (usually one). They name what they depend on; the loader fetches that."""
     module = importlib.import_module(f".{_MODULES[verb]}", __package__)

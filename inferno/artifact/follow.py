@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
-from inferno.base import processes
+from inferno.base import interruption, processes
 from inferno.base.progress import Progress, quiet
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
@@ -48,12 +48,14 @@ def follow(
         assert process.stdout is not None
         number, detail = 0, ""
         progress(what)
-        for line in _lines(process.stdout, again_s):
-            if line is not None:
-                kept.append(line)
-                number, detail = number + 1, line.decode(errors="replace").strip()
-            progress(what, number, detail=detail)
-        status = process.wait()
+        with interruption.ends(process):
+            for line in _lines(process.stdout, again_s):
+                if line is not None:
+                    kept.append(line)
+                    number, detail = number + 1, line.decode(errors="replace").strip()
+                progress(what, number, detail=detail)
+            status = process.wait()
+        interruption.check()
     except BaseException:
         process.terminate()
         process.wait()

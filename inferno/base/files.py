@@ -11,10 +11,12 @@ import fcntl
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inferno.base import interruption
 from inferno.base.errors import InfernoError, UsageError
 
 # The latter when it cannot make its index of the log as large as it must be.
@@ -63,7 +65,7 @@ def write_json(path: Path, value: Any) -> bool:
 
 def symlink(target: str, path: Path) -> None:
     """Make `path` a symlink to `target`, atomically replacing what was there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     temporary.symlink_to(target)
@@ -72,7 +74,7 @@ def symlink(target: str, path: Path) -> None:
 
 def link(target: Path, path: Path) -> None:
     """Make `path` another name of the file `target`, atomically replacing what was there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     os.link(target, temporary)
@@ -257,18 +259,27 @@ def lock(path: Path, what: str, *, wait: bool = True, shared: bool = False, keep
         os.close(descriptor)
 
 
+def _take(descriptor: int, kind: int, wait: bool) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise
+        interruption.wait_for(lambda: fcntl.flock(descriptor, kind))
+
+
 def _acquire(path: Path, what: str, wait: bool, shared: bool) -> int:
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+            _take(descriptor, kind, wait)
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
             os.close(descriptor)
             raise BusyError(f"{path.name.removeprefix('vm-')} is busy ({holder}); wanted: {what}") from None
         except BaseException:
-            os.close(descriptor)
+            os.close(descriptor)  # the lock goes with it, even if a thread that was left waiting gets it
             raise
         # The last holder may have removed the file while this process waited: then the lock is on a ghost.
         with contextlib.suppress(FileNotFoundError):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from inferno.base import debug
+from inferno.base import debug, interruption
 from inferno.base.errors import InfernoError, MissingToolError
 
 Arg = str | os.PathLike[str]
@@ -123,20 +123,20 @@ def run(
     path = find(argv[0])
     words = [path, *(os.fspath(word) for word in argv[1:])]
     debug.command("run", words)
-    try:
-        done = subprocess.run(
-            words,
-            input=input if input is not None else b"",
-            capture_output=True,
-            env=clean_env(env),
-            cwd=cwd,
-            timeout=timeout,
-            check=False,
-            pass_fds=pass_fds,
-        )
-    except subprocess.TimeoutExpired:
-        raise InfernoError(f"{os.path.basename(path)} did not end within {timeout} s", hint) from None
-    result = Result(done.returncode, done.stdout, done.stderr)
+    with subprocess.Popen(
+        words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=clean_env(env), cwd=cwd, pass_fds=pass_fds
+    ) as process:
+        try:
+            with interruption.ends(process):
+                stdout, stderr = process.communicate(input if input is not None else b"", timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise InfernoError(f"{os.path.basename(path)} did not end within {timeout} s", hint) from None
+        except BaseException:
+            process.kill()
+            raise
+    interruption.check()
+    result = Result(process.returncode, stdout, stderr)
     if result.status:
         debug.say(f"{os.path.basename(path)} {_meaning(result.status)}")
     if check and result.status != 0:
@@ -181,7 +181,7 @@ def spawn(
         user=user,
         group=group,
         extra_groups=extra_groups,
-        preexec_fn=preexec,  # noqa: PLW1509  # no thread is ever started here
+        preexec_fn=preexec,  # noqa: PLW1509  # safe with threads: each calls nothing but a C function that is loaded
     )
 
 

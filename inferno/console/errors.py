@@ -13,7 +13,8 @@ _LONGEST_CHARS = 4000
 def say(text: str) -> None:
     """One line for a person. It is dropped where standard error is closed."""
     try:
-        print("\n".join(map(visible, text.split("\n"))), file=sys.__stderr__, flush=True)
+        lines = "\n".join(map(visible, text.split("\n")))
+        print(f"{lines}\n", end="", file=sys.__stderr__, flush=True)  # in one piece: other threads may speak too
     except (BrokenPipeError, ValueError):
         return
 

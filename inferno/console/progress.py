@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -27,8 +28,8 @@ class Show:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._stage = ""
-        self._began = self._drawn = 0.0
+        self._stages: dict[int, tuple[str, float]] = {}  # of each thread: what it does, and since when
+        self._drawn = 0.0
         self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self.quiet = False
 
@@ -36,11 +37,14 @@ class Show:
         if self.quiet:
             return
         now = self._clock()
-        new = what != self._stage
+        thread = threading.get_ident()
+        stage, began = self._stages.get(thread, ("", now))
+        new = what != stage
         if new:
-            self._stage, self._began = what, now
+            began = now
+            self._stages[thread] = what, began
         line = f"   {visible(what)}{': ' if detail else ''}{visible(detail)}{_share(done, total)}"
-        spent = now - self._began
+        spent = now - began
         line += f" ({spent // 60:.0f}:{spent % 60:02.0f})" if spent >= _LONG_S else ""
         if self._terminal:
             if now - self._drawn >= _REDRAW_S or (total is not None and done == total):
@@ -48,14 +52,14 @@ class Show:
                 print(f"\r\033[K{line[: _columns() - 1]}", end="", file=sys.stderr, flush=True)
                 self._drawn = now
         elif new or now - self._drawn >= _AGAIN_S:
-            print(line, file=sys.stderr, flush=True)
+            print(f"{line}\n", end="", file=sys.stderr, flush=True)
             self._drawn = now
 
     def close(self) -> None:
-        """Clear the moving line."""
-        if self._terminal and self._stage:
+        """Clear the moving line. What goes on in another thread is drawn again when that tells of it."""
+        if self._terminal and self._stages:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-        self._stage = ""
+        self._stages.pop(threading.get_ident(), None)
 
 
 def _share(done: int | None, total: int | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import inferno
-from inferno.base import files, processes
+from inferno.base import files, interruption, processes
 from inferno.base.errors import UsageError
 from inferno.base.progress import Progress
 from inferno.image.worker_limits import guarded
@@ -51,6 +51,7 @@ def run(
                 needed = total if isinstance(total, int) else needed
                 progress(str(answer["progress"]), answer.get("done"), total)
         status = worker.wait()
+    interruption.check()
     if "done" in answer and status == 0:
         return
     if answer.get("full"):
@@ -79,7 +80,8 @@ def _worker(descriptors: list[int]) -> Iterator[processes.Popen[bytes]]:
     )
     with worker:
         try:
-            yield worker
+            with interruption.ends(worker):
+                yield worker
         finally:
             worker.kill()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,10 @@ def _archive_of_init(plan: Plan) -> Path:
     archive = plan.paths.stored(digest, "init.cpio")
     if not archive.exists():
         folders = [cpio.Entry(folder, 0o755) for folder in ("dev", "proc", "sys", "inferno")]
-        made = io.BytesIO()
-        cpio.write(made, [*folders, cpio.Entry("inferno/init", 0o755, plan.init.read_bytes())])
-        files.write(archive, made.getvalue(), 0o444)
+        with files.nameless(archive.parent) as made:  # which a kill leaves nothing of
+            with open(made, "wb", closefd=False) as out:
+                cpio.write(out, [*folders, cpio.Entry("inferno/init", 0o755, plan.init.read_bytes())])
+            os.fchmod(made, 0o444)
+            with contextlib.suppress(FileExistsError):  # another was first: its file is as good
+                files.give_name(made, archive)
     return archive

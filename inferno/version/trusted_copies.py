@@ -23,19 +23,13 @@ def put(paths: Paths, source: Path, name: str, *, executable: bool = False) -> t
     digest = files.sha256(source)
     stored = paths.stored(digest, name)
     if not stored.exists():
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        temporary = stored.with_name(f".{name}.{os.getpid()}.tmp")
-        try:
-            shutil.copyfile(source, temporary)  # copy_file_range or sendfile inside: no byte passes through Python
-            if files.sha256(temporary) != digest:
+        with files.nameless(stored.parent) as copy:  # which a kill leaves nothing of
+            shutil.copyfile(source, f"/proc/self/fd/{copy}")  # sendfile inside: no byte passes through Python
+            if files.sha256(Path(f"/proc/self/fd/{copy}")) != digest:
                 raise OSError(f"{source} changed while it was copied")
-            temporary.chmod(0o555 if executable else 0o444)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, stored)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+            os.fchmod(copy, 0o555 if executable else 0o444)
+            with contextlib.suppress(FileExistsError):  # another was first: its file is as good
+                files.give_name(copy, stored)
     return digest, stored
 
 

@@ -25,7 +25,7 @@ from inferno.console import streams
 from inferno.console.errors import report, say
 from inferno.console.verbs.table import TASKS
 
-from . import info
+from . import info, parallel
 from .db import TaskDb
 from .loader import Loader
 
@@ -131,7 +131,8 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
         self._take_signals()
         status: int | None = 1
         try:
-            status = super().execute(params, args)
+            with parallel.in_threads(lambda: self.loader.command.transaction):
+                status = super().execute(params, args)
             self.loader.command.transaction.check_interrupted()
         except KeyboardInterrupt as end:
             self.loader.command.transaction.unwind()
@@ -157,9 +158,10 @@ class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
     def _take_signals(self) -> None:
         def interrupt(number: int, _frame: Any) -> None:
             end = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
-            if command := getattr(self.loader, "command", None):
-                command.transaction.interrupted = end
-            raise end
+            command = getattr(self.loader, "command", None)
+            if command is None:
+                raise end
+            command.transaction.interrupt(end)
 
         signal.signal(signal.SIGTERM, interrupt)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the caller has it ignored: nohup, `&`

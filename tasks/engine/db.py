@@ -34,18 +34,28 @@ class TaskDb:
         self.name, self.codec = name, codec
         self._cache: dict[str, dict[str, Any]] = {}
         self._dirty: set[str] = set()
-        self._db = open_database(Path(name), _STEPS)
-        self._lock = threading.RLock()  # one connection in several threads crashes CPython 3.12.1 without it
+        self._connections = threading.local()  # one for each thread: a task's record is touched by one at a time
+        self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        db: sqlite3.Connection = open_database(Path(self.name), _STEPS)
+        self._connections.db = db
+        return db
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._connections, "db", None)
+        return db or self._open()
 
     def _query(self, sql: str, *args: str) -> Any:
-        with self._lock:
-            return self._db.execute(sql, args).fetchone()
+        return self._db.execute(sql, args).fetchone()
 
     def _load(self, task: str) -> dict[str, Any]:
-        if task not in self._cache:
+        found = self._cache.get(task)
+        if found is None:
             row = self._query("select data from task_state where task = ? and running is null", task)
-            self._cache[task] = self.codec.decode(row[0]) if row else {}
-        return self._cache[task]
+            found = self._cache[task] = self.codec.decode(row[0]) if row else {}
+        return found
 
     def reload(self, task: str) -> None:
         """Forget what was read of `task`: another process may have written since."""

@@ -26,6 +26,7 @@ from inferno.spec.grammar import check_text
 from inferno.state import names
 
 from .. import stages
+from . import parallel
 from .asked import Asked
 from .checker import Checker
 from .command import Command
@@ -50,6 +51,8 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         startup.begin()
         settings = load_settings()
         self.command = Command(Asked(settings), Transaction(settings), Output())
+        self._params = opt_values
+        parallel.check_options(opt_values)
         self._with_subtasks = bool(opt_values.get("subtasks"))
 
     def load_doit_config(self) -> dict[str, Any]:
@@ -59,6 +62,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             "check_file_uptodate": Checker,
             "reporter": Reporter,
             "verbosity": 2,
+            "par_type": "thread",
         }
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
@@ -71,6 +75,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             raise UsageError(f"{cmd.name}: name a task", "doit list")
         pos_args[:] = self._read_words(list(pos_args), cmd.name)
         wanted = list(pos_args)
+        parallel.check_tasks(self._params, wanted)
         asked = Asked(self.command.asked.settings, tuple(wanted) if executes else (), self._options)
         self.command = dataclasses.replace(self.command, asked=asked)
         self.command.output.quiet = asked.settings.log_level in QUIET_LEVELS or any(

@@ -15,7 +15,7 @@ class Reporter:
     desc = "Inferno's own: tasks that run, and errors with a hint"
 
     def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
-        self._began = 0.0
+        self._began: dict[str, float] = {}
         self._failed = False
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None: ...
@@ -23,13 +23,13 @@ class Reporter:
     def get_status(self, task: Any) -> None: ...
 
     def execute_task(self, task: Any) -> None:
-        self._began = time.monotonic()
+        self._began[task.name] = time.monotonic()
         if task.actions and not _is_quiet(task):
             say(f".  {task.title()}")
 
     def add_success(self, task: Any) -> None:
         _release(task)
-        spent = time.monotonic() - self._began
+        spent = time.monotonic() - self._began[task.name]
         if spent > 1 and task.actions and not _is_quiet(task):
             say(f"   {task.title()}: {spent:.1f} s")
 

@@ -72,6 +72,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
             done = True
             return None
         except InfernoError as error:
+            self.command.transaction.check_interrupted()  # then it failed because what it waited for was ended
             return self._failed(error)
         except Exception as error:
             if files.is_full(error):
@@ -81,7 +82,7 @@ class InfernoTask(Task):  # type: ignore[misc]  # doit has no types
         finally:  # on KeyboardInterrupt too
             if not done:
                 if self.vm:
-                    self.command.transaction.unwind(self.vm)
+                    self.command.transaction.failed(self.vm)
                 self.held.close()
 
     def clean(self, outstream: Any, dryrun: bool) -> None:

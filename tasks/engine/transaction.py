@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import defaultdict
 
-from inferno.base import files
+from inferno.base import files, interruption
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import errors
 from inferno.image import local_images
@@ -18,11 +19,20 @@ class Transaction:
 
     def __init__(self, settings: Settings) -> None:
         self.interrupted: KeyboardInterrupt | None = None
+        self.is_parallel = False
+        self._lock = threading.Lock()
         self._settings = settings
         self._held = contextlib.ExitStack()
         self._locked: set[str] = set()
         self._uses_images = False
         self._undo: dict[str, contextlib.ExitStack] = defaultdict(contextlib.ExitStack)
+
+    def interrupt(self, end: KeyboardInterrupt) -> None:
+        """For the handler of a signal. Raises `end`; but tasks in threads are asked to end at their next step."""
+        self.interrupted = end
+        if not self.is_parallel:
+            raise end
+        interruption.ask()
 
     def check_interrupted(self) -> None:
         """Raises KeyboardInterrupt once a signal asked for the end.
@@ -54,7 +64,13 @@ class Transaction:
 
     def undo(self, name: str) -> contextlib.ExitStack:
         """The VM's undo stack: pushed to by every task of the command, unwound in reverse when one fails."""
-        return self._undo[name]
+        with self._lock:
+            return self._undo[name]
+
+    def failed(self, name: str) -> None:
+        """A task of VM `name` failed: what was made for it is undone, at the end if other tasks of it may run now."""
+        if not self.is_parallel:
+            self.unwind(name)
 
     def unwind(self, name: str | None = None) -> None:
         """Undo what this command made for VM `name`, or for all."""
