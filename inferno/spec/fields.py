@@ -89,7 +89,7 @@ class Spec:
         metavar="MIB",
         short="m",
         default=DEFAULT_MEMORY_MIB,
-        example="256m",
+        example="512m",
     ).field()
     entrypoint: list[str] | None = Row(
         "replaces the image's entrypoint, and drops its command",
@@ -97,10 +97,14 @@ class Spec:
         metavar="PROGRAM",
         read=_program,
         check=_words,
-        example="/bin/sh",
+        example="/docker-entrypoint.sh",
     ).field()
     cmd: list[str] | None = Row(
-        "the image's command is replaced by the words after --", (Place.RUN,), None, check=_words, example="sleep 9"
+        "the image's command is replaced by the words after --",
+        (Place.RUN,),
+        None,
+        check=_words,
+        example="nginx -g 'daemon off;'",
     ).field()
     env: list[str] = Row(
         "after the image's own; NAME alone takes the value it has here",
@@ -112,7 +116,7 @@ class Spec:
         file_option="env-file",
         read=grammar.environment,
         check=_environment,
-        example="MODE=fast",
+        example="GREETING=grüß dich=1",
     ).field()
     workdir: str | None = Row(
         "where the process starts, an absolute path",
@@ -128,7 +132,7 @@ class Spec:
         metavar="USER",
         short="u",
         check=_user,
-        example="1000:1000",
+        example="nginx:adm",
     ).field()
     tty: bool = Row(
         "a terminal for the process: start -i, attach -i",
@@ -154,7 +158,7 @@ class Spec:
         default=[],
         absent="INFERNO_SSH_KEYS",
         read=ssh_key.lines,
-        example="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        example="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@example.org",
     ).field()
     hostname: str | None = Row(
         "the guest's host name",
@@ -162,7 +166,7 @@ class Spec:
         metavar="NAME",
         absent="the VM's name",
         check=_hostname,
-        example="www.example.org",
+        example="web1",
     ).field()
     read_only: bool = Row(
         "the guest cannot write to its root file system",
@@ -178,7 +182,7 @@ class Spec:
         metavar="PATH[:size=64m,mode=1777,exec]",
         default=[],
         check=grammar.each(grammar.tmpfs),
-        example="/cache:size=64m",
+        example="/cache:size=1m",
     ).field()
     ulimit: list[str] = Row(
         "a limit of the process's",
@@ -187,7 +191,7 @@ class Spec:
         metavar="NAME=SOFT[:HARD]",
         default=[],
         check=grammar.each(grammar.ulimit),
-        example="nofile=1024:4096",
+        example="nofile=1024:unlimited",
     ).field()
     cpu_weight: int | None = Row(
         "share of busy processors, 1 to 10000",

@@ -52,7 +52,8 @@ class Row(NamedTuple):
     further words.
     `read` makes the value from what was typed: the word, the list of words, or with a `file_option` the words and the
     names of the files. `check` raises UsageError for a value that cannot be used; None, nothing given, is not checked.
-    `example` is the value that docs and tests give it, as the command line writes it.
+    `example` is what tests ask for, as a shell would take it: the golden files of tests/contract are what all examples
+    together are rendered to.
     """
 
     help: str

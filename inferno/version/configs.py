@@ -9,6 +9,7 @@ from inferno.base import files
 from inferno.spec.row import Place
 from inferno.state.slot import Slot
 from inferno.version.plan import Plan, makers
+from inferno.version.versions import NO_ID
 
 
 def targets(plan: Plan) -> list[Path]:
@@ -23,9 +24,8 @@ def inputs(plan: Plan, slot: int | None) -> dict[str, Any]:
 
 def make(plan: Plan, slot: Slot) -> None:
     """Render both, each atomically; one that would be the same is left as it is."""
-    from inferno.version import render
-    from inferno.wire import models
+    from inferno.wire import models, render
 
     kiln, firecracker = targets(plan)
-    files.write(kiln, models.dump(render.kiln(debug=plan.is_debug)), 0o444)
+    files.write(kiln, models.dump(render.kiln(NO_ID, debug=plan.is_debug)), 0o444)
     files.write(firecracker, models.dump(render.firecracker(plan.spec, slot)), 0o444)

@@ -10,7 +10,7 @@ from typing import Any
 from inferno.base import files
 from inferno.spec.row import Place
 from inferno.state.slot import Slot
-from inferno.version import trusted_copies
+from inferno.version import host_facts, trusted_copies
 from inferno.version.plan import Plan, makers
 from inferno.wire import cpio
 from inferno.wire.shared import RUN_CONFIG
@@ -41,11 +41,19 @@ def make(plan: Plan, slot: Slot) -> None:
 
     Raises UsageError when there is no program to run, InfernoError before the image was looked up.
     """
-    from inferno.version import render
-    from inferno.wire import models
+    from inferno.wire import models, render
 
     initrd, run_json = targets(plan)
-    run = render.run(plan.name, plan.spec, plan.image(), slot, ssh_keys=plan.ssh_keys, debug=plan.is_debug)
+    run = render.run(
+        plan.name,
+        plan.spec,
+        plan.image(),
+        slot,
+        machine_id=host_facts.machine_id(plan.name),
+        resolv=host_facts.resolv(),
+        ssh_keys=plan.ssh_keys,
+        debug=plan.is_debug,
+    )
     text = models.dump(run)
     files.write(run_json, text, 0o444)
     own = plan.build / "run.cpio"

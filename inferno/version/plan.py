@@ -19,7 +19,14 @@ from inferno.state.paths import Paths
 # By these a VM's files are made as they are: another Inferno may make others.
 MAKERS = tuple(
     Path(inferno.__file__).parent / name
-    for name in ("version/render.py", "version/initrd.py", "version/configs.py", "wire/models.py", "wire/shared.py")
+    for name in (
+        "wire/render.py",
+        "version/host_facts.py",
+        "version/initrd.py",
+        "version/configs.py",
+        "wire/models.py",
+        "wire/shared.py",
+    )
 )
 
 

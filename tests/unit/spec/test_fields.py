@@ -9,24 +9,14 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.console import options
 from inferno.console.verbs.table import VERBS
 from inferno.spec import fields
 from inferno.spec.fields import ROWS, Spec, merge
 from inferno.spec.row import Place, Row, rows
+from tests.asked import given, typed
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/create-options.md"
 BY_NAME = {row.name: row for row in ROWS}
-
-
-def given(*words: str) -> dict[str, object]:
-    """What the words of a command line give to create."""
-    return options.parse("create:web1", VERBS["create"].options, list(words))[0]
-
-
-def typed(row: Row) -> list[str]:
-    """The words that ask for a field's example."""
-    return [f"--{row.long}"] if row.kind is bool else [f"--{row.long}", row.example]
 
 
 def table() -> str:
@@ -59,7 +49,7 @@ def test_every_field_has_a_row_that_says_enough() -> None:
     assert [option.long for option in VERBS["create"].options][: len(names)] == names
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.kind], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_option_changes_its_own_field_and_no_other(row: Row) -> None:
     spec = merge({"image": "busybox"}, fields.asked(given(*typed(row))), "web1").to_json()
     before = Spec("busybox").to_json()

@@ -9,8 +9,8 @@ import pytest
 
 from inferno.base.errors import InfernoError
 from inferno.base.files import identity, identity_if_there
-from inferno.version import configs, initrd, plan, render
-from inferno.wire import models, shared
+from inferno.version import configs, host_facts, initrd, plan
+from inferno.wire import models, render, shared
 from tasks.engine.inputs import Unchanged
 
 
@@ -31,7 +31,9 @@ def test_a_product_may_not_be_there_yet(tmp_path: Path) -> None:
 
 
 def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path) -> None:
-    assert {Path(module.__file__) for module in (render, initrd, configs, models, shared)} == set(plan.MAKERS)
+    assert {Path(module.__file__) for module in (render, host_facts, initrd, configs, models, shared)} == set(
+        plan.MAKERS
+    )
     copies = tuple(Path(shutil.copy(path, tmp_path)) for path in plan.MAKERS)
     for copy in copies:
         inputs = Unchanged(lambda: {"Inferno": plan.makers(copies)})

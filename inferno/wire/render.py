@@ -1,23 +1,38 @@
-"""From what was asked and what the image says to the three files that a VM boots from."""
+"""From what was asked and what the image says to the three files that a VM boots from.
+
+All that goes into them is given: nothing of the host is looked at here, so that same values make same bytes.
+"""
 
 from __future__ import annotations
 
-import hmac
-from pathlib import Path
+from typing import Protocol
 
 from inferno.base.errors import UsageError
-from inferno.image.oci_config import ImageConfig
 from inferno.spec import grammar
 from inferno.spec.fields import Spec
 from inferno.state.slot import Slot
-from inferno.version.versions import NO_ID
 from inferno.wire import models
 
 # What Docker gives a process when the image says nothing (moby: oci/defaults.go, DefaultPathEnv).
 _DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def process(spec: Spec, image: ImageConfig) -> models.Process:
+class Image(Protocol):
+    """What an image says of its process; what the user asked comes over it. `env` holds NAME=value words."""
+
+    @property
+    def entrypoint(self) -> list[str]: ...
+    @property
+    def cmd(self) -> list[str]: ...
+    @property
+    def env(self) -> list[str]: ...
+    @property
+    def working_dir(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+
+
+def process(spec: Spec, image: Image) -> models.Process:
     """Docker's rules: an entrypoint given by the user also drops the image's Cmd; later env words win.
 
     Raises UsageError when neither the image nor the user names a program.
@@ -44,14 +59,22 @@ def process(spec: Spec, image: ImageConfig) -> models.Process:
 
 
 def run(
-    name: str, spec: Spec, image: ImageConfig, slot: Slot, *, ssh_keys: list[str], debug: bool = False
+    name: str,
+    spec: Spec,
+    image: Image,
+    slot: Slot,
+    *,
+    machine_id: str,
+    resolv: models.Resolv,
+    ssh_keys: list[str],
+    debug: bool = False,
 ) -> models.Run:
     """run.json of VM `name`; `ssh_keys` are lines for authorized_keys; `debug` has init log its own steps."""
     hostname = spec.hostname or name
     return models.Run(
         id=name,
         hostname=hostname,
-        machine_id=_machine_id(name),
+        machine_id=machine_id,
         process=process(spec, image),
         ips=[
             models.Ip(
@@ -62,7 +85,7 @@ def run(
             )
         ],
         root=models.OverlayRoot(),
-        etc_resolv=_resolv(),
+        etc_resolv=resolv,
         etc_hosts=[models.Host(address=str(slot.guest), names=list(dict.fromkeys([hostname, name])))],
         ssh_keys=ssh_keys,
         files=[],
@@ -75,10 +98,10 @@ def run(
     )
 
 
-def kiln(*, debug: bool = False) -> models.Kiln:
-    """kiln.json but for the id, which create fills in; `debug` has kiln log its own steps."""
-    args = ["--id", NO_ID, "--no-api", "--config-file", "/firecracker.json"]
-    return models.Kiln(id=NO_ID, firecracker=models.Vmm(path="/firecracker", args=args), log=models.Log(debug=debug))
+def kiln(version: str, *, debug: bool = False) -> models.Kiln:
+    """kiln.json of the version with this ULID; `debug` has kiln log its own steps."""
+    args = ["--id", version, "--no-api", "--config-file", "/firecracker.json"]
+    return models.Kiln(id=version, firecracker=models.Vmm(path="/firecracker", args=args), log=models.Log(debug=debug))
 
 
 def firecracker(spec: Spec, slot: Slot) -> models.Firecracker:
@@ -92,24 +115,3 @@ def firecracker(spec: Spec, slot: Slot) -> models.Firecracker:
         machine_config=models.Machine(vcpu_count=spec.vcpus, mem_size_mib=spec.memory),
         network_interfaces=[models.NetworkInterface(host_dev_name=slot.tap, guest_mac=slot.mac)],
     )
-
-
-def _machine_id(name: str, host: Path = Path("/etc/machine-id")) -> str:
-    """The VM's machine-id(5): the same at every start, another for each name and host; tells nothing of the host's."""
-    secret = host.read_bytes().strip() if host.exists() else b""
-    return hmac.new(secret, f"inferno:{name}".encode(), "sha256").hexdigest()[:32]
-
-
-def _resolv(path: Path = Path("/etc/resolv.conf")) -> models.Resolv:
-    """The host's resolvers, without those on the host's own loopback, which no guest can reach; as Docker does."""
-    words = [line.split() for line in (path.read_text().splitlines() if path.exists() else ())]
-    servers = [w[1] for w in words if len(w) > 1 and w[0] == "nameserver" and not _loopback(w[1])]
-    return models.Resolv(
-        nameservers=servers,
-        search=next((w[1:] for w in reversed(words) if w and w[0] == "search"), []),
-        options=next((w[1:] for w in reversed(words) if w and w[0] == "options"), []),
-    )
-
-
-def _loopback(address: str) -> bool:
-    return address.startswith("127.") or address == "::1"

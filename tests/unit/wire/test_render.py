@@ -1,0 +1,93 @@
+"""From plain values to the files of a version: the golden files, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from inferno.base.errors import UsageError
+from inferno.spec import fields
+from inferno.spec.fields import Spec
+from inferno.state.slot import Slot
+from inferno.version import host_facts
+from inferno.wire import models, render
+from tests.asked import everything
+
+GOLDEN = Path(__file__).resolve().parents[2] / "contract"
+ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
+
+
+class Image(NamedTuple):
+    entrypoint: list[str]
+    cmd: list[str]
+    env: list[str]
+    working_dir: str
+    user: str
+
+
+NGINX = Image(["/docker-entrypoint.sh"], ["nginx", "-g", "daemon off;"], ["GREETING=hello"], "/", "")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@example.org"
+
+
+def run(spec: Spec, image: Image = NGINX) -> models.Run:
+    return render.run(
+        "web1",
+        spec,
+        image,
+        Slot(0),
+        machine_id="00112233445566778899aabbccddeeff",
+        resolv=models.Resolv(nameservers=["9.9.9.9"], search=["example.org"], options=["ndots:1"]),
+        ssh_keys=[KEY],
+    )
+
+
+def test_all_examples_together_are_the_golden_files() -> None:
+    golden = models.Run.model_validate_json((GOLDEN / "run.json").read_text())
+    spec = fields.merge(None, everything(), "web1")
+    assert run(spec) == golden.model_copy(update={"id": "web1", "files": []})  # which no option asks for
+    assert models.dump(render.firecracker(spec, Slot(0))) == (GOLDEN / "firecracker.json").read_text()
+    assert models.dump(render.kiln(ULID)) == (GOLDEN / "kiln.json").read_text()
+
+
+def test_kiln_is_told_to_log_its_own_steps() -> None:
+    assert render.kiln(ULID, debug=True).log.debug
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "cmd", "args"),
+    [
+        (None, None, ["/docker-entrypoint.sh", "nginx", "-g", "daemon off;"]),
+        (None, ["nginx", "-t"], ["/docker-entrypoint.sh", "nginx", "-t"]),
+        (["/bin/sh"], None, ["/bin/sh"]),
+        ([], ["nginx", "-t"], ["nginx", "-t"]),
+    ],
+)
+def test_entrypoint_and_command_are_joined_as_docker_does(
+    entrypoint: list[str] | None, cmd: list[str] | None, args: list[str]
+) -> None:
+    assert run(Spec("nginx", entrypoint=entrypoint, cmd=cmd)).process.args == args
+
+
+def test_a_process_without_a_program_is_refused() -> None:
+    with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
+        run(Spec("scratch"), Image([], [], [], "", ""))
+
+
+def test_each_vm_has_a_machine_id_of_its_own_on_each_host(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("a" * 32 + "\n")
+    (tmp_path / "two").write_text("b" * 32 + "\n")
+    ids = {host_facts.machine_id(name, tmp_path / host) for name in ("web1", "web2") for host in ("one", "two", "none")}
+    assert len(ids) == 6
+    assert {len(each) for each in ids} == {32}
+
+
+def test_a_guest_is_not_told_of_resolvers_on_the_hosts_loopback(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text(
+        "# ours\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 9.9.9.9\nsearch a.org b.org\noptions edns0\n"
+    )
+    found = host_facts.resolv(path)
+    assert (found.nameservers, found.search, found.options) == (["9.9.9.9"], ["a.org", "b.org"], ["edns0"])
+    assert host_facts.resolv(tmp_path / "none") == models.Resolv(nameservers=[], search=[], options=[])
