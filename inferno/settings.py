@@ -97,7 +97,10 @@ class Settings(NamedTuple):
     pool_max_percent: Annotated[
         int, Setting("INFERNO_POOL_MAX_PERCENT", "how full its pool may be, to start a VM", 90, 1, 100)
     ]
-    rootfs_size_mb: Annotated[int, Setting("ROOTFS_SIZE_MB", "the size of a scratch disk, in MiB", 5120, 16, 16 << 20)]
+    rootfs_size_mb: Annotated[
+        int,
+        Setting("ROOTFS_SIZE_MB", "the size of a scratch disk, in MiB, from the next create on", 5120, 16, 16 << 20),
+    ]
     # Above what /etc/subuid hands out by default on Debian (100000 + 65536 each for the first users), below nspawn's
     # 524288..1879048191, collisions being merely possible.
     uid_base: Annotated[

@@ -15,7 +15,7 @@ from inferno.version import why as reasons
 def why(typed: Typed) -> int:
     settings, name = load_settings(), typed.name
     row = status.row(settings, name)
-    because, changed = reasons.told(Paths(settings.root), str(row.version)), reasons.pending(settings, name)
+    because, changed = reasons.told(Paths(settings.root), str(row.version)), reasons.pending(settings, row)
     if typed.flag("json"):
         print(json.dumps({"name": name, "version": row.version, "built_because": because, "out_of_date": changed}))
         return 0

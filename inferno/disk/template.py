@@ -36,15 +36,18 @@ _OPTIONS = (
 )
 
 
+def path(settings: Settings) -> Path:
+    """Where the template of ROOTFS_SIZE_MB is, or will be: its folder is named by the size and by how it is made."""
+    recipe = hashlib.sha256(repr(_OPTIONS).encode()).hexdigest()[:12]
+    return Paths(settings.root).store / f"scratch-{settings.rootfs_size_mb}-{recipe}" / _NAME
+
+
 def ensure(settings: Settings) -> Path:
     """The template of ROOTFS_SIZE_MB, formatted when it is not there. Raises MissingToolError, InfernoError."""
-    recipe = hashlib.sha256(repr(_OPTIONS).encode()).hexdigest()[:12]
-    paths = Paths(settings.root)
-    folder = paths.store / f"scratch-{settings.rootfs_size_mb}-{recipe}"
-    template = folder / _NAME
+    template = path(settings)
     if template.exists():
         return template
-    with files.lock(paths.lock(folder.name), "the template of scratch disks"):
+    with files.lock(Paths(settings.root).lock(template.parent.name), "the template of scratch disks"):
         if not template.exists():
             _make(template, settings.rootfs_size_mb)
     return template

@@ -116,6 +116,7 @@ class Spec:
         file_option="env-file",
         read=grammar.environment,
         check=_environment,
+        is_secret=True,
         example="GREETING=grüß dich=1",
     ).field()
     workdir: str | None = Row(

@@ -52,6 +52,7 @@ class Row(NamedTuple):
     further words.
     `read` makes the value from what was typed: the word, the list of words, or with a `file_option` the words and the
     names of the files. `check` raises UsageError for a value that cannot be used; None, nothing given, is not checked.
+    Of NAME=value words that are secret (`is_secret`) nothing but the names is shown.
     `example` is what tests ask for, as a shell would take it: the golden files of tests/contract are what all examples
     together are rendered to.
     """
@@ -68,6 +69,7 @@ class Row(NamedTuple):
     file_option: str = ""
     read: Callable[..., Any] | None = None
     check: Callable[[Any], object] | None = None
+    is_secret: bool = False
     name: str = ""  # the field's, filled in by `rows`
 
     def field(self) -> Any:

@@ -32,6 +32,7 @@ def inputs(plan: Plan, slot: int | None) -> dict[str, Any]:
         "LOG_LEVEL": plan.is_debug,
         "slot": slot,
         "ssh_key": plan.ssh_keys,
+        "machine-id": host_facts.machine_id(plan.name),
         "Inferno": makers(),
     }
 

@@ -22,11 +22,11 @@ from inferno.spec.fields import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
 from inferno.version import trusted_copies
+from inferno.version.inputs import causes, differences
 from inferno.version.plan import Plan
 from inferno.version.prune import remove
 from inferno.version.record import FORMAT, VersionRecord
 from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, usable
-from inferno.version.why import differences
 from inferno.wire.shared import RUN_CONFIG
 
 _EXECUTABLE = frozenset({"kiln", "firecracker", "jailer"})
@@ -61,7 +61,13 @@ def inputs(plan: Plan) -> dict[str, Any]:
     files_of_it = [plan.settings.share_dir / name for name in ARTIFACTS]
     files_of_it += [plan.build / name for name in ("initrd.cpio", *CONFIGS)]
     found = {path.name: files.identity_if_there(path) for path in files_of_it}
-    return {**plan.spec.to_json(), **found, "digest of the image": plan.stamp().digest}
+    return {
+        **plan.spec.to_json(),
+        **plan.settings_of_version(),
+        **found,
+        "scratch_template": template.path(plan.settings).parent.name,
+        "digest of the image": plan.stamp().digest,
+    }
 
 
 def create(plan: Plan, slot: Slot) -> Made:
@@ -73,15 +79,16 @@ def create(plan: Plan, slot: Slot) -> Made:
     scratch_template = template.ensure(plan.settings)
     with trusted_copies.lock(paths):
         parts = _parts(plan, scratch_template)
-        digests = _digests(plan, parts)
+        made_from = _made_from(plan, slot, parts)
         old = current(paths, plan.name)
         record = usable(old) if old else None
-        if old and record and record.inputs == digests and intact(paths, plan.name, old.ulid):
+        changes = differences(record.inputs, made_from) if record else ["it is the first version"]
+        if old and not changes and intact(paths, plan.name, old.ulid):
             return Made(old.ulid, False, old)
         from ulid import ULID  # importlib.metadata behind it: 70 ms, so only when a version is really made
 
         ulid = str(ULID())
-        record = _record(plan, slot, parts, ulid, digests, differences(record, digests))
+        record = _record(plan, slot, parts, ulid, made_from, changes or ["files of the version before were missing"])
         _lay(plan, parts, record)
     files.symlink(f"../kiln/{ulid}", paths.current(plan.name))
     return Made(ulid, True, old)
@@ -138,21 +145,19 @@ def _explained(error: OSError, where: Path, needed: int | None = None) -> Infern
     return InfernoError(f"{error.filename or where}: {error.strerror or error}")
 
 
-def _digests(plan: Plan, parts: _Parts) -> dict[str, Any]:
-    built = {name: files.sha256(plan.build / name) for name in ("initrd.cpio", *CONFIGS)}
+def _made_from(plan: Plan, slot: Slot, parts: _Parts) -> dict[str, Any]:
+    artifacts = {name: digest for name, (digest, _) in parts.stored.items()} | {"init": parts.init_digest}
     return {
-        **{name: digest for name, (digest, _) in parts.stored.items()},
-        "init": parts.init_digest,
-        "image": parts.image,
-        **built,
+        **causes(plan, slot, parts.image, artifacts),
+        **{name: files.sha256(plan.build / name) for name in ("initrd.cpio", *CONFIGS)},
         "exec_name": parts.exec_name,
         "stop_signal": parts.stop_signal,
-        "spec": plan.spec.of_version(),
+        "scratch_template": str(parts.scratch_template.relative_to(plan.paths.root)),
     }
 
 
 def _record(
-    plan: Plan, slot: Slot, parts: _Parts, ulid: str, digests: dict[str, Any], changes: list[str]
+    plan: Plan, slot: Slot, parts: _Parts, ulid: str, made_from: dict[str, Any], changes: list[str]
 ) -> VersionRecord:
     linked = ["firecracker", "jailer", "vmlinux", "rootfs.img", "initrd.cpio"]
     whole = parts.base.stat()
@@ -164,11 +169,11 @@ def _record(
         image=parts.image,
         spec=records.of(Spec, plan.spec.of_version(), "the spec"),
         stop_signal=parts.stop_signal,
-        inputs=digests,
+        inputs=made_from,
         files=tuple(sorted([parts.exec_name, *linked, *CONFIGS[:2], "version.json"])),
         exec_name=parts.exec_name,
         base=(whole.st_size, whole.st_mtime_ns),
-        scratch_template=str(parts.scratch_template.relative_to(plan.paths.root)),
+        scratch_template=made_from["scratch_template"],
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         why=tuple(changes),
     )

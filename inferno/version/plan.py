@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import inferno
 from inferno.base import files
@@ -20,12 +21,16 @@ from inferno.state.paths import Paths
 MAKERS = tuple(
     Path(inferno.__file__).parent / name
     for name in (
-        "wire/render.py",
-        "version/host_facts.py",
-        "version/initrd.py",
-        "version/configs.py",
-        "wire/models.py",
-        "wire/shared.py",
+        *(
+            "image/oci_config.py",
+            "spec/fields.py",
+            "spec/grammar.py",
+            "spec/row.py",
+            "spec/ssh_key.py",
+            "state/slot.py",
+        ),
+        *("version/configs.py", "version/host_facts.py", "version/initrd.py", "version/plan.py"),
+        *("wire/cpio.py", "wire/models.py", "wire/render.py", "wire/shared.py"),
     )
 )
 
@@ -60,6 +65,11 @@ class Plan:
     def ssh_keys(self) -> list[str]:
         """Lines for authorized_keys: the VM's own, else those of the settings."""
         return self.spec.ssh_key or ssh_key.lines(self.settings.ssh_keys)
+
+    def settings_of_version(self) -> dict[str, Any]:
+        """The settings that go into a version, by name, as far as they count. Raises UsageError for a bad key."""
+        found = {"LOG_LEVEL": "debug" if self.is_debug else "info", "ROOTFS_SIZE_MB": self.settings.rootfs_size_mb}
+        return found if self.spec.ssh_key else {**found, "INFERNO_SSH_KEYS": self.ssh_keys}
 
     def stamp(self) -> Stamp:
         """Which image that is. Raises InfernoError before that was looked up."""

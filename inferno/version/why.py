@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from inferno.base import files
 from inferno.image import local_images
 from inferno.settings import Settings
+from inferno.spec import fields
+from inferno.state.database import VmRow
 from inferno.state.paths import Paths
-from inferno.version import versions
-from inferno.version.record import VersionRecord
+from inferno.state.slot import Slot
+from inferno.version import inputs, versions
+from inferno.version.plan import Plan
 
 
 def told(paths: Paths, ulid: str) -> list[str]:
@@ -18,41 +19,22 @@ def told(paths: Paths, ulid: str) -> list[str]:
     return list(record.why) if record else []
 
 
-def pending(settings: Settings, name: str) -> list[str]:
-    """What the next create of VM `name` would find changed: artifacts built anew, an image that was pulled again."""
-    paths = Paths(settings.root)
-    directory = versions.current(paths, name)
+def pending(settings: Settings, row: VmRow) -> list[str]:
+    """What the next create of the VM would find changed, if nothing is asked of it: settings, facts of this host,
+    artifacts built anew, an image that was pulled again.
+
+    Raises UsageError when INFERNO_SSH_KEYS names a file that cannot be read.
+    """
+    plan = Plan(settings, row.name, fields.merge(row.spec, {}, row.name))
+    directory = versions.current(plan.paths, row.name)
     record = versions.usable(directory) if directory else None
-    if record is None:
+    if directory is None or record is None:
         return ["its current version is missing or broken"]
-    before = record.inputs
-    now = {a: settings.share_dir / a for a in (*versions.ARTIFACTS, "init")}
-    changed = {a: files.sha256(p) if p.is_file() else "missing" for a, p in now.items()}
-    known = local_images.stamp(record.spec.image, settings, record.spec.platform)
-    if known is not None:
-        changed["image"] = known.digest
-    lines = [f"{k}: {_short(before.get(k))} -> {_short(v)}" for k, v in changed.items() if before.get(k) != v]
-    if directory and not versions.intact(paths, name, directory.ulid):
+    stamp = local_images.stamp(plan.spec.image, settings, plan.spec.platform)
+    artifacts = {name: settings.share_dir / name for name in (*versions.ARTIFACTS, "init")}
+    digests = {name: files.sha256(path) if path.is_file() else "missing" for name, path in artifacts.items()}
+    now = inputs.causes(plan, Slot(row.slot), stamp.digest if stamp else "not here", digests)
+    lines = inputs.differences(record.inputs, now)
+    if not versions.intact(plan.paths, row.name, directory.ulid):
         lines.append("files of it are missing or damaged")
     return lines
-
-
-def differences(old: VersionRecord | None, new: dict[str, Any]) -> list[str]:
-    """What changed since the version before, one line each."""
-    if old is None:
-        return ["it is the first version"]
-    before: dict[str, Any] = old.inputs
-    lines = []
-    for field in sorted(set(before.get("spec", {})) | set(new["spec"])):
-        was, now = before.get("spec", {}).get(field), new["spec"].get(field)
-        if was != now:
-            lines.append(f"{field}: {was} -> {now}")
-    for key, now in new.items():
-        if key != "spec" and before.get(key) != now:
-            lines.append(f"{key}: {_short(before.get(key))} -> {_short(now)}")
-    return lines or ["files of the version before were missing"]
-
-
-def _short(value: Any) -> str:
-    text = str(value).removeprefix("sha256:")
-    return text[:12] if len(text) == 64 else text

@@ -126,6 +126,10 @@ def test_why_says_what_changed(host: Host, layout: str) -> None:
     assert "first version" in host.type("why", "web1").stdout
     host.type("create", "web1", "--memory", "200")
     assert "memory: 128 -> 200" in host.type("why", "web1").stdout
+    host.env["ROOTFS_SIZE_MB"] = "64"
+    assert "out of date    ROOTFS_SIZE_MB: 5120 -> 64\n" in host.type("why", "web1").stdout
+    assert "hunter2" not in host.type("create", "web1", "-e", "TOKEN=hunter2").stderr
+    assert json.loads(host.type("why", "web1", "--json").stdout)["built_because"][0] == "env: TOKEN"
 
 
 def test_doit_info_names_the_inputs_that_changed(host: Host, layout: str) -> None:

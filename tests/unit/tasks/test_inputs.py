@@ -9,9 +9,11 @@ import pytest
 
 from inferno.base.errors import InfernoError
 from inferno.base.files import identity, identity_if_there
-from inferno.version import configs, host_facts, initrd, plan
-from inferno.wire import models, render, shared
+from inferno.version import plan
 from tasks.engine.inputs import Unchanged
+from tests.unit.test_layers import CHECKOUT, Tree
+
+TREE = Tree(CHECKOUT)
 
 
 def test_a_lost_input_is_an_error_and_not_one_more_value(tmp_path: Path) -> None:
@@ -30,10 +32,29 @@ def test_a_product_may_not_be_there_yet(tmp_path: Path) -> None:
     assert identity_if_there(product) == identity(product)
 
 
-def test_what_renders_a_vm_is_there_and_an_input(tmp_path: Path) -> None:
-    assert {Path(module.__file__) for module in (render, host_facts, initrd, configs, models, shared)} == set(
+def imported(module: str, found: set[str]) -> set[str]:
+    """The modules of ours that a module imports, those that they import too, and itself."""
+    if module not in found:
+        found.add(module)
+        for name in {each for each, _ in TREE.imports(module)} & set(TREE.modules):
+            imported(name, found)
+    return found
+
+
+def test_whatever_renders_a_vm_is_an_input() -> None:
+    renders = {"inferno.wire.render", "inferno.wire.cpio"}
+    found = {each for start in renders for each in imported(start, set())}
+    others = {each for each in found if each.split(".")[1] in ("base", "settings")}
+    here = {
+        "inferno.image.oci_config",
+        *(f"inferno.version.{name}" for name in ("configs", "host_facts", "initrd", "plan")),
+    }
+    assert {TREE.modules[name] for name in (found - others) | here if TREE.modules[name].stem != "__init__"} == set(
         plan.MAKERS
     )
+
+
+def test_an_edit_of_what_renders_is_a_change(tmp_path: Path) -> None:
     copies = tuple(Path(shutil.copy(path, tmp_path)) for path in plan.MAKERS)
     for copy in copies:
         inputs = Unchanged(lambda: {"Inferno": plan.makers(copies)})

@@ -11,7 +11,6 @@ from inferno.base.errors import UsageError
 from inferno.spec import fields
 from inferno.spec.fields import Spec
 from inferno.state.slot import Slot
-from inferno.version import host_facts
 from inferno.wire import models, render
 from tests.asked import everything
 
@@ -73,21 +72,3 @@ def test_entrypoint_and_command_are_joined_as_docker_does(
 def test_a_process_without_a_program_is_refused() -> None:
     with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
         run(Spec("scratch"), Image([], [], [], "", ""))
-
-
-def test_each_vm_has_a_machine_id_of_its_own_on_each_host(tmp_path: Path) -> None:
-    (tmp_path / "one").write_text("a" * 32 + "\n")
-    (tmp_path / "two").write_text("b" * 32 + "\n")
-    ids = {host_facts.machine_id(name, tmp_path / host) for name in ("web1", "web2") for host in ("one", "two", "none")}
-    assert len(ids) == 6
-    assert {len(each) for each in ids} == {32}
-
-
-def test_a_guest_is_not_told_of_resolvers_on_the_hosts_loopback(tmp_path: Path) -> None:
-    path = tmp_path / "resolv.conf"
-    path.write_text(
-        "# ours\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 9.9.9.9\nsearch a.org b.org\noptions edns0\n"
-    )
-    found = host_facts.resolv(path)
-    assert (found.nameservers, found.search, found.options) == (["9.9.9.9"], ["a.org", "b.org"], ["edns0"])
-    assert host_facts.resolv(tmp_path / "none") == models.Resolv(nameservers=[], search=[], options=[])

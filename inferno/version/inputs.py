@@ -1,0 +1,82 @@
+"""What a version is made from, by name, and what changed between two of them: the reasons why one is made.
+
+*Causes* are what people and builds change: fields of the spec, settings, facts of the host, artifacts, the image.
+*Products* are rendered or chosen from these. They are named as a reason only where no cause differs: then another
+Inferno renders the same in another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from inferno.spec import fields
+from inferno.spec.row import Row
+from inferno.state.slot import Slot
+from inferno.version import host_facts
+from inferno.version.plan import Plan
+from inferno.version.versions import CONFIGS
+
+# The rest are causes.
+PRODUCTS = frozenset({"initrd.cpio", *CONFIGS, "exec_name", "stop_signal", "scratch_template"})
+_GROUPS = ("settings", "host")
+
+
+def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> dict[str, Any]:
+    """The causes as they are now; `image` is its digest, `artifacts` has the sha256 of each, init's too.
+
+    Raises UsageError when INFERNO_SSH_KEYS names a file that cannot be read.
+    """
+    return {
+        **artifacts,
+        "image": image,
+        "slot": slot.number,
+        "spec": plan.spec.of_version(),
+        "settings": plan.settings_of_version(),
+        "host": {"machine-id": host_facts.machine_id(plan.name)},
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed, one line each; none when the same version would be made again.
+
+    What the version before has not noted is no change, as it was made by an Inferno that did not know it. `now` may be
+    without products.
+    """
+    lines = [*_of_spec(before.get("spec", {}), now["spec"])]
+    for group in _GROUPS:
+        lines += _changed(before.get(group, {}), now[group])
+    files = {name: value for name, value in now.items() if name not in ("spec", *_GROUPS)}
+    lines += _changed(before, {name: value for name, value in files.items() if name not in PRODUCTS})
+    return lines or [*_changed(before, {name: value for name, value in files.items() if name in PRODUCTS})]
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name in now:
+        if name in before and before[name] != now[name]:
+            yield f"{name}: {_shown(before[name])} -> {_shown(now[name])}"
+
+
+def _of_spec(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """A field that the version before does not know is one that was not asked for."""
+    for row in fields.ROWS:
+        was, is_now = before.get(row.name, row.default), now.get(row.name, row.default)
+        if was != is_now:
+            yield f"{row.name}: {_names(was, is_now)}" if row.is_secret else _line(row, was, is_now)
+
+
+def _line(row: Row, was: Any, is_now: Any) -> str:
+    return f"{row.name}: {_shown(was)} -> {_shown(is_now)}"
+
+
+def _names(was: list[str], is_now: list[str]) -> str:
+    """The names of NAME=value words that differ: their values are nobody's to see."""
+    found = dict.fromkeys(word.partition("=")[0] for word in [*was, *is_now] if (word in was) != (word in is_now))
+    return ", ".join(found) or "in another order"
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    text = " ".join(value) if isinstance(value, list) else str(value).removeprefix("sha256:")
+    return text[:12] if len(text) == 64 and text.isalnum() else text
