@@ -24,8 +24,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 # Debian 12's, and Debian 13's. Their C library is at least that of Debian 12.
 PYTHONS = ("3.11", "3.13")
 GLIBC_MINOR = 36
-# hatchling wants it for an editable install; it says so only when it is asked during a build.
-EDITABLE = ("editables",)
 ABOUT = "# Written by tools/lock from pyproject.toml, for Python {pythons} on x86_64 with glibc: {what}.\n"
 
 
@@ -44,7 +42,7 @@ def main() -> int:
     """Writes both locks. Nothing is written when a package cannot be had."""
     wanted = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     needs: list[str] = wanted["project"]["dependencies"]
-    dev = [*wanted["project"]["optional-dependencies"]["dev"], *wanted["build-system"]["requires"], *EDITABLE]
+    dev = [*wanted["project"]["optional-dependencies"]["dev"], *wanted["build-system"]["requires"]]
     everything = locked([*needs, *dev])
     # Of the versions that suit both, so that the two locks agree.
     chosen = [f"{pin.name}=={pin.version}" for pin in everything]

@@ -66,6 +66,25 @@ def test_a_server_answers_and_says_where_it_is(host: Host, nginx: str) -> None:
     assert (shown["state"], shown["exit_code"], shown["signal"], shown["vm_error"]) == ("stopped", 0, None, None)
 
 
+def test_a_vm_starts_from_the_wheel_as_it_does_from_the_checkout(host: Host) -> None:
+    """The libraries are the rig's; Inferno itself comes from the wheel, since PYTHONPATH is asked before a .pth."""
+    offline = "--quiet --no-deps --no-index"
+    host.sh(
+        "set -e; cd /var/tmp; rm -rf wheel installed\n"
+        f"python3 -m pip wheel {offline} --no-build-isolation --wheel-dir wheel /inferno\n"
+        f"python3 -m pip install {offline} --target installed wheel/*.whl",
+        timeout=300,
+    )
+    begin = (
+        'cd /var/tmp; export PYTHONPATH=/var/tmp/installed; infernoctl() { python3 installed/bin/infernoctl "$@"; }\n'
+    )
+    where = host.sh(f"{begin} python3 -c 'import inferno; print(inferno.__file__)'").stdout
+    assert where == "/var/tmp/installed/inferno/__init__.py\n"
+    host.sh(f"{begin} infernoctl create wheel --image {BUSYBOX} -- echo from a wheel")
+    assert host.sh(f"{begin} infernoctl start wheel").stdout == "from a wheel\n"
+    host.sh(f"{begin} infernoctl destroy wheel --yes; rm -rf wheel installed")
+
+
 def test_the_first_vm_of_the_readme_runs_word_for_word(host: Host, nginx: str) -> None:
     """But for its image, which is where this host has it."""
     readme = (CHECKOUT / "README.md").read_text().partition("## The first VM by hand")[2].partition("\n## ")[0]
