@@ -5,9 +5,9 @@ The first two leave their results in vms/<name>/build; `create` takes them into 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
+from inferno.console.answer import print_json
 from inferno.image.stamp import key
 from inferno.life import create as creating
 from inferno.version import configs, make, versions, why
@@ -54,7 +54,7 @@ def create(command: Command, name: str) -> Iterable[InfernoTask]:
         if made.is_new:
             output.say(f"   version {made.ulid}: {'; '.join(why.told(plan.paths, made.ulid))}")
 
-    command.after(f"create:{name}", lambda: print(json.dumps(creating.describe(plan.settings, asked.row(name)))))
+    command.after(f"create:{name}", lambda: print_json(creating.describe(plan.settings, asked.row(name))))
     yield InfernoTask(
         f"create:{name}",
         action,

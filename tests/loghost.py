@@ -151,9 +151,7 @@ class LogHost:
     def pid(self) -> int:
         found = collector_client.status(self.paths)
         assert found is not None, self.errors()
-        pid = found["pid"]
-        assert isinstance(pid, int)
-        return pid
+        return found.pid
 
     def process(self) -> int:
         """The collector, as a pidfd."""
@@ -170,7 +168,7 @@ class LogHost:
         for vm in self.vms:
             (vm.version.jail / LOG_SOCKET).unlink(missing_ok=True)
         if found is not None:
-            ended(int(str(found["pid"])))
+            ended(found.pid)
         assert self.errors() == ""
 
 

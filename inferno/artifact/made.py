@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inferno.artifact import cache, cargo, firecracker
 from inferno.base import files, templates
@@ -30,7 +30,7 @@ class Artifact(NamedTuple):
 
     name: str
     files: tuple[str, ...]
-    made_from: Callable[[Settings], dict[str, Any]]
+    made_from: Callable[[Settings], dict[str, object]]
     build: Callable[[Settings, Progress], None]
 
     def targets(self, settings: Settings) -> list[Path]:
@@ -55,9 +55,9 @@ class Artifact(NamedTuple):
 
 
 def _crate(name: str, folder: str) -> Artifact:
-    def made_from(_: Settings) -> dict[str, Any]:
+    def made_from(_: Settings) -> dict[str, object]:
         toolchain = cargo.toolchain_files()
-        found = {"sources": _digest(cargo.sources(folder, CHECKOUT))}
+        found: dict[str, object] = {"sources": _digest(cargo.sources(folder, CHECKOUT))}
         return {**found, "toolchain": _digest(toolchain)} if toolchain else found
 
     def build(settings: Settings, progress: Progress) -> None:
@@ -66,7 +66,7 @@ def _crate(name: str, folder: str) -> Artifact:
     return Artifact(name, (name,), made_from, build)
 
 
-def _pins(settings: Settings) -> dict[str, Any]:
+def _pins(settings: Settings) -> dict[str, object]:
     paths = [path for path in (settings.firecracker, settings.jailer) if path]
     return {
         "pins": [dataclasses.asdict(firecracker.RELEASE), dataclasses.asdict(firecracker.WHEEL)],
@@ -96,7 +96,7 @@ ARTIFACTS = {
 }
 
 
-def _read(stamp: Path) -> dict[str, Any]:
+def _read(stamp: Path) -> dict[str, object]:
     with contextlib.suppress(OSError, ValueError):
         value = json.loads(stamp.read_text())
         if isinstance(value, dict):

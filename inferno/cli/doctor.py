@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from typing import NamedTuple
 
+from inferno.console.answer import print_json
 from inferno.console.typed import Typed
 from inferno.settings import load_settings
 from inferno.watch.doctor import diagnosis
 from inferno.watch.doctor.rule import NEEDED, Finding
+
+
+class Report(NamedTuple):
+    """Whether every rule that must hold does, as far as it can be known; and what was found, rule by rule."""
+
+    fit: bool
+    findings: list[Finding]
 
 
 def doctor(typed: Typed) -> int:
@@ -20,7 +27,7 @@ def doctor(typed: Typed) -> int:
             _show(finding)
     broken = [each for each in found if each.must and each.state == "fails"]
     if typed.flag("json"):
-        print(json.dumps({"fit": not broken, "findings": [dataclasses.asdict(each) for each in found]}))
+        print_json(Report(not broken, found))
     else:
         advice = sum(each.state == "fails" for each in found) - len(broken)
         print(

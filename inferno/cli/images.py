@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import NamedTuple
 
+from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.base.text import visible
+from inferno.console.answer import print_json
 from inferno.console.errors import say
 from inferno.console.tables import print_table
 from inferno.console.typed import Typed
@@ -15,10 +17,20 @@ from inferno.image import catalog
 from inferno.settings import load_settings
 
 
+class Pruned(NamedTuple):
+    """What was removed, or with --dry-run would be: digests, references, how many blobs, bytes of disk in all."""
+
+    images: list[str]
+    refs: list[str]
+    blobs: int
+    bytes: int
+    dry_run: bool
+
+
 def list_images(typed: Typed) -> int:
     found = catalog.entries(load_settings())
     if typed.flag("json"):
-        print(json.dumps([entry.to_json() for entry in found]))
+        print_json([entry.listed() for entry in found])
         return 0
     rows = [
         {
@@ -53,7 +65,7 @@ def exposed(typed: Typed) -> int:
     settings = load_settings()
     ports = local_images.config(catalog.find(typed.name, settings).digest, settings).exposed_ports
     if typed.flag("json"):
-        print(json.dumps(ports))
+        print_json(ports)
     else:
         for port in ports:
             print(visible(port))
@@ -75,8 +87,7 @@ def prune(typed: Typed) -> int:
     requirements.need_root()
     found = prune.prune(load_settings(), dry_run=typed.flag("dry_run"))
     if typed.flag("json"):
-        shown = {"images": found.images, "refs": found.refs, "blobs": found.blobs, "bytes": found.bytes}
-        print(json.dumps({**shown, "dry_run": typed.flag("dry_run")}))
+        print_json(Pruned(found.images, found.refs, found.blobs, found.bytes, typed.flag("dry_run")))
         return 0
     for digest in found.images:
         print(digest)
@@ -96,7 +107,7 @@ def check(typed: Typed) -> int:
     found = catalog.entries(settings) if everything else [catalog.find(word, settings) for word in words]
     problems = {entry.digest: check.check(entry, settings) for entry in found}
     if typed.flag("json"):
-        print(json.dumps(problems))
+        print_json(problems)
     else:
         for digest, lines in problems.items():
             print("\n".join(visible(f"{digest}  {line}") for line in lines or ["ok"]))
@@ -113,12 +124,13 @@ def size(count: int) -> str:
     return f"{share:.1f} {unit}" if share < 10 and unit != "B" else f"{share:.0f} {unit}"
 
 
-def _print(found: dict[str, Any], *, as_json: bool) -> None:
+def _print(found: object, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found))
+        print_json(found)
         return
-    width = max(map(len, found))
-    for key, value in found.items():
+    fields = records.plain(found)
+    width = max(map(len, fields))
+    for key, value in fields.items():
         text = json.dumps(value) if isinstance(value, list | dict) else "-" if value in (None, "") else str(value)
         print(f"{key:<{width}}  {visible(text)}")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from inferno.base.text import visible
+from inferno.console.answer import print_json
 from inferno.console.errors import say
 from inferno.console.tables import print_table
 from inferno.console.typed import Typed
@@ -21,23 +21,22 @@ def list_vms(typed: Typed) -> int:
     found, wanted = status.list_all(settings), typed.text("state")
     if wanted:
         found = [row for row in found if row.state == wanted]
-    rows = [row._asdict() for row in found]
     if _as_json(typed):
-        print(json.dumps(rows))
+        print_json(found)
         return 0
-    print_table(rows, ("name", "state", "image", "vcpus", "memory", "ip", "version"))
+    print_table([row._asdict() for row in found], ("name", "state", "image", "vcpus", "memory", "ip", "version"))
     return 0
 
 
 def status(typed: Typed) -> int:
     from inferno.life import status
 
-    found = status.status(load_settings(), typed.name)._asdict()
+    found = status.status(load_settings(), typed.name)
     if _as_json(typed):
-        print(json.dumps(found))
+        print_json(found)
     else:
-        width = max(map(len, found))
-        for key, value in found.items():
+        width = max(map(len, found._fields))
+        for key, value in found._asdict().items():
             print(f"{key:<{width}}  {'-' if value is None else visible(str(value))}")
     return 0
 

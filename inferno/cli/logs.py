@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import difflib
 import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from inferno.base.errors import UsageError
+from inferno.console.answer import print_json
 from inferno.console.typed import Typed
 from inferno.console.verbs.table import VERBS
 from inferno.life import status as vm_status
@@ -23,6 +24,14 @@ from inferno.state import names
 from inferno.state.paths import Paths
 
 _LINES = 20
+
+
+class Logs(NamedTuple):
+    """The log collector, None when it does not run; the logs that are kept; and the folder that they are in."""
+
+    collector: collector_client.CollectorStatus | None
+    logs: list[keep.Kept]
+    directory: str
 
 
 def tail(typed: Typed) -> int:
@@ -52,11 +61,10 @@ def status(typed: Typed) -> int:
         paths = Paths(settings.root)
         running, found = collector_client.status(paths), keep.kept(paths)
     if typed.flag("json"):
-        shown = [dataclasses.asdict(each) for each in found]
-        print(json.dumps({"collector": running, "logs": shown, "directory": str(paths.logs)}))
+        print_json(Logs(running, found, str(paths.logs)))
         return 0
     if running:
-        said = ", ".join(f"{key} {running[key]}" for key in ("pid", "connections", "bytes", "refused"))
+        said = ", ".join(f"{key} {getattr(running, key)}" for key in ("pid", "connections", "bytes", "refused"))
         print(f"collector: runs ({said})")
     else:
         print("collector: does not run; it runs while VMs do")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
+from typing import NamedTuple
 
 from inferno.base.errors import UsageError
 from inferno.cli.exec_shell import opened
+from inferno.console.answer import print_json
 from inferno.console.typed import Typed
 from inferno.reach import guest
 
 _MAX_PINGS, _MAX_TIMEOUT_S = 10_000, 3600
+
+
+class Ping(NamedTuple):
+    """What `ping` answers: the round trips, in their order."""
+
+    name: str
+    round_trip_ms: list[float]
 
 
 def ping(typed: Typed) -> int:
@@ -21,7 +29,7 @@ def ping(typed: Typed) -> int:
     with opened(name) as found:
         took_ms = [guest.ping(found, timeout_s) * 1000 for _ in range(count)]
     if typed.flag("json"):
-        print(json.dumps({"name": name, "round_trip_ms": [round(ms, 3) for ms in took_ms]}))
+        print_json(Ping(name, [round(ms, 3) for ms in took_ms]))
     elif count == 1:
         print(f"{name} answers after {took_ms[0]:.2f} ms")
     else:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from inferno.console.answer import print_json
 from inferno.console.tables import print_table
 from inferno.console.typed import Typed
 from inferno.life import runs, status
@@ -16,7 +15,7 @@ def list_runs(typed: Typed) -> int:
     settings = load_settings()
     found = runs.history(Instance.of(settings, status.row(settings, typed.name)))
     if typed.flag("json"):
-        print(json.dumps([run._asdict() for run in found]))
+        print_json(found)
         return 0
     print_table([_shown(run) for run in found], ("run", "version", "started", "ended", "exit", "reason"))
     return 0

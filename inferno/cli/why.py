@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from typing import NamedTuple
 
 from inferno.base.text import visible
+from inferno.console.answer import print_json
 from inferno.console.typed import Typed
 from inferno.life import status
 from inferno.settings import load_settings
@@ -12,12 +13,21 @@ from inferno.state.paths import Paths
 from inferno.version import why as reasons
 
 
+class Why(NamedTuple):
+    """Why the current version was made, and what the next create would find changed; a line each."""
+
+    name: str
+    version: str
+    built_because: list[str]
+    out_of_date: list[str]
+
+
 def why(typed: Typed) -> int:
     settings, name = load_settings(), typed.name
     row = status.row(settings, name)
     because, changed = reasons.told(Paths(settings.root), str(row.version)), reasons.pending(settings, row)
     if typed.flag("json"):
-        print(json.dumps({"name": name, "version": row.version, "built_because": because, "out_of_date": changed}))
+        print_json(Why(name, str(row.version), because, changed))
         return 0
     print(f"{name} is version {row.version}")
     for line in because:

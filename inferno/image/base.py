@@ -7,11 +7,10 @@ until it is whole, so a kill at any time leaves nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, MissingToolError
@@ -31,13 +30,20 @@ def path(digest: str, settings: Settings) -> Path:
     return Paths(settings.root).image(digest) / "rootfs.erofs"
 
 
-def record(digest: str, settings: Settings) -> dict[str, Any] | None:
-    """What was noted of a base when it was made: sha256, size in bytes, mtime_ns; None without one."""
+class Made(NamedTuple):
+    """What was noted of a base when it was made; `size` is in bytes."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+def record(digest: str, settings: Settings) -> Made | None:
+    """The note; None without one."""
     try:
-        value = json.loads((Paths(settings.root).image(digest) / "base.json").read_text())
-    except (OSError, ValueError):
+        return records.read(Made, Paths(settings.root).image(digest) / "base.json", newer=True)
+    except (OSError, records.BadRecordError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def is_intact(digest: str, settings: Settings) -> bool:
@@ -47,7 +53,7 @@ def is_intact(digest: str, settings: Settings) -> bool:
         info = path(digest, settings).stat()
     except OSError:
         return False
-    return noted is not None and (info.st_size, info.st_mtime_ns) == (noted.get("size"), noted.get("mtime_ns"))
+    return noted is not None and (info.st_size, info.st_mtime_ns) == (noted.size, noted.mtime_ns)
 
 
 class Note(NamedTuple):
@@ -132,10 +138,10 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
     os.fchown(out, 0, 0)
     os.fchmod(out, 0o444)
     info = os.fstat(out)
-    noted = {"sha256": _sha256(out), "size": info.st_size, "mtime_ns": info.st_mtime_ns}
+    noted = Made(_sha256(out), info.st_size, info.st_mtime_ns)
     note = made.with_name("base.json")
     files.remove_unfinished(note)
-    files.write_json(note, noted)
+    records.write(note, noted)
     files.give_name(out, made)
 
 

@@ -5,10 +5,9 @@ What makes or fetches images is loaded only by what looks into one: it would tak
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inferno.base import records
 from inferno.base.errors import UsageError
@@ -18,7 +17,59 @@ from inferno.settings import Settings
 from inferno.state.paths import Paths
 
 _MIN_PREFIX = 4
-_DETAILS = ("platform", "layers", "blob_bytes", "base_sha256", "process", "exposed_ports", "volumes", "healthcheck")
+
+
+class Listed(NamedTuple):
+    """An image in a few fields: its references, the bytes of its base on the disk and when that was made, and VMs."""
+
+    digest: str
+    refs: list[str]
+    base_bytes: int | None
+    created_at: str | None
+    used_by: list[str]
+
+
+class Layer(NamedTuple):
+    digest: str
+    size: int
+
+
+class Process(NamedTuple):
+    """What an image runs, unless the user says otherwise; `stop_signal` is a number."""
+
+    entrypoint: list[str]
+    cmd: list[str]
+    env: list[str]
+    working_dir: str
+    user: str
+    stop_signal: int
+
+
+class Details(NamedTuple):
+    """An image in full: `Listed`, and what its manifest and configuration say, None where its files are gone.
+
+    `layers` have their compressed sizes, `blob_bytes` is what of them is here.
+    """
+
+    digest: str
+    refs: list[str]
+    base_bytes: int | None
+    created_at: str | None
+    used_by: list[str]
+    platform: str | None = None
+    layers: list[Layer] | None = None
+    blob_bytes: int | None = None
+    base_sha256: str | None = None
+    process: Process | None = None
+    exposed_ports: list[str] | None = None
+    volumes: list[str] | None = None
+    healthcheck: dict[str, object] | None = None
+
+
+class _Manifest(NamedTuple):
+    """What is read of an image's manifest."""
+
+    layers: list[Layer] | None = None
 
 
 class Entry:
@@ -31,9 +82,10 @@ class Entry:
         self.created_at: float | None = None
         self.used_by: list[str] = []
 
-    def to_json(self) -> dict[str, Any]:
+    def listed(self) -> Listed:
         """For programs: times as RFC 3339."""
-        return {**vars(self), "created_at": None if self.created_at is None else _time(self.created_at)}
+        at = None if self.created_at is None else _time(self.created_at)
+        return Listed(self.digest, self.refs, self.base_bytes, at, self.used_by)
 
 
 class _Use(NamedTuple):
@@ -101,37 +153,35 @@ def find(word: str, settings: Settings) -> Entry:
     raise UsageError(f"there is no image {word!r} here", "infernoctl images list")
 
 
-def details(entry: Entry, settings: Settings) -> dict[str, Any]:
-    """One image in full; what is not known of one whose files are gone is None."""
+def details(entry: Entry, settings: Settings) -> Details:
+    """One image in full. Raises BadRecordError when its manifest is damaged."""
     from inferno.image import base, local_images, registry
 
-    shown = {**entry.to_json(), **dict.fromkeys(_DETAILS)}
+    shown = Details(*entry.listed())
     known = local_images.image(entry.digest, settings)
     if known is None:
         return shown
     config = local_images.config(entry.digest, settings)
-    manifest = json.loads(known[0])
-    layers = manifest.get("layers") or []
-    shown.update(
+    layers = records.parse(_Manifest, known[0], f"the manifest of {entry.digest}", newer=True).layers or []
+    noted = base.record(entry.digest, settings)
+    return shown._replace(
         platform=f"{config.os}/{config.architecture}",
-        layers=[{"digest": layer["digest"], "size": layer["size"]} for layer in layers],
-        blob_bytes=sum(_size(registry.blob(settings, layer["digest"])) for layer in layers),
-        base_sha256=(base.record(entry.digest, settings) or {}).get("sha256"),
+        layers=layers,
+        blob_bytes=sum(_size(registry.blob(settings, layer.digest)) for layer in layers),
+        base_sha256=noted.sha256 if noted else None,
         process=process(entry, settings),
         exposed_ports=config.exposed_ports,
         volumes=config.volumes,
         healthcheck=config.healthcheck,
     )
-    return shown
 
 
-def process(entry: Entry, settings: Settings) -> dict[str, Any]:
-    """What the image runs: entrypoint, cmd, env, working_dir, user, stop_signal."""
+def process(entry: Entry, settings: Settings) -> Process:
+    """What the image runs."""
     from inferno.image import local_images
 
     config = local_images.config(entry.digest, settings)
-    fields = ("entrypoint", "cmd", "env", "working_dir", "user", "stop_signal")
-    return {name: getattr(config, name) for name in fields}
+    return Process(*(getattr(config, name) for name in Process._fields))
 
 
 def _names_it(ref: str, word: str) -> bool:

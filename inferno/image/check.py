@@ -29,7 +29,7 @@ def _base(entry: Entry, settings: Settings) -> list[str]:
         return []
     if noted is None:
         problem = "its base is not on record"
-    elif files.sha256(made) != noted.get("sha256"):
+    elif files.sha256(made) != noted.sha256:
         problem = "its base is damaged: the content differs from what was made"
     else:
         return []

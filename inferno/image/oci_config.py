@@ -29,7 +29,7 @@ class ImageConfig:
     stop_signal: int = signal.SIGTERM
     exposed_ports: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
-    healthcheck: dict[str, Any] | None = None
+    healthcheck: dict[str, object] | None = None
     diff_ids: list[str] = field(default_factory=list)
     architecture: str = ""
     os: str = ""

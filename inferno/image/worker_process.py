@@ -6,7 +6,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,13 @@ _ROOM = 3
 
 
 def run(
-    job: dict[str, Any], reads: list[int], writes: list[int], settings: Settings, progress: Progress, *, needed: int
+    job: Mapping[str, object],
+    reads: list[int],
+    writes: list[int],
+    settings: Settings,
+    progress: Progress,
+    *,
+    needed: int,
 ) -> None:
     """Run the worker on a job to its end.
 

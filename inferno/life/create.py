@@ -7,7 +7,7 @@ record. The caller holds the VM's lock.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferno.base import files
 from inferno.life import destroy, host
@@ -23,6 +23,24 @@ from inferno.version import make, versions
 from inferno.version.make import Made
 from inferno.version.plan import Plan
 from inferno.version.prune import sweep
+
+
+class Network(NamedTuple):
+    tap_device: str
+    guest_ip: str
+    gateway_ip: str
+    mac_address: str
+
+
+class Created(NamedTuple):
+    """What create answers: the current version and what on this host is the VM's own. The shape is the predecessor's;
+    `volume` is always None."""
+
+    name: str
+    version: str
+    chroot_dir: str
+    network: Network
+    volume: None
 
 
 def check(plan: Plan) -> None:
@@ -94,14 +112,9 @@ def _keep_end(plan: Plan, state: State) -> None:
         reconcile(vm, "create", network=False)
 
 
-def describe(settings: Settings, row: VmRow) -> dict[str, Any]:
+def describe(settings: Settings, row: VmRow) -> Created:
     """The line that create prints: the predecessor's shape."""
     slot = Slot(row.slot)
-    network = {
-        "tap_device": slot.tap,
-        "guest_ip": str(slot.guest),
-        "gateway_ip": str(slot.gateway),
-        "mac_address": slot.mac,
-    }
+    network = Network(slot.tap, slot.guest, slot.gateway, slot.mac)
     jail = str(Paths(settings.root).version(str(row.version)).jail)
-    return {"name": row.name, "version": row.version, "chroot_dir": jail, "network": network, "volume": None}
+    return Created(row.name, str(row.version), jail, network, None)

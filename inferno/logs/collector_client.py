@@ -9,15 +9,15 @@ to come up.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from inferno.base import files, inotify
+from inferno.base import files, inotify, records
 from inferno.base.errors import InfernoError
 from inferno.logs.collector import handshake
 from inferno.sandbox import cgroup
@@ -135,15 +135,26 @@ def flush(paths: Paths) -> None:
         _ask(paths, SYNC)
 
 
-def status(paths: Paths) -> dict[str, object] | None:
+class CollectorStatus(NamedTuple):
+    """What the collector says of itself: since when it runs, in seconds since 1970; how many connections it has; VMs
+    that it heard of; bytes that it wrote; lines that it refused."""
+
+    pid: int
+    started_at: float
+    connections: int
+    vms: list[str]
+    bytes: int
+    refused: int
+
+
+def status(paths: Paths) -> CollectorStatus | None:
     """What the collector says of itself; None when none runs. Raises InfernoError when it does not answer."""
     try:
         answer = _ask(paths, STATUS)
-        found: dict[str, object] | None = json.loads(answer) if answer else None
-        return found
+        return records.parse(CollectorStatus, answer, "its status", newer=True) if answer else None
     except PermissionError:  # not "it is broken": root's
         raise
-    except (OSError, ValueError):
+    except (OSError, records.BadRecordError):
         raise InfernoError("the log collector does not answer", "infernoctl logs restart") from None
 
 

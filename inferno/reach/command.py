@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.text import printable
@@ -35,10 +34,10 @@ class Command:
     size: Size | None = None
     detach: bool = False
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """The body of POST /v1/exec. Raises UsageError for what cannot be said in it."""
         tty = {"rows": self.size.rows, "cols": self.size.cols} if self.size else None
-        body = {
+        body: dict[str, object] = {
             "args": self.args,
             "env": self.env,
             "cwd": self.cwd,
@@ -81,7 +80,7 @@ def leave(root: int, command: Command) -> None:
         vsock.request(root, "POST", "/v1/exec", command.body(), timeout_s=_START_S)
 
 
-def stream(root: int, method: str, path: str, body: dict[str, Any]) -> tuple[socket.socket, bytes]:
+def stream(root: int, method: str, path: str, body: Mapping[str, object]) -> tuple[socket.socket, bytes]:
     """Ask for anything that init answers with a stream. Raises as `start`."""
     with _told():
         return vsock.upgrade(root, method, path, body, STREAM_PROTOCOL, timeout_s=_START_S)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal, NamedTuple
 
+from inferno.base import records
 from inferno.base.errors import InfernoError
 from inferno.reach import vsock
 from inferno.wire.shared import MAX_SIGNAL
 
-_STATES = ("starting", "running", "exited")
-# The most that each may be: pid_max, wait(2), and the milliseconds of some centuries.
-_NUMBERS = {"pid": 1 << 22, "exit_code": 255, "signal": MAX_SIGNAL, "uptime_ms": 1 << 44}
+# What each may be: up to pid_max, wait(2), and the milliseconds of some centuries.
+_PID, _BYTE, _SIGNAL, _MILLISECONDS = range((1 << 22) + 1), range(256), range(MAX_SIGNAL + 1), range((1 << 44) + 1)
+
+
+class ProcessStatus(NamedTuple):
+    """What init says of the image's process (tests/contract/guest_api.json)."""
+
+    pid: Annotated[int, _PID] | None
+    state: Literal["starting", "running", "exited"]
+    exit_code: Annotated[int, _BYTE] | None
+    signal: Annotated[int, _SIGNAL] | None
+    uptime_ms: Annotated[int, _MILLISECONDS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +44,10 @@ def ping(guest: Guest, timeout_s: float) -> float:
     return took_s
 
 
-def status(guest: Guest, timeout_s: float) -> dict[str, Any]:
-    """What init says of the image's process: pid, state, exit_code, signal, uptime_ms. Raises as vsock.request."""
+def status(guest: Guest, timeout_s: float) -> ProcessStatus:
+    """What init says of the image's process. Raises as vsock.request."""
     answer = vsock.request(guest.root, "GET", "/v1/status", timeout_s=timeout_s)
-    if not isinstance(answer, dict) or set(answer) != {*_NUMBERS, "state"} or answer["state"] not in _STATES:
-        raise _strange_status()
-    for name, most in _NUMBERS.items():
-        value = answer[name]
-        if not (type(value) is int and 0 <= value <= most) and (value is not None or name == "uptime_ms"):
-            raise _strange_status()
-    return answer
-
-
-def _strange_status() -> InfernoError:
-    return InfernoError("the guest answered GET /v1/status with something else than init does")
+    try:
+        return records.of(ProcessStatus, answer, "GET /v1/status")
+    except records.BadRecordError:
+        raise InfernoError("the guest answered GET /v1/status with something else than init does") from None

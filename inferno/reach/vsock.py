@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inferno.base.errors import InfernoError
@@ -35,7 +35,7 @@ class RefusedError(InfernoError):
         self.answer = answer
 
 
-def request(root: int, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float) -> Any:
+def request(root: int, method: str, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float) -> Any:
     """Ask init; return the parsed JSON of its answer. `root` is a descriptor of the jail's `/`.
 
     Raises RefusedError for an answer that says no, InfernoError when there is none within `timeout_s` seconds.
@@ -50,7 +50,7 @@ def request(root: int, method: str, path: str, body: dict[str, Any] | None = Non
 
 
 def upgrade(
-    root: int, method: str, path: str, body: dict[str, Any], protocol: str, *, timeout_s: float
+    root: int, method: str, path: str, body: Mapping[str, object], protocol: str, *, timeout_s: float
 ) -> tuple[socket.socket, bytes]:
     """Ask for what makes the connection speak `protocol`; return it, non-blocking, and what came of that already.
 
@@ -81,7 +81,9 @@ def _told(what: str, timeout_s: float) -> Iterator[float]:
         raise InfernoError(f"the guest cannot be asked: {error.strerror or error}") from None
 
 
-def _ask(guest: socket.socket, what: str, body: dict[str, Any] | None, fields: list[str], deadline: float) -> None:
+def _ask(
+    guest: socket.socket, what: str, body: Mapping[str, object] | None, fields: list[str], deadline: float
+) -> None:
     content = b"" if body is None else json.dumps(body).encode()
     head = [f"{what} HTTP/1.1", "Host: guest", f"Content-Length: {len(content)}", *fields]
     _send(guest, "\r\n".join([*head, "", ""]).encode() + content, deadline)

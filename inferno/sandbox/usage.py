@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple
 
 from inferno.sandbox import cgroup
 
 
-class Usage(TypedDict):
+class Usage(NamedTuple):
     """Since the start, or now; None: unlimited, or the kernel does not say."""
 
     cpu_s: float
@@ -34,19 +34,19 @@ def of(ulid: str, root: Path | None = None) -> Usage:
     cpu = _pairs(cgroup.read(ulid, "cpu.stat", root))
     quota, _, period = cgroup.read(ulid, "cpu.max", root).strip().partition(" ")
     io = [_words(line) for line in cgroup.read(ulid, "io.stat", root).splitlines()]
-    return {
-        "cpu_s": cpu.get("usage_usec", 0) / 1e6,
-        "cpu_throttled_s": cpu.get("throttled_usec", 0) / 1e6,
-        "cpus_max": int(quota) / int(period) if quota.isdigit() and period.isdigit() else None,
-        "memory_bytes": number("memory.current") or 0,
-        "memory_peak_bytes": number("memory.peak"),
-        "memory_max_bytes": number("memory.max"),
-        "oom_kills": _pairs(cgroup.read(ulid, "memory.events", root)).get("oom_kill", 0),
-        "tasks": number("pids.current") or 0,
-        "tasks_max": number("pids.max"),
-        "read_bytes": sum(device.get("rbytes", 0) for device in io),
-        "written_bytes": sum(device.get("wbytes", 0) for device in io),
-    }
+    return Usage(
+        cpu_s=cpu.get("usage_usec", 0) / 1e6,
+        cpu_throttled_s=cpu.get("throttled_usec", 0) / 1e6,
+        cpus_max=int(quota) / int(period) if quota.isdigit() and period.isdigit() else None,
+        memory_bytes=number("memory.current") or 0,
+        memory_peak_bytes=number("memory.peak"),
+        memory_max_bytes=number("memory.max"),
+        oom_kills=_pairs(cgroup.read(ulid, "memory.events", root)).get("oom_kill", 0),
+        tasks=number("pids.current") or 0,
+        tasks_max=number("pids.max"),
+        read_bytes=sum(device.get("rbytes", 0) for device in io),
+        written_bytes=sum(device.get("wbytes", 0) for device in io),
+    )
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests import json_shape
 from tests.rig.typed import VMS, Host
 
+# What the commands print for programs (tests/contract/test_json_output.py).
+SHAPES = json.loads(Path(__file__).parents[1].joinpath("contract/json_output.json").read_text())
 PATIENT = "trap 'echo asked; exit 7' TERM; echo begun; sleep 1000 & wait"
 # Says something again and again, until it is asked to end.
 TALKS = "trap 'echo asked; exit 7' TERM; echo begun; n=0; while :; do sleep 0.2 & wait; n=$((n+1)); echo tick $n; done"
@@ -221,9 +224,13 @@ def test_shell_is_the_best_there_is(host: Host, box: None) -> None:
 def test_a_guest_answers_and_both_sides_say_what_it_uses(host: Host, box: None, idle: None) -> None:
     said = json.loads(host.type("ping box -c 20 --json").stdout)
     assert len(said["round_trip_ms"]) == 20
+    assert json_shape.wrong(said, SHAPES["ping"]) == []
     assert "answers after" in host.type("vsock-ping box").stdout
     [row] = json.loads(host.type("stats --json").stdout)
     assert (row["name"], row["guest"]["state"]) == ("box", "running")
+    assert json_shape.wrong([row], SHAPES["stats"]) == []
+    assert json_shape.wrong(json.loads(host.type("top box --json").stdout), SHAPES["top"]) == []
+    assert json_shape.wrong(json.loads(host.type("status box --json").stdout), SHAPES["status"]) == []
     assert 0 < row["host"]["memory_bytes"] < row["host"]["memory_max_bytes"]
     assert row["host"]["cpu_s"] > 0
     assert row["host"]["tasks"] >= 3

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import zstandard
 from isal import igzip
@@ -110,7 +109,7 @@ class Speaker:
                 say({"progress": stage, "done": done, "total": total})
 
 
-def say(message: dict[str, Any]) -> None:
+def say(message: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 

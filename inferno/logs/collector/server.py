@@ -14,7 +14,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from inferno.base import inotify
+from inferno.base import inotify, records
 from inferno.base.errors import InfernoError
 from inferno.logs import collector_client
 from inferno.logs.collector import sender
@@ -160,7 +160,7 @@ class Server:
             if request == collector_client.SYNC:
                 self._drain()
             elif request == collector_client.STATUS:
-                control.send(json.dumps(self._status()).encode())
+                control.send(json.dumps(records.plain(self._status())).encode())
             elif request == collector_client.END:
                 self._ending = True
                 return  # its end is the answer
@@ -172,15 +172,15 @@ class Server:
         control.close()
         self._check = True
 
-    def _status(self) -> dict[str, object]:
-        return {
-            "pid": os.getpid(),
-            "started_at": self._started_at,
-            "connections": len(self._peers),
-            "vms": sorted(self._logs),
-            "bytes": self._bytes,
-            "refused": self._refused + sum(peer.refused for peer in self._peers.values()),
-        }
+    def _status(self) -> collector_client.CollectorStatus:
+        return collector_client.CollectorStatus(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            connections=len(self._peers),
+            vms=sorted(self._logs),
+            bytes=self._bytes,
+            refused=self._refused + sum(peer.refused for peer in self._peers.values()),
+        )
 
     def _drain(self) -> None:
         """Write out what has been sent until now, and no more of it: who goes on sending delays nobody."""

@@ -34,8 +34,8 @@ def rules(world: World) -> list[Rule]:
 
 def console(world: World) -> None:
     for vm in world.observed():
-        size = vm.config("kiln.json").get("console_ring_kib")
-        if not isinstance(size, int) or not 0 < size <= _MAX_CONSOLE_KIB:
+        size = vm.kiln.console_ring_kib
+        if not 0 < size <= _MAX_CONSOLE_KIB:
             raise InfernoError(f"{vm.name} keeps {size} KiB of its console", f"infernoctl create {vm.name}")
 
 
@@ -92,7 +92,7 @@ def timer(world: World) -> None:
 
 def network(world: World) -> None:
     for vm in world.observed():
-        interfaces = vm.config("firecracker.json").get("network-interfaces", [])
+        interfaces = vm.devices("network-interfaces")
         if all("rx_rate_limiter" in each and "tx_rate_limiter" in each for each in interfaces):
             continue
         tap = vm.vm.slot.tap
@@ -120,7 +120,7 @@ def _queueing(tap: str) -> set[str]:
 
 def storage(world: World) -> None:
     for vm in world.observed():
-        drives = vm.config("firecracker.json").get("drives", [])
+        drives = vm.devices("drives")
         if not all("rate_limiter" in each for each in drives) and not cgroup.read(vm.ulid, "io.max").strip():
             limit = f'echo "{_disk(world)} rbps=209715200 wbps=209715200"'
             raise InfernoError(

@@ -35,8 +35,7 @@ def rules(world: World) -> list[Rule]:
 
 def filtered(world: World) -> None:
     for vm in world.observed():
-        args = vm.config("kiln.json")["firecracker"]["args"]
-        if any(str(word).startswith(_WEAKENING) for word in args):
+        if any(word.startswith(_WEAKENING) for word in vm.kiln.firecracker.args):
             raise InfernoError(f"{vm.name} runs Firecracker without its filters", f"infernoctl create {vm.name}")
         for pid in cgroup.processes(vm.ulid):
             for task in world.file(f"proc/{pid}/task").iterdir():

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from inferno.base import records
 from inferno.base.requirements import Check
 from inferno.life.instance import Instance
 from inferno.settings import Settings
 from inferno.state.database import State
 from inferno.state.paths import Paths, VersionDir
-from inferno.watch.doctor.rule import NotApplicableError, Rule
+from inferno.watch.doctor.rule import NotApplicableError, Rule, UnknownError
+
+
+class Vmm(NamedTuple):
+    args: list[str]
+
+
+class Kiln(NamedTuple):
+    """What the rules look at of a kiln.json, whichever release wrote it."""
+
+    firecracker: Vmm
+    console_ring_kib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +43,18 @@ class Running:
     def ulid(self) -> str:
         return self.version.ulid
 
-    def config(self, name: str) -> dict[str, Any]:
-        """A trusted config beside the jail. Raises OSError or ValueError when it is not there or broken."""
-        found = json.loads(self.version.file(name).read_text())
-        if not isinstance(found, dict):
-            raise ValueError(f"{name} is no object")
-        return found
+    @property
+    def kiln(self) -> Kiln:
+        """What kiln.json says. Raises OSError, or UnknownError for one that is damaged."""
+        with _unknown_if_damaged():
+            return records.read(Kiln, self.version.file("kiln.json"), newer=True)
+
+    def devices(self, kind: str) -> list[dict[str, object]]:
+        """What firecracker.json says of the devices of a kind: drives, network-interfaces. Raises as `kiln`."""
+        path = self.version.file("firecracker.json")
+        with _unknown_if_damaged():
+            found = records.read(dict[str, object], path).get(kind, [])
+            return records.of(list[dict[str, object]], found, f"{path}: {kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,14 @@ class World:
             return self.file(name).read_text(errors="replace").strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+@contextlib.contextmanager
+def _unknown_if_damaged() -> Iterator[None]:
+    try:
+        yield
+    except records.BadRecordError as error:
+        raise UnknownError(error.text) from None
 
 
 def _none_runs() -> list[Running]:

@@ -81,8 +81,8 @@ def body(value: object) -> bytes:
 def test_a_guest_answers_and_says_how_its_process_is(real: Guest) -> None:
     assert 0 < guest.ping(real, DEADLINE_S) < DEADLINE_S
     said = guest.status(real, DEADLINE_S)
-    assert (said["state"], said["exit_code"]) == ("running", None)
-    assert said["pid"] > 1
+    assert (said.state, said.exit_code) == ("running", None)
+    assert said.pid is not None and said.pid > 1
 
 
 @pytest.mark.root
@@ -274,7 +274,7 @@ def test_usage_is_read_from_the_leaf(tmp_path: Path) -> None:
         "io.stat": "8:0 rbytes=10 wbytes=20 rios=1\n254:0 rbytes=1 wbytes=2 rios=1\n9:0\n",
     }.items():
         (leaf / name).write_text(text)
-    assert usage.of("01X", tmp_path) == {
+    assert usage.of("01X", tmp_path)._asdict() == {
         "cpu_s": 1.5,
         "cpu_throttled_s": 0.25,
         "cpus_max": 2.0,
@@ -287,7 +287,7 @@ def test_usage_is_read_from_the_leaf(tmp_path: Path) -> None:
         "read_bytes": 11,
         "written_bytes": 22,
     }
-    assert usage.of("01Y", tmp_path)["memory_bytes"] == 0
+    assert usage.of("01Y", tmp_path).memory_bytes == 0
 
 
 @pytest.mark.root

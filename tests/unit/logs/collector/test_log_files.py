@@ -72,7 +72,7 @@ def collector_reads(host: LogHost) -> Iterator[None]:
 
     def count() -> object:
         found = collector_client.status(host.paths)
-        return found and found["bytes"]
+        return found and found.bytes
 
     before = count()
     yield

@@ -47,7 +47,7 @@ def test_lines_that_are_not_the_vms_are_refused_counted_and_told(host: LogHost) 
     assert not db.log.exists()
     found = collector_client.status(host.paths)
     assert found is not None
-    assert found["refused"] == len(forged) + 1 + 1000
+    assert found.refused == len(forged) + 1 + 1000
     assert memory_kib(host.pid(), "VmHWM") < 64 << 10
 
 
@@ -104,7 +104,7 @@ def test_a_jail_full_of_connections_keeps_nobody_out(host: LogHost) -> None:
         assert messages(web.log) == ["here"]
         found = collector_client.status(host.paths)
         assert found is not None
-        assert found["connections"] == 4
+        assert found.connections == 4
         peer.communicate(timeout=DEADLINE_S)
 
 
