@@ -44,7 +44,7 @@ def pins() -> str:
 
 
 def _entry_points(project: dict[str, Any]) -> str:
-    """entry_points.txt, in which doit looks for Inferno's commands."""
+    """entry_points.txt, as an installer writes it: scripts, and what plugs into other programs."""
     groups = {"console_scripts": project.get("scripts", {}), **project.get("entry-points", {})}
     return "".join(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items()) for group, rows in groups.items())
 

@@ -1,10 +1,18 @@
-"""Which module makes the tasks of a verb: one per stage of a VM's life, loaded when one of its tasks is asked for."""
+"""Which module makes the tasks of a verb: one per stage of a VM's life, loaded when one of its tasks is asked for.
+
+dodo.py shows the stages in their order.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from doit.task import Task
+
+from inferno.console.verbs.table import TASKS
 
 if TYPE_CHECKING:
     from .engine.command import Command
@@ -30,3 +38,25 @@ def make(command: Command, verb: str, subject: str) -> Iterable[InfernoTask]:
     module = importlib.import_module(f".{_MODULES[verb]}", __package__)
     declare: Callable[[Command, str], Iterable[InfernoTask]] = getattr(module, verb)
     return declare(command, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Creator:
+    """What doit finds in a dodo file for one verb. Our loader makes `verb:subject` when that is named."""
+
+    verb: str
+
+    def create_doit_tasks(self) -> Task:
+        return group(self.verb)
+
+
+def creators(stage: str) -> list[Creator]:
+    """A creator for each verb of a stage, which is a module beside this one."""
+    return [Creator(verb) for verb in _STAGES[stage]]
+
+
+def group(verb: str) -> Task:
+    """A bare verb: what `doit list`, `doit help VERB` and completion show."""
+    row = TASKS[verb]
+    doc = f"{row.doc} ({verb}:{row.hole})" if row.hole else row.doc
+    return Task(verb, None, doc=doc, params=[option.for_doit() for option in row.options], has_subtask=True)

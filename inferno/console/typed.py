@@ -18,6 +18,7 @@ NOUNS = {
     "FROM": "a source",
     "TO": "a destination",
     "CMD...": "a command",
+    "TASK...": "a task",
 }
 
 

@@ -1,6 +1,6 @@
 """doit's commands as Inferno gives them: on our loader, with one-line errors and the exit statuses users know.
 
-They stand in for the stock ones by entry points, so `doit create:web1` works in any directory that has no dodo.py.
+They stand in for the stock ones in infernoctl, and by pyproject.toml where `doit` is run in a checkout.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import os
 import signal
 from typing import Any
 
-from doit.cmd_base import DodoTaskLoader
 from doit.cmd_clean import Clean as StockClean
 from doit.cmd_forget import Forget as StockForget
 from doit.cmd_help import Help as StockHelp
@@ -26,29 +25,21 @@ from inferno.console.errors import report, say
 from inferno.console.verbs.table import TASKS
 
 from . import info, parallel
-from .db import TaskDb
-from .loader import Loader
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: unwound like Ctrl-C, but with a status of its own."""
 
 
-class _OnOurLoader:
-    """Mixed into each command: our loader where there is no dodo.py, our database, our errors."""
+class _Ours:
+    """Mixed into each command: its errors are ours. The loader is one of ours too."""
 
     loader: Any
+    bin_name: str
 
-    def __init__(self, task_loader: Any, **known: Any) -> None:
+    def __init__(self, **known: Any) -> None:
         streams.fill()  # before doit keeps what is standard output now
-        if type(task_loader) is DodoTaskLoader and not os.path.exists("dodo.py"):
-            task_loader = Loader()
-        super().__init__(task_loader=task_loader, **known)  # type: ignore[call-arg]  # a doit command follows
-
-    def get_backends(self) -> Any:
-        backends = super().get_backends()  # type: ignore[misc]
-        backends["inferno"] = TaskDb
-        return backends
+        super().__init__(**known)
 
     def parse_execute(self, words: list[str]) -> int | None:
         try:
@@ -58,7 +49,8 @@ class _OnOurLoader:
         except CmdParseError as error:  # doit's text goes on with all options there are, as Python shows them
             text = str(error).partition(" (parsing options")[0].strip()
             name = getattr(self, "name", "doit")
-            return _refused(UsageError(f"{name}: {text.removeprefix('Error parsing Command: ')}", f"doit help {name}"))
+            text = text.removeprefix("Error parsing Command: ")
+            return _refused(UsageError(f"{name}: {text}", f"{self.bin_name} help {name}"))
         except InfernoError as error:
             return _refused(error)
         except PermissionError as error:
@@ -72,45 +64,41 @@ def _refused(error: InfernoError) -> int:
     return error.status
 
 
-class List(_OnOurLoader, StockList): ...  # type: ignore[misc]
+class List(_Ours, StockList): ...  # type: ignore[misc]
 
 
-class Ignore(_OnOurLoader, StockIgnore): ...  # type: ignore[misc]
+class Ignore(_Ours, StockIgnore): ...  # type: ignore[misc]
 
 
-class Clean(_OnOurLoader, StockClean):  # type: ignore[misc]
+class Clean(_Ours, StockClean):  # type: ignore[misc]
     """Removes what tasks have made and nobody uses; fails when something stays."""
 
     def execute(self, params: Any, args: list[str]) -> int | None:
         status: int | None = super().execute(params, args)
-        if isinstance(self.loader, Loader) and self.loader.command.output.exit_status:
-            return self.loader.command.output.exit_status
-        return status
+        return self.loader.command.output.exit_status or status
 
 
-class Forget(_OnOurLoader, StockForget): ...  # type: ignore[misc]
+class Forget(_Ours, StockForget): ...  # type: ignore[misc]
 
 
-class Info(_OnOurLoader, StockInfo):  # type: ignore[misc]
+class Info(_Ours, StockInfo):  # type: ignore[misc]
     """What a task is, needs and makes, and why it would run: exit 1 when it would."""
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
-        if not isinstance(self.loader, Loader):
-            return int(super()._execute(pos_args, hide_status) or 0)
         if len(pos_args) != 1:
-            raise UsageError("info looks at one task at a time", f"doit info {pos_args[0]}")
+            raise UsageError("info looks at one task at a time", f"{self.bin_name} info {pos_args[0]}")
         tasks = {task.name: task for task in self.task_list}
         text, is_current = info.describe(tasks[pos_args[0]], tasks, None if hide_status else self.dep_manager)
         self.outstream.write(text)
         return 0 if is_current else 1
 
 
-class Help(_OnOurLoader, StockHelp):  # type: ignore[misc]
+class Help(_Ours, StockHelp):  # type: ignore[misc]
     """`doit help create` and `doit help create:web1` are `infernoctl create --help`."""
 
     def execute(self, params: Any, args: list[str]) -> int | None:
         verb = args[0].partition(":")[0] if args else ""
-        if verb not in TASKS or not isinstance(self.loader, Loader):
+        if verb not in TASKS:
             return int(super().execute(params, args) or 0)
         from inferno.console import help
 
@@ -118,14 +106,12 @@ class Help(_OnOurLoader, StockHelp):  # type: ignore[misc]
         return 0
 
 
-class Run(_OnOurLoader, StockRun):  # type: ignore[misc]
+class Run(_Ours, StockRun):  # type: ignore[misc]
     """Runs tasks; then what they left for the end: printing a result, following a VM in the foreground."""
 
     name = "run"
 
     def execute(self, params: Any, args: list[str]) -> int | None:
-        if not isinstance(self.loader, Loader):
-            return int(super().execute(params, args) or 0)
         os.umask(os.umask(0o022) | 0o022)  # what root makes here is written by nobody else, whatever its umask
         _need_root(args)  # before the databases are opened, which would make them this user's
         self._take_signals()

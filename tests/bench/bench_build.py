@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tests import images
 from tests.bench.built import artifacts
 from tests.bench.measure import Measured, Pairs, Side, command, environment, run, several
+from tests.bench.place import CHECKOUT
 from tests.bench.row import Lab, row
 
 BIN = Path(sys.executable).parent
@@ -47,7 +48,7 @@ def host(lab: Lab) -> Host:
     return made
 
 
-@row("noop-create", NO_OP, bar=1.3)
+@row("noop-create", NO_OP, bar=1.2)
 def noop_create(lab: Lab) -> Measured:
     return _no_op(lab)
 
@@ -60,7 +61,7 @@ def noop_create_10k(lab: Lab) -> Measured:
 
 def _no_op(lab: Lab) -> Measured:
     on = lab.shared(host)
-    ours, theirs = command([DOIT, "create:web1"], on.env, on.work), command([DOIT, "list"], on.env, on.empty)
+    ours, theirs = command([DOIT, "create:web1"], on.env, CHECKOUT), command([DOIT, "list"], on.env, on.empty)
     return lab.watch.pairs(ours, theirs, 11).measured()
 
 
@@ -123,7 +124,7 @@ def _image_bytes(root: Path) -> int:
     return sum(found.values())
 
 
-@row("list", "infernoctl list of 10 VMs / python3 -c 'import sqlite3, json'", bar=2)
+@row("list", "infernoctl list of 10 VMs / python3 -c 'import sqlite3, json'", bar=1.7)
 def list_vms(lab: Lab) -> Measured:
     on = lab.shared(host)
     for number in range(2, 11):

@@ -94,7 +94,7 @@ def first_byte(address: str) -> float:
 
 def raw(address: str, version: Path) -> float:
     """Firecracker alone, as root, without jailer, cgroup or kiln."""
-    subprocess.run(["doit", f"network:{NAME}"], check=True, capture_output=True)
+    subprocess.run(["infernoctl", "task", f"network:{NAME}"], check=True, capture_output=True)
     with tempfile.TemporaryDirectory(dir=version.parent.parent) as folder:
         work = Path(folder)
         record = json.loads((version / "version.json").read_text())

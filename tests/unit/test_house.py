@@ -11,7 +11,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 CODE = ("inferno", "tasks", "rig", "tests", "tools", "kiln", "guest")
 TEXT = (*CODE, "docs", "templates", ".ci")
-ROOT_FILES = ("Makefile", "README.md", "CHANGELOG.md", "pyproject.toml", "Cargo.toml")
+ROOT_FILES = ("Makefile", "dodo.py", "README.md", "CHANGELOG.md", "pyproject.toml", "Cargo.toml")
 MAX_FUNCTION_LINES, MAX_FILE_LINES = 50, 400
 
 
@@ -40,6 +40,13 @@ def where(path: Path, node: ast.AST | None = None) -> str:
 
 def test_the_library_knows_no_doit() -> None:
     assert [where(path) for path in python_files("inferno") for name in imports(path) if name.startswith("doit")] == []
+
+
+def test_the_package_of_tasks_is_imported_by_neither_of_its_names() -> None:
+    """`tasks` is a name of other projects too, and nobody but inferno.engine knows where the package lies."""
+    files = [CHECKOUT / "dodo.py", *python_files("inferno", "tasks", "tests", "tools", "docs")]
+    named = [where(p) for p in files for name in imports(p) if name.split(".")[0] in ("tasks", "inferno_tasks")]
+    assert named == [], "inferno.engine.load"
 
 
 def test_one_module_starts_programs() -> None:

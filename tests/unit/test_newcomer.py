@@ -39,15 +39,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(CHECKOUT / name, place / "inferno" / name, symlinks=True, ignore=leave_out)
     for path in CHECKOUT.glob("*.toml"):
         shutil.copy2(path, place / "inferno")
-    shutil.copy2(CHECKOUT / "Cargo.lock", place / "inferno")
+    for name in ("Cargo.lock", "dodo.py"):
+        shutil.copy2(CHECKOUT / name, place / "inferno")
     images.busybox(place / "image")
     return place
 
 
-def typed(place: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def typed(place: Path, *words: str | Path, cwd: str = ".") -> subprocess.CompletedProcess[str]:
     """Run a program there, in the plainest of locales, with an INFERNO_ROOT there."""
     env = {**os.environ, "PYTHONPATH": str(place / "inferno"), "INFERNO_ROOT": str(place / "root"), "LC_ALL": "C"}
-    return subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, encoding="utf-8", check=False)
+    return subprocess.run(
+        words, cwd=place / cwd, env=env, capture_output=True, text=True, encoding="utf-8", check=False
+    )
 
 
 def test_the_venv_starts_in_any_locale() -> None:
@@ -57,7 +60,8 @@ def test_the_venv_starts_in_any_locale() -> None:
 
 
 def test_programs_of_the_checkout_say_where_they_are(place: Path) -> None:
-    assert "create " in typed(place, BIN / "doit", "list").stdout
+    assert "create " in typed(place, BIN / "doit", "list", cwd="inferno").stdout
+    assert "create " in typed(place, BIN / "infernoctl", "task", "list").stdout
     assert "infernoctl create" in typed(place, BIN / "infernoctl", "--help").stdout
     shown = typed(place, BIN / "infernoctl", "env").stdout
     assert f"{place}/inferno/artifacts" in shown

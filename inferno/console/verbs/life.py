@@ -170,4 +170,20 @@ STEP_VERBS = (
         is_task=True,
         examples="infernoctl launch web1    after network, disk and jail; start does all four",
     ),
+    Verb(
+        "task",
+        STEPS,
+        "run tasks by their names, as doit does in a checkout",
+        "TASK...",
+        run="task_verbs.task",
+        forms=("VERB:NAME [options]...", "list | info TASK | clean TASK... | forget TASK... | help [TASK]"),
+        words=0,
+        more="""\
+list says what tasks there are, and list --all names those of every VM. info says what a task needs and
+makes, and why it would run; it ends with 1 when it would. clean removes what a task made. What you forget
+runs again.""",
+        examples="""\
+infernoctl task create:web1 --image nginx:latest start:web1 --detach
+infernoctl task info create:web1""",
+    ),
 )

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from inferno.console.options import QUIET, Option
 
 # The groups of verbs, by their headings in `infernoctl --help`, in the order there.
-LIFE = "A VM's life (each is a task: doit VERB:NAME)"
+LIFE = "A VM's life (each is a task: infernoctl task VERB:NAME, in a checkout doit VERB:NAME)"
 LOOK = "Look"
 REACH = "Reach into a VM that runs"
 HOST = "Images, and this host"

@@ -13,16 +13,18 @@ import pytest
 
 from inferno.cli.main import main
 from inferno.state.database import State
+from tests.conftest import CHECKOUT
 
 BIN = Path(sys.executable).parent
 
 
-def type_in(tmp_path: Path, *words: str, program: str = "infernoctl", cwd: Path | None = None) -> CompletedProcess[str]:
+def type_in(tmp_path: Path, *words: str, program: str = "infernoctl") -> CompletedProcess[str]:
+    """Type a command: doit in the checkout, infernoctl anywhere."""
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}
     return run(
         [BIN / program, *words],
         env=env,
-        cwd=cwd or tmp_path,
+        cwd=CHECKOUT if program == "doit" else tmp_path,
         check=False,
         capture_output=True,
         text=True,
@@ -143,7 +145,7 @@ def test_list_of_nothing(tmp_path: Path) -> None:
 def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     line = f"{BIN}/doit list | true; {BIN}/infernoctl --help | true"
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
-    done = run(["bash", "-c", line], env=env, check=False, cwd=tmp_path, stderr=PIPE, text=True, timeout=60)
+    done = run(["bash", "-c", line], env=env, check=False, cwd=CHECKOUT, stderr=PIPE, text=True, timeout=60)
     assert "Traceback" not in done.stderr
 
 
@@ -157,18 +159,12 @@ def test_a_database_of_a_newer_inferno_is_refused(tmp_path: Path) -> None:
     refused(done, "newer Inferno")
 
 
-def test_the_checkout_needs_no_dodo_file_and_has_none(checkout: Path, tmp_path: Path) -> None:
-    assert not (checkout / "dodo.py").exists(), "doit's commands would step back for it"
-    listed = type_in(tmp_path, "list", program="doit", cwd=checkout)
-    assert (listed.returncode, "create " in listed.stdout) == (0, True)
-
-
-@pytest.mark.parametrize("line", ["infernoctl version", "doit list"])
+@pytest.mark.parametrize("line", ["infernoctl version", "infernoctl task list", "doit list"])
 def test_standard_output_may_be_closed_or_full_or_broken(tmp_path: Path, line: str) -> None:
     def typed(rest: str) -> CompletedProcess[str]:
         env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
         command = f"set -o pipefail; {BIN}/{line} {rest}"
-        return run(["bash", "-c", command], env=env, check=False, cwd=tmp_path, stderr=PIPE, text=True, timeout=60)
+        return run(["bash", "-c", command], env=env, check=False, cwd=CHECKOUT, stderr=PIPE, text=True, timeout=60)
 
     closed, full, broken, mute = typed(">&-"), typed("> /dev/full"), typed("| true"), typed("> /dev/null 2>&- <&-")
     assert (closed.returncode, closed.stderr) == (0, "")

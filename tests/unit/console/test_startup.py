@@ -8,6 +8,7 @@ from subprocess import CompletedProcess, run
 import pytest
 
 from inferno.base.debug import without_secrets
+from tests.conftest import CHECKOUT
 
 BIN = Path(sys.executable).parent
 
@@ -15,7 +16,8 @@ BIN = Path(sys.executable).parent
 def type_in(root: Path, line: str, **env: str) -> CompletedProcess[str]:
     program, *words = line.split()
     known = {**os.environ, "INFERNO_ROOT": str(root), **env}
-    return run([BIN / program, *words], env=known, cwd=root, check=False, capture_output=True, text=True, timeout=60)
+    cwd = CHECKOUT if program == "doit" else root
+    return run([BIN / program, *words], env=known, cwd=cwd, check=False, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("line", ["infernoctl list", "doit list"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import inferno.cli
+from inferno import engine
 from inferno.console import help, suggest
 from inferno.console.options import HELP
 from inferno.console.typed import NOUNS, read
@@ -17,7 +18,8 @@ from inferno.console.verbs.table import NAMES, TASKS, VERBS, find
 from inferno.console.verbs.verb import GROUPS, Verb
 from inferno.life.status import STATES
 from inferno.logs.record import LEVELS, SOURCES
-from tasks import stages
+
+stages = engine.load("stages")
 
 CLI = Path(next(iter(inferno.cli.__path__)))
 WIDE = 110  # an example may be longer than the rest, which is wrapped

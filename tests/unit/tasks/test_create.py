@@ -27,17 +27,17 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 class Host:
-    """An INFERNO_ROOT and the commands typed against it."""
+    """An INFERNO_ROOT and the commands typed against it; doit is typed in a checkout."""
 
-    def __init__(self, root: Path, cwd: Path, **env: str) -> None:
-        self.root, self.cwd = root, cwd
+    def __init__(self, root: Path, cwd: Path, checkout: Path = CHECKOUT, **env: str) -> None:
+        self.root, self.cwd, self.checkout = root, cwd, checkout
         self.env = {**os.environ, "INFERNO_ROOT": str(root), **env}
 
     def popen(self, *words: str, program: str = "infernoctl") -> subprocess.Popen[str]:
         return subprocess.Popen(
             [BIN / program, *words],
             env=self.env,
-            cwd=self.cwd,
+            cwd=self.checkout if program == "doit" else self.cwd,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -348,8 +348,8 @@ def test_what_frees_a_full_disk_needs_no_room_on_it(layout: str, tmp_path: Path)
 
 def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:
     """Loaded as root, since nobody else may look into root's home; the command itself is somebody else's."""
-    become = "import os, sys, inferno.cli.main, inferno.cli.task_verbs, tasks.create, tasks.engine.main\n"
-    become += "os.setgid(65534); os.setuid(65534); "
+    become = "import os, sys, inferno.cli.main, inferno.cli.task_verbs\nfrom inferno import engine\n"
+    become += "engine.load('create'); engine.load('engine.main'); os.setgid(65534); os.setuid(65534); "
     command = [sys.executable, "-c", become + "sys.exit(inferno.cli.main.main())", "create", "web1", "--image", layout]
     done = subprocess.run(command, env=host.env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
@@ -382,7 +382,7 @@ def edit(main: Path) -> None:
 @pytest.mark.slow
 def test_editing_a_source_rebuilds_what_is_made_of_it_and_nothing_else(layout: str, tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "checkout")
-    host = Host(tmp_path / "root", checkout.folder, PYTHONPATH=str(checkout.folder))
+    host = Host(tmp_path / "root", checkout.folder, checkout.folder, PYTHONPATH=str(checkout.folder))
     host.type("create", "web1", "--image", layout)
     kiln, guest = checkout.folder / "kiln/src/main.rs", checkout.folder / "guest/src/main.rs"
     kiln.touch()

@@ -18,6 +18,7 @@ import pytest
 from inferno.base import files
 from inferno.state.paths import Paths, file_name
 from tests import images
+from tests.conftest import CHECKOUT
 from tests.layout_registry import LayoutRegistry
 
 pytestmark = pytest.mark.root
@@ -37,7 +38,8 @@ class Host:
     def start(self, *words: str, program: str = "doit") -> subprocess.Popen[str]:
         env = {**os.environ, "INFERNO_ROOT": str(self.root)}
         pipe = subprocess.PIPE
-        return subprocess.Popen([BIN / program, *words], env=env, cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
+        cwd = CHECKOUT if program == "doit" else self.folder
+        return subprocess.Popen([BIN / program, *words], env=env, cwd=cwd, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *words: str, status: int = 0, program: str = "doit") -> subprocess.CompletedProcess[str]:
         process = self.start(*words, program=program)

@@ -13,6 +13,7 @@ import pytest
 from inferno.image import local_images
 from inferno.settings import load_settings
 from tests import images
+from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.root
 DOIT = Path(sys.executable).parent / "doit"
@@ -28,7 +29,7 @@ class Host:
 
     def doit(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "INFERNO_ROOT": str(self.root)}
-        done = subprocess.run([DOIT, *words], env=env, cwd=self.folder, capture_output=True, text=True, check=False)
+        done = subprocess.run([DOIT, *words], env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done

@@ -1,0 +1,12 @@
+"""What `doit` is told in a checkout: pyproject.toml names these, for the folder in which that file lies."""
+
+from __future__ import annotations
+
+from inferno import engine
+
+_commands = engine.load("engine.commands")
+Run, List, Info = _commands.Run, _commands.List, _commands.Info
+Clean, Forget, Ignore, Help = _commands.Clean, _commands.Forget, _commands.Ignore, _commands.Help
+Loader = engine.load("engine.dodo_loader").DodoLoader
+Backend = engine.load("engine.db").TaskDb
+Reporter = engine.load("engine.reporter").Reporter

@@ -1,0 +1,34 @@
+"""The loader of `doit` in a checkout: what dodo.py declares, and the tasks that the command line names.
+
+pyproject.toml chooses it. With -f another file is read in the place of dodo.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from doit.cmd_base import DodoTaskLoader
+from doit.task import Task
+
+from ..stages import Creator
+from .loader import Loader
+
+
+class DodoLoader(Loader, DodoTaskLoader):  # type: ignore[misc]  # doit has no types
+    """Verbs are those for which the file has a creator; its other tasks may depend on theirs."""
+
+    namespace: dict[str, Any]
+
+    def setup(self, opt_values: dict[str, Any]) -> None:
+        DodoTaskLoader.setup(self, opt_values)
+        found = {name: value for name, value in self.namespace.items() if isinstance(value, Creator)}
+        # doit would look each of these up in its source, and make a task of it.
+        self.namespace = {name: value for name, value in self.namespace.items() if name not in found}
+        self.verbs = [creator.verb for creator in found.values()]
+        super().setup(opt_values)
+
+    def load_doit_config(self) -> dict[str, Any]:
+        return {**DodoTaskLoader.load_doit_config(self), **super().load_doit_config()}
+
+    def declared(self, cmd: Any, words: list[str]) -> dict[str, Task]:
+        return {task.name: task for task in DodoTaskLoader.load_tasks(self, cmd, words)}
