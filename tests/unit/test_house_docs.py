@@ -32,7 +32,9 @@ def test_every_make_command_named_exists(page: Path) -> None:
 
 
 # As typed in a block of code, or quoted: up to what a shell would take for the end, or the quote's.
-TYPED = re.compile(r"(?:^ {4}|`)(?:[A-Z_]+=\S* |sudo |rig/rig run -- )*(infernoctl|doit) ([^`\n#|;&>]+)", re.MULTILINE)
+TYPED = re.compile(
+    r"(?:^ {4}|`)(?:[A-Z_]+=\S* |sudo |rig/rig run -- )*(infernoctl(?: task)?|doit) ([^`\n#|;&>]+)", re.MULTILINE
+)
 ALONE = re.compile(r"`([a-z-]+ [^`\n]*--[^`\n]+)`")  # create --tty
 
 
@@ -42,7 +44,7 @@ def not_there(page: str) -> list[str]:
     alone = [("infernoctl", line) for line in ALONE.findall(page) if line.split()[0] in NAMES]
     for program, line in [*TYPED.findall(page), *alone]:
         words = re.split(r" {3,}", line)[0].split()
-        if program == "doit":
+        if program != "infernoctl":
             words = [words[0].partition(":")[0], *words[1:]]
             if words[0] not in TASKS:
                 continue  # doit's own: list, info, clean, …
