@@ -1,17 +1,20 @@
-//! run.json.
+//! run.json, and start.json.
 #![no_main]
 
 use guest::run::Run;
+use guest::start::Start;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    if let Ok(start) = Start::parse(bytes) {
+        let _ = guest::etc::resolv(&start.etc_resolv);
+    }
     if let Ok(run) = Run::parse(bytes) {
         assert!(!run.process.args[0].is_empty());
         assert!(run.files.iter().all(|file| file.path.starts_with('/')));
         assert!(run.ssh_keys.iter().all(|key| key.lines().count() == 1));
         let _ = guest::limits::all(&run.process.rlimits);
         let _ = guest::etc::hosts(&run.etc_hosts);
-        let _ = guest::etc::resolv(&run.etc_resolv);
         let _ = guest::env::complete(&run.process.env, &run.hostname, "/");
     }
 });

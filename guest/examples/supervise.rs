@@ -67,6 +67,7 @@ fn durations(text: &str) -> Durations {
 
 fn all(time: Duration) -> Durations {
     Durations {
+        start: time,
         rest: time,
         drain: time,
         stream: time,

@@ -15,6 +15,7 @@ use crate::process::Launcher;
 use crate::record::{self, ExitReport};
 use crate::run::Run;
 use crate::ssh;
+use crate::start::Start;
 use crate::supervisor::Supervisor;
 use crate::sys::{self, PollFd, Started};
 use crate::{cgroup, etc, files, mounts, net, root};
@@ -50,13 +51,15 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     sys::null_stdio().doing("open /dev/null")?;
     let mut signals = sys::take_signals().doing("take the signals")?;
     let run = Run::load()?;
-    *outbox = connect(&run)?;
+    let log;
+    (*outbox, log) = connect(&run)?;
     let steps = Steps { born, are_told: run.log.debug };
     steps.tell(outbox, "connected");
     root::enter(&run.root)?;
     mounts::populate()?;
     steps.tell(outbox, &root::describe(&run.root));
-    etc::write_all(&run)?;
+    etc::write_all(&run, &Start::receive(&log, durations.start)?)?;
+    drop(log);
     net::set_up(&run.ips)?;
     net::relax()?;
     steps.tell(outbox, "network is up");
@@ -87,13 +90,15 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     Ok(report)
 }
 
-/// Opens the log, with the key that tells init's report from others as its first record.
-fn connect(run: &Run) -> Result<Outbox, Failure> {
+/// Opens the log, with the key that tells init's report from others as its first record; and the same connection again,
+/// to read from it.
+fn connect(run: &Run) -> Result<(Outbox, File), Failure> {
     end::report_to(run.vsock_exit_port);
     let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
+    let start = log.try_clone().doing("keep the host's log")?;
     let mut outbox = Outbox::new(Some(log));
     outbox.push(&record::hello(end::key().doing("make a key")?));
-    Ok(outbox)
+    Ok((outbox, start))
 }
 
 /// How far init is, and when: told only where the host asked for it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::durations::Durations;
-use crate::{api, end, failure, frame, http, run, split};
+use crate::{api, end, failure, frame, http, run, split, start};
 
 fn shared(name: &str) -> Value {
     let all: Value = serde_json::from_str(include_str!("../../tests/contract/shared.json")).unwrap();
@@ -16,7 +16,10 @@ fn shared(name: &str) -> Value {
 #[test]
 fn constants_are_the_shared_ones() {
     for (name, value) in [
-        ("run_config", json!(run::PATH)),
+        ("run_format", json!(run::FORMAT)),
+        ("start_format", json!(start::FORMAT)),
+        ("max_start_bytes", json!(start::MAX_BYTES)),
+        ("run_config", json!(run::PATH.trim_start_matches('/'))),
         ("exit_report_port", json!(end::EXIT_PORT)),
         ("max_output_bytes", json!(split::MAX_PAYLOAD_BYTES)),
         ("max_error_bytes", json!(end::MAX_ERROR_BYTES)),
@@ -37,10 +40,11 @@ fn constants_are_the_shared_ones() {
 
 #[test]
 fn durations_are_the_shared_ones() {
-    let Durations { rest, drain, stream, attach, terminal, request, host_keys, last_lines, report } =
+    let Durations { start, rest, drain, stream, attach, terminal, request, host_keys, last_lines, report } =
         Durations::default();
     let seconds = |duration: Duration| duration.as_secs_f64();
     let own = json!({
+        "start": seconds(start),
         "rest": seconds(rest),
         "drain": seconds(drain),
         "stream": seconds(stream),

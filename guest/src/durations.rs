@@ -6,6 +6,8 @@ use std::time::Duration;
 /// See the module. The default is what guests have; tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Durations {
+    /// For start.json, which kiln sends as soon as the log is connected.
+    pub start: Duration,
     /// From the SIGTERM that the rest gets when the image's process ended to the SIGKILL.
     pub rest: Duration,
     /// How long killed processes may take to go.
@@ -30,6 +32,7 @@ pub struct Durations {
 impl Default for Durations {
     fn default() -> Self {
         Self {
+            start: Duration::from_secs(10),
             rest: Duration::from_secs(2),
             drain: Duration::from_secs(3),
             stream: Duration::from_secs(2),

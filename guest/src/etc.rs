@@ -11,21 +11,22 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing, Failure};
 use crate::mounts::make_directory;
-use crate::run::{Host, Resolv, Run};
+use crate::run::{Host, Run};
+use crate::start::{Resolv, Start};
 use crate::sys;
 use crate::user;
 
 const MACHINE_ID: &str = "/etc/machine-id";
 
 /// Writes all of it.
-pub fn write_all(run: &Run) -> Result<(), Failure> {
+pub fn write_all(run: &Run, start: &Start) -> Result<(), Failure> {
     sys::set_hostname(&run.hostname).doing("set the host name")?;
     write(Path::new("/etc/hostname"), 0o644, &format!("{}\n", run.hostname))?;
     write(Path::new("/etc/hosts"), 0o644, &hosts(&run.etc_hosts))?;
     if wants_machine_id(Path::new("/")) {
         write(Path::new(MACHINE_ID), 0o444, &format!("{}\n", run.machine_id))?;
     }
-    if let Some(text) = resolv(&run.etc_resolv) {
+    if let Some(text) = resolv(&start.etc_resolv) {
         write(Path::new("/etc/resolv.conf"), 0o644, &text)?;
     }
     for file in &run.files {

@@ -20,6 +20,7 @@ pub mod env;
 pub mod etc;
 pub mod failure;
 pub mod files;
+pub mod format;
 pub mod frame;
 pub mod http;
 pub mod input;
@@ -41,6 +42,7 @@ pub mod run;
 pub mod session;
 pub mod split;
 pub mod ssh;
+pub mod start;
 pub mod stat;
 pub mod supervisor;
 #[allow(unsafe_code)]

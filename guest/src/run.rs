@@ -7,14 +7,19 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Deserializer};
 
 use crate::failure::{Doing, Failure};
+use crate::format;
 
 /// Where the initrd holds it.
 pub const PATH: &str = "/inferno/run.json";
+/// The one that is read here.
+pub const FORMAT: u32 = 2;
 
 /// See the module.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
+    /// `FORMAT`.
+    pub format: u32,
     /// The VM's name.
     pub id: String,
     /// The guest's host name.
@@ -31,8 +36,6 @@ pub struct Run {
     pub read_only: bool,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
-    /// For /etc/resolv.conf.
-    pub etc_resolv: Resolv,
     /// For /etc/hosts.
     pub etc_hosts: Vec<Host>,
     /// Lines for authorized_keys of the process's user.
@@ -162,18 +165,6 @@ pub enum Root {
     },
 }
 
-/// /etc/resolv.conf.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resolv {
-    /// Addresses.
-    pub nameservers: Vec<String>,
-    /// Domains.
-    pub search: Vec<String>,
-    /// Options.
-    pub options: Vec<String>,
-}
-
 /// A line of /etc/hosts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +203,7 @@ impl Run {
 
     /// Reads a text.
     pub fn parse(text: &[u8]) -> Result<Self, Failure> {
+        format::check(text, "run.json", FORMAT)?;
         let run: Self =
             serde_json::from_slice(text).map_err(|error| Failure::new(format!("run.json: {error}")))?;
         run.check()?;
@@ -274,7 +266,6 @@ mod tests {
             "/ips/0",
             "/root",
             "/tmpfs/0",
-            "/etc_resolv",
             "/etc_hosts/0",
             "/files/0",
             "/log",
@@ -290,7 +281,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 16 + 7 + 3 + 4 + 5 + 4 + 3 + 2 + 3 + 1);
+        assert_eq!(checked, 16 + 7 + 3 + 4 + 5 + 4 + 2 + 3 + 1);
     }
 
     #[test]
@@ -299,6 +290,13 @@ mod tests {
         value["root"] = serde_json::json!({"kind": "ext4", "device": "/dev/vda"});
         let run = Run::parse(value.to_string().as_bytes()).unwrap();
         assert!(matches!(run.root, Root::Ext4 { device } if device == "/dev/vda"));
+    }
+
+    #[test]
+    fn another_format_is_named_as_such() {
+        let another = GOLDEN.replace("\"format\": 2", "\"format\": 3");
+        let refused = Run::parse(another.as_bytes()).unwrap_err();
+        assert_eq!(refused.text, "run.json: it has format 3, and this init reads 2: create the VM again");
     }
 
     #[test]

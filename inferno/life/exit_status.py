@@ -17,6 +17,7 @@ from inferno.base import records
 from inferno.base.text import printable
 from inferno.sandbox import cgroup, jail
 from inferno.state.paths import Paths, VersionDir
+from inferno.wire import start
 from inferno.wire.shared import CODE_NO_PROCESS, EXIT_STATUS, MAX_EXIT_STATUS_BYTES, MAX_SIGNAL, UNFINISHED_SUFFIX
 
 _BYTE, _SIGNAL = range(256), range(1, MAX_SIGNAL + 1)
@@ -25,7 +26,8 @@ _BYTE, _SIGNAL = range(256), range(1, MAX_SIGNAL + 1)
 class ExitStatus(NamedTuple):
     """exit_status.json, as kiln writes it (tests/contract/exit_status.json). Times are RFC 3339, UTC, microseconds.
 
-    `vm_*` is of the VM, the others of the image's process; `error` says why that could not be run.
+    `vm_*` is of the VM, the others of the image's process; `error` says why that could not be run. `run`, the run's id,
+    is the host's to say, and not kiln's; None: it was started by an Inferno that gave runs no ids.
     """
 
     vm_exit_code: Annotated[int, _BYTE] | None
@@ -37,6 +39,7 @@ class ExitStatus(NamedTuple):
     error: str | None
     started_at: str | None
     exited_at: str | None
+    run: str | None = None
 
 
 _NO_WORD = ExitStatus(None, None, None, None, None, False, None, None, None)
@@ -101,6 +104,7 @@ def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None
             str(error) if isinstance(error, _BadStatusError) else f"it left no exit status: {because or _fate(version)}"
         )
         status = _NO_WORD._replace(vm_error=why, started_at=_launched_at(paths, name))
+    status = status._replace(run=start.run_of(version.start))
     return status._replace(vm_error=f"killed by the host: {killed}") if killed else status
 
 

@@ -24,12 +24,14 @@ from inferno.life import exit_status, host, runs
 from inferno.life.instance import Instance
 from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
-from inferno.net import nft, tap
+from inferno.net import nft, resolvers, tap
 from inferno.sandbox import cgroup, jail, launch, orphan_jailer
 from inferno.spec import grammar
 from inferno.state.paths import VersionDir
 from inferno.version import versions
 from inferno.version.record import VersionRecord
+from inferno.wire import start as handed
+from inferno.wire.shared import KILN_CONFIG
 
 _LAST_LINES = 20
 # How long the kernel may take to end killed processes: guests' memory is freed before a leaf counts as empty.
@@ -44,6 +46,7 @@ class Start:
     version: VersionDir
     record: VersionRecord
     undo: contextlib.ExitStack
+    start_format: int | None = None  # of the start.json that its kiln and init read
     launched: bool = False  # by this start; else it ran already, or runs not yet
     pid: int | None = None  # of what it launched: the jailer, and then kiln
     failure: str = "its start was interrupted"  # what is said of a launch that is undone
@@ -83,7 +86,8 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
 
     Raises InfernoError when the version is missing or broken, UsageError when this host cannot run VMs.
     """
-    chosen = vm.running() or versions.current(vm.paths, vm.name)
+    running = vm.running()
+    chosen = running or versions.current(vm.paths, vm.name)
     try:
         record = versions.read(chosen) if chosen else None
     except BadRecordError as error:
@@ -93,7 +97,8 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
     if not versions.base_is_whole(chosen, record):
         raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
     require((*host.START, *scratch.tools(vm.settings)))
-    return Start(vm, chosen, record, undo)
+    start_format = None if running else handed.format_for(chosen.file(KILN_CONFIG))
+    return Start(vm, chosen, record, undo, start_format)
 
 
 def network(start: Start) -> None:
@@ -155,6 +160,8 @@ def launch_it(start: Start) -> None:
     vm.mark(start.version)
     start.run = runs.new_id()
     runs.begin(vm, start.version, start.run)
+    content = handed.text(start.run, resolvers.of_host())
+    jail.hand_over(start.version, content, is_read=start.start_format is not None)
     with jail.opened(start.version) as root:
         collector_client.link_into(vm.paths, root)
     try:

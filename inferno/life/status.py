@@ -22,6 +22,7 @@ from inferno.settings import Settings
 from inferno.state import names
 from inferno.state.database import State, VmRow
 from inferno.state.paths import VersionDir
+from inferno.wire import start
 
 CREATED, RUNNING, STOPPED = "created", "running", "stopped"
 STATES = (CREATED, RUNNING, STOPPED)
@@ -72,6 +73,7 @@ class Status(NamedTuple):
     uid: int
     gid: int
     log: str
+    run: str | None
 
 
 class _Asked(NamedTuple):
@@ -146,6 +148,7 @@ def status(settings: Settings, name: str) -> Status:
         uid=vm.uid,
         gid=vm.gid,
         log=str(vm.paths.log(name)),
+        run=last.run if last else _run_id(vm),
     )
 
 
@@ -161,6 +164,11 @@ def _with_run(shown: Summary, vm: Instance, running: VersionDir) -> Summary:
             uptime_s=round(max(time.time() - since, 0), 1),
         )
     return shown
+
+
+def _run_id(vm: Instance) -> str | None:
+    started = vm.started()
+    return start.run_of(started.start) if started else None
 
 
 @contextlib.contextmanager

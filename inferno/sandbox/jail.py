@@ -17,11 +17,11 @@ from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.sandbox import cgroup, removal
 from inferno.state.paths import VersionDir
-from inferno.wire.shared import KILN_CONFIG
+from inferno.wire.shared import KILN_CONFIG, START_CONFIG
 
 # What lies beside the jail and is linked into it, with the permissions that let the VM's uid read, never write.
 SHARED = {"firecracker": 0o555, "vmlinux": 0o444, "initrd.cpio": 0o444, "rootfs.img": 0o444}
-OWN = {KILN_CONFIG.removeprefix("/"): 0o444, "firecracker.json": 0o444}
+OWN = {KILN_CONFIG: 0o444, "firecracker.json": 0o444}
 SCRATCH = "scratch.img"
 # What the jailer of Firecracker < 1.13 is to be given (DESIGN 7): it makes <base>/<name of the exec-file>/<id>/root.
 _OLD_EXEC_NAME = "firecracker-kiln"
@@ -68,12 +68,28 @@ def is_fresh(version: VersionDir) -> bool:
         return False
 
 
+def hand_over(version: VersionDir, start: bytes, *, is_read: bool) -> None:
+    """Put start.json beside the fresh jail, and into it if what runs there reads it. Nothing has run in it yet.
+
+    It is for one run: no care is taken that a power cut leaves it whole.
+    """
+    version.start.unlink(missing_ok=True)
+    descriptor = os.open(version.start, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o444)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o444)
+        file.write(start)
+    if is_read:
+        with opened(version) as root:
+            os.link(version.start, START_CONFIG, dst_dir_fd=root, follow_symlinks=False)
+
+
 def remove(version: VersionDir) -> None:
-    """Remove the jail, whatever is in it; none is fine. Raises InfernoError while the VM runs."""
+    """Remove the jail, whatever is in it, and start.json; none is fine. Raises InfernoError while the VM runs."""
     if cgroup.populated(version.ulid):
         raise InfernoError(f"version {version.ulid} runs: its jail cannot be removed", "stop the VM first")
     for name in (version.jail.name, _MAKING):
         removal.remove(version.dir, name)
+    version.start.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,11 @@ class VersionDir(NamedTuple):
         return self.dir / "version.json"
 
     @property
+    def start(self) -> Path:
+        """What this run was started with, beside the jail; as long as anything of the run is left."""
+        return self.dir / "start.json"
+
+    @property
     def scratch(self) -> Path:
         return self.dir / "scratch.img"
 

@@ -51,7 +51,6 @@ def make(plan: Plan, slot: Slot) -> None:
         plan.image(),
         slot,
         machine_id=host_facts.machine_id(plan.name),
-        resolv=host_facts.resolv(),
         ssh_keys=plan.ssh_keys,
         debug=plan.is_debug,
     )
@@ -59,7 +58,7 @@ def make(plan: Plan, slot: Slot) -> None:
     files.write(run_json, text, 0o444)
     own = plan.build / "run.cpio"
     with own.open("wb") as out:
-        cpio.write(out, [cpio.Entry(RUN_CONFIG.removeprefix("/"), 0o400, text.encode())])
+        cpio.write(out, [cpio.Entry(RUN_CONFIG, 0o400, text.encode())])
     making = plan.build / f".{initrd.name}.tmp"
     with trusted_copies.lock(plan.paths):  # a destroy meanwhile must not collect what no version links to yet
         cpio.concatenate(making, [_archive_of_init(plan), own])

@@ -192,7 +192,7 @@ def _lay(plan: Plan, parts: _Parts, record: VersionRecord) -> None:
             os.link(parts.stored[name][1], making / name)
         os.link(parts.base, making / "rootfs.img")
         os.link(build / "initrd.cpio", making / "initrd.cpio")
-        files.write(making / f"initramfs{RUN_CONFIG}", (build / "run.json").read_bytes(), 0o444)
+        files.write(making / "initramfs" / RUN_CONFIG, (build / "run.json").read_bytes(), 0o444)
         files.write(making / "firecracker.json", (build / "firecracker.json").read_bytes(), 0o444)
         kiln_json = (build / "kiln.json").read_text().replace(NO_ID, record.ulid)
         files.write(making / "kiln.json", kiln_json, 0o444)

@@ -98,12 +98,6 @@ class Tmpfs(Wire):
     executable: bool
 
 
-class Resolv(Wire):
-    nameservers: list[str]
-    search: list[str]
-    options: list[str]
-
-
 class Host(Wire):
     address: str
     names: list[str]
@@ -120,6 +114,7 @@ class File(Wire):
 class Run(Wire):
     """run.json, read by init. `id` is the VM's name: an initrd serves every version that boots the same process."""
 
+    format: Annotated[int, Field(ge=shared.RUN_FORMAT, le=shared.RUN_FORMAT)] = shared.RUN_FORMAT
     id: str
     hostname: str
     machine_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
@@ -128,7 +123,6 @@ class Run(Wire):
     root: Annotated[OverlayRoot | DeviceRoot, Field(discriminator="kind")]
     read_only: bool = False
     tmpfs: list[Tmpfs] = []
-    etc_resolv: Resolv
     etc_hosts: list[Host]
     ssh_keys: list[str] = []
     files: list[File]
@@ -146,6 +140,7 @@ class Vmm(Wire):
 class Kiln(Wire):
     """kiln.json, read by kiln; paths are as seen inside the jail."""
 
+    format: Annotated[int, Field(ge=shared.KILN_FORMAT, le=shared.KILN_FORMAT)] = shared.KILN_FORMAT
     id: str
     firecracker: Vmm
     vsock_uds_path: str = f"/{shared.VSOCK_SOCKET}"

@@ -65,7 +65,6 @@ def run(
     slot: Slot,
     *,
     machine_id: str,
-    resolv: models.Resolv,
     ssh_keys: list[str],
     debug: bool = False,
 ) -> models.Run:
@@ -85,7 +84,6 @@ def run(
             )
         ],
         root=models.OverlayRoot(),
-        etc_resolv=resolv,
         etc_hosts=[models.Host(address=str(slot.guest), names=list(dict.fromkeys([hostname, name])))],
         ssh_keys=ssh_keys,
         files=[],

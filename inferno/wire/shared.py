@@ -6,18 +6,23 @@ of each language hold its own constants to that file. Importing this module impo
 
 from __future__ import annotations
 
+# Of which shape kiln.json, run.json and start.json are. What was written before there were numbers is of format 1.
+# inferno/wire/start.py has which start.json goes with which kiln.json.
+KILN_FORMAT, RUN_FORMAT, START_FORMAT = 2, 2, 1
+
 # vsock ports of the guest's lines, of its exit report (both kiln's), and of init's API.
 STDOUT_PORT, EXIT_REPORT_PORT, API_PORT = 10000, 10001, 10002
 
 # In the jail, below its `/`. Those that kiln reads of kiln.json are not in its source.
-KILN_CONFIG = "/kiln.json"
+KILN_CONFIG, START_CONFIG = "kiln.json", "start.json"
+MAX_START_BYTES = 64 * 1024
 VSOCK_SOCKET, NOTIFY_SOCKET, LOG_SOCKET = "control.sock", "notify.sock", "vm_logs.sock"
 EXIT_STATUS = "exit_status.json"
 # What kiln adds to a file's name until all of it is written.
 UNFINISHED_SUFFIX = ".tmp"
 
-# In the initrd.
-RUN_CONFIG = "/inferno/run.json"
+# In the initrd, below its `/`.
+RUN_CONFIG = "inferno/run.json"
 
 # The longest line of a log as kiln sends it to the collector, with its newline; and how much of them it sends before
 # the collector has acknowledged something.

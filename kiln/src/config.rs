@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::format;
+
+/// The one that is read here.
+pub const FORMAT: u32 = 2;
 /// Far above any real kiln.json; a bound only so that nothing unbounded is read.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 /// Rings are memory that every VM may cost.
@@ -18,6 +22,8 @@ const MAX_RING_KIB: usize = 16 * 1024;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// `FORMAT`.
+    pub format: u32,
     /// The VM's version, a ULID; also the jailer's `--id`.
     pub id: String,
     /// The program to supervise.
@@ -84,6 +90,18 @@ impl fmt::Display for Error {
     }
 }
 
+/// A file's bytes, which must not be more than `most`.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    let len = File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut text))
+        .map_err(|error| Error::Read(path.into(), error))?;
+    if len as u64 > most {
+        return Err(Error::Invalid(path.into(), format!("it is over {} KiB", most / 1024)));
+    }
+    Ok(text)
+}
+
 /// The `--id` that the jailer passed on. Its other arguments are clock readings, and later versions may add more.
 pub fn jail_id(args: impl Iterator<Item = OsString>) -> Result<String, Error> {
     let mut rest = args.skip_while(|arg| arg != "--id").skip(1);
@@ -93,17 +111,15 @@ pub fn jail_id(args: impl Iterator<Item = OsString>) -> Result<String, Error> {
 impl Config {
     /// Reads and checks kiln.json for the jail `id`.
     pub fn read(path: &Path, id: &str) -> Result<Self, Error> {
-        let mut text = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_CONFIG_BYTES).read_to_end(&mut text))
-            .map_err(|error| Error::Read(path.into(), error))?;
-        Self::parse(&text, path, id)
+        Self::parse(&read(path, MAX_CONFIG_BYTES)?, path, id)
     }
 
     /// Reads and checks a text, which is that of a file of this name.
     pub fn parse(text: &[u8], path: &Path, id: &str) -> Result<Self, Error> {
+        let invalid = |what| Error::Invalid(path.into(), what);
+        format::check(text, FORMAT).map_err(invalid)?;
         let config: Self = serde_json::from_slice(text).map_err(|error| Error::Parse(path.into(), error))?;
-        config.check(id).map_err(|what| Error::Invalid(path.into(), what))?;
+        config.check(id).map_err(invalid)?;
         Ok(config)
     }
 
@@ -150,8 +166,7 @@ mod tests {
     const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
 
     fn parse(text: &str) -> Result<Config, String> {
-        let config: Config = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        config.check(ID).map(|()| config)
+        Config::parse(text.as_bytes(), Path::new("/kiln.json"), ID).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -171,7 +186,10 @@ mod tests {
             let mut less = golden.clone();
             less.remove(key);
             let error = parse(&serde_json::to_string(&less).unwrap()).unwrap_err();
-            assert!(error.contains(&format!("missing field `{key}`")), "{error}");
+            let missing = format!("missing field `{key}`");
+            // Without a number it is of the first format.
+            let says = if key == "format" { "it has format 1, and this kiln reads 2" } else { &missing };
+            assert!(error.contains(says), "{error}");
         }
         let mut more = golden;
         more.insert("surprise".into(), true.into());
@@ -182,6 +200,7 @@ mod tests {
     #[test]
     fn values_that_cannot_work_are_refused() {
         for (from, to, says) in [
+            ("\"format\": 2", "\"format\": 3", "it has format 3, and this kiln reads 2: create the VM again"),
             ("X8Y0AB\",\n  \"fire", "X8Y0AC\",\n  \"fire", "but the jail is"),
             ("10001", "10000", "are the same"),
             ("\"/exit_status.json\"", "\"exit_status.json\"", "exit_status_path is not an absolute"),

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::durations::Durations;
-use crate::host_log::{Entry, Level, Message, Source};
+use crate::host_log::{Entry, Level, Message, Origin, Source};
 use crate::outcome::Outcome;
 use crate::report::ExitReport;
-use crate::{outbox, program, record, report, status, vmm};
+use crate::{config, outbox, program, record, report, start, status, vmm};
 
 const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
 
@@ -26,7 +26,11 @@ fn number(name: &str) -> usize {
 #[test]
 fn constants_are_the_shared_ones() {
     for (name, value) in [
-        ("kiln_config", json!(program::CONFIG)),
+        ("kiln_format", json!(config::FORMAT)),
+        ("start_format", json!(start::FORMAT)),
+        ("start_config", json!(program::START.trim_start_matches('/'))),
+        ("max_start_bytes", json!(start::MAX_BYTES)),
+        ("kiln_config", json!(program::CONFIG.trim_start_matches('/'))),
         ("unfinished_suffix", json!(status::UNFINISHED_SUFFIX)),
         ("max_output_bytes", json!(record::MAX_PAYLOAD_BYTES)),
         ("max_unacknowledged_bytes", json!(outbox::WINDOW_BYTES)),
@@ -79,7 +83,8 @@ fn the_longest_line_is_one_that_the_collector_takes() {
     let entry =
         Entry { level, source, message: Message::Text(&longest), partial: true, dropped: Some(u64::MAX) };
     let mut line = Vec::new();
-    entry.write(&mut line, Timestamp::now(), ID);
+    let origin = Origin { vm_id: ID.into(), run: ID.into() };
+    entry.write(&mut line, Timestamp::now(), &origin);
     assert!(line.len() <= number("max_log_line_bytes"), "{} bytes", line.len());
 }
 

@@ -1,7 +1,7 @@
 //! The log connection: one per boot, from init, whose bytes may nevertheless be hostile.
 #![forbid(unsafe_code)]
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ enum State {
 #[derive(Debug)]
 pub struct GuestLog {
     listener: UnixListener,
+    /// What init is told as soon as it has connected.
+    start: Vec<u8>,
     state: State,
     lines: Lines,
     key: Option<String>,
@@ -53,11 +55,12 @@ struct News {
 }
 
 impl GuestLog {
-    /// Awaits init's connection on the listener. Bad records are complained of at most once per `complain_every`.
-    pub fn new(listener: UnixListener, complain_every: Duration) -> Self {
+    /// Awaits init's connection on the listener, to hand start.json over. Bad records are complained of at most once per `complain_every`.
+    pub fn new(listener: UnixListener, start: Vec<u8>, complain_every: Duration) -> Self {
         let lines = Lines::new(MAX_RECORD_BYTES, Overlong::Refuse);
         Self {
             listener,
+            start,
             state: State::Awaited,
             lines,
             key: None,
@@ -67,9 +70,11 @@ impl GuestLog {
 
     /// Takes the first connection and closes all others at once: Firecracker must never wait for kiln.
     pub fn accept(&mut self) {
-        let state = &mut self.state;
-        listen::accept(&self.listener, |stream| {
+        let (state, start) = (&mut self.state, &mut self.start);
+        listen::accept(&self.listener, |mut stream| {
             if matches!(state, State::Awaited) {
+                // A new connection takes so little without a wait; one that is gone already needs nothing.
+                let _ = stream.write_all(&std::mem::take(start));
                 *state = State::Open(stream);
             }
         });

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 /// The first line of a connection: tests/contract/log_protocol.json.
-pub const HELLO: &[u8] = b"{\"protocol\": \"inferno-log/1\"}\n";
+pub const HELLO: &[u8] = b"{\"protocol\": \"inferno-log/2\"}\n";
 /// What a collector that speaks the same answers, as its first number.
-pub const VERSION: usize = 1;
+pub const VERSION: usize = 2;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,16 @@ pub enum Message<'a> {
     Base64(&'a str),
 }
 
-/// One line, but for its time and the VM's id.
+/// Whose line it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The VM's version, a ULID.
+    pub vm_id: String,
+    /// The run's id, a ULID.
+    pub run: String,
+}
+
+/// One line, but for its time and its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// How much it matters.
@@ -75,7 +84,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Appends the entry to `out` as one line of JSON with its newline.
-    pub fn write(&self, out: &mut Vec<u8>, at: Timestamp, vm_id: &str) {
+    pub fn write(&self, out: &mut Vec<u8>, at: Timestamp, origin: &Origin) {
         let (key, payload) = match self.message {
             Message::Text(text) => ("message", text),
             Message::Base64(text) => ("message_b64", text),
@@ -85,7 +94,9 @@ impl<'a> Entry<'a> {
         out.extend_from_slice(b", \"source\": ");
         append(out, &self.source);
         out.extend_from_slice(b", \"vm_id\": ");
-        append(out, vm_id);
+        append(out, &origin.vm_id);
+        out.extend_from_slice(b", \"run\": ");
+        append(out, &origin.run);
         let _ = write!(out, ", \"{key}\": ");
         append(out, payload);
         if self.partial {
@@ -111,7 +122,9 @@ mod tests {
 
     fn write(entry: &Entry<'_>) -> String {
         let mut out = Vec::new();
-        entry.write(&mut out, Timestamp::now(), "01JD8ZK3V5N9Q2R7T4W6X8Y0AB");
+        let origin =
+            Origin { vm_id: "01JD8ZK3V5N9Q2R7T4W6X8Y0AB".into(), run: "01JD8ZM0G7C4R1X6B9T2W5Y8HE".into() };
+        entry.write(&mut out, Timestamp::now(), &origin);
         String::from_utf8(out).unwrap()
     }
 

@@ -12,6 +12,7 @@ pub mod config;
 mod contract;
 pub mod durations;
 pub mod exits;
+pub mod format;
 pub mod guest;
 pub mod host_log;
 pub mod lines;
@@ -24,6 +25,7 @@ pub mod record;
 pub mod report;
 pub mod ring;
 pub mod seccomp;
+pub mod start;
 pub mod status;
 pub mod supervisor;
 #[allow(unsafe_code)]

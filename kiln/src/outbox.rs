@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::clock::Timestamp;
-use crate::host_log::{Entry, Level, Message, Source};
+use crate::host_log::{Entry, Level, Message, Origin, Source};
 use crate::ring::LineRing;
 
 /// How much may be unacknowledged before more is sent: what the collector reads at a time, so that it never waits.
@@ -16,7 +16,7 @@ pub(crate) const WINDOW_BYTES: usize = 64 * 1024;
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
-    vm_id: String,
+    origin: Origin,
     ring: LineRing,
     /// Whole lines that were not acknowledged.
     window: Vec<u8>,
@@ -27,10 +27,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// For one VM; the ring holds `capacity` bytes.
-    pub fn new(vm_id: &str, capacity: usize) -> Self {
+    /// For one run; the ring holds `capacity` bytes.
+    pub fn new(origin: Origin, capacity: usize) -> Self {
         Self {
-            vm_id: vm_id.into(),
+            origin,
             ring: LineRing::new(capacity),
             window: Vec::new(),
             sent: 0,
@@ -42,14 +42,14 @@ impl Outbox {
     /// Stamps the entry with the time and queues it.
     pub fn push(&mut self, entry: &Entry<'_>) {
         self.line.clear();
-        entry.write(&mut self.line, Timestamp::now(), &self.vm_id);
+        entry.write(&mut self.line, Timestamp::now(), &self.origin);
         self.dropped += self.ring.push(&self.line);
     }
 
     /// The same for a line that nobody can be made to wait for: it is the one that is lost when there is no room.
     pub fn offer(&mut self, entry: &Entry<'_>) {
         self.line.clear();
-        entry.write(&mut self.line, Timestamp::now(), &self.vm_id);
+        entry.write(&mut self.line, Timestamp::now(), &self.origin);
         if self.has_room(self.line.len()) {
             self.dropped += self.ring.push(&self.line);
         } else {
@@ -117,7 +117,7 @@ impl Outbox {
                     partial: false,
                     dropped: Some(lines),
                 };
-                gap.write(&mut self.window, Timestamp::now(), &self.vm_id);
+                gap.write(&mut self.window, Timestamp::now(), &self.origin);
             }
         }
         let room = WINDOW_BYTES.saturating_sub(self.window.len());
@@ -128,6 +128,10 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn outbox(capacity: usize) -> Outbox {
+        Outbox::new(Origin { vm_id: "V".into(), run: "R".into() }, capacity)
+    }
 
     fn push(outbox: &mut Outbox, text: &str) {
         outbox.push(&Entry::text(Level::Info, Source::Stdout, text));
@@ -150,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_counted_where_it_is_missing() {
-        let mut outbox = Outbox::new("V", 1000);
+        let mut outbox = outbox(1000);
         (0..100).for_each(|n| push(&mut outbox, &format!("line {n:03}")));
         let lines = drain(&mut outbox);
         let kept = lines.len() - 1;
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_takes_nobodys_place() {
-        let mut outbox = Outbox::new("V", 1000);
+        let mut outbox = outbox(1000);
         push(&mut outbox, "first");
         (0..100).for_each(|n| outbox.offer(&Entry::text(Level::Info, Source::Kernel, &format!("flood {n}"))));
         let lines = drain(&mut outbox);
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_is_sent_anew_and_survives_a_full_ring() {
-        let mut outbox = Outbox::new("V", 1000);
+        let mut outbox = outbox(1000);
         push(&mut outbox, "first");
         push(&mut outbox, "second");
         let first = outbox.unsent().iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -187,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_is_not_sent_again() {
-        let mut outbox = Outbox::new("V", 1000);
+        let mut outbox = outbox(1000);
         push(&mut outbox, "once");
         let len = outbox.unsent().len();
         outbox.advance(len);
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn no_more_is_sent_than_may_be_unacknowledged() {
-        let mut outbox = Outbox::new("V", 4 * WINDOW_BYTES);
+        let mut outbox = outbox(4 * WINDOW_BYTES);
         (0..1000).for_each(|n| push(&mut outbox, &format!("{n:0150}")));
         let mut sent = 0;
         while outbox.has_unsent() {

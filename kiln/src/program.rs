@@ -8,27 +8,34 @@ use std::process::ExitCode;
 use crate::config::{self, Config};
 use crate::durations::Durations;
 use crate::outcome::{self, Outcome};
+use crate::start::Start;
 use crate::supervisor::Supervisor;
 use crate::{notify, report, sys};
 
 /// Where the jail has it.
 pub(crate) const CONFIG: &str = "/kiln.json";
+/// Where the starter has put it.
+pub(crate) const START: &str = "/start.json";
 
 /// The whole program: reads /kiln.json, supervises, and returns the code that says how the VM ended.
 pub fn run(durations: Durations) -> ExitCode {
     if let Err(error) = sys::harden(c"kiln") {
         return fail(&format!("cannot confine itself: {error}"));
     }
-    let config = config::jail_id(std::env::args_os()).and_then(|id| Config::read(Path::new(CONFIG), &id));
-    match config {
-        Ok(config) => supervise(&config, durations),
+    match inputs() {
+        Ok((config, start)) => supervise(&config, start, durations),
         Err(error) => fail(&error.to_string()),
     }
 }
 
-fn supervise(config: &Config, durations: Durations) -> ExitCode {
+fn inputs() -> Result<(Config, Start), config::Error> {
+    let id = config::jail_id(std::env::args_os())?;
+    Ok((Config::read(Path::new(CONFIG), &id)?, Start::read(Path::new(START))?))
+}
+
+fn supervise(config: &Config, start: Start, durations: Durations) -> ExitCode {
     outcome::record_panics(config.exit_status_path.clone());
-    let (outcome, written) = match Supervisor::start(config, durations) {
+    let (outcome, written) = match Supervisor::start(config, start, durations) {
         Ok(supervisor) => supervisor.run(),
         Err(error) => {
             let outcome = Outcome::not_begun(error.to_string());

@@ -13,13 +13,14 @@ use crate::config::Config;
 use crate::durations::Durations;
 use crate::exits::ExitReports;
 use crate::guest::GuestLog;
-use crate::host_log::{Entry, Level, Source};
+use crate::host_log::{Entry, Level, Origin, Source};
 use crate::listen;
 use crate::notify;
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
 use crate::report::ExitReport;
 use crate::seccomp;
+use crate::start::Start;
 use crate::sys::{self, POLLIN, POLLOUT, PollFd};
 use crate::vmm::{self, Vmm};
 
@@ -74,18 +75,19 @@ pub struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     /// Listens, then starts Firecracker, then gives up every right that is not needed any more.
-    pub fn start(config: &'a Config, durations: Durations) -> Result<Self, Error> {
+    pub fn start(config: &'a Config, start: Start, durations: Durations) -> Result<Self, Error> {
         let kernel = |what| move |error| Error::Kernel(what, error);
         let signals = sys::take_signals().map_err(kernel("signalfd"))?;
         let names = sys::watch_names(c"/").map_err(kernel("inotify"))?;
-        let outbox = Outbox::new(&config.id, config.log_ring_kib * 1024);
+        let origin = Origin { vm_id: config.id.clone(), run: start.run };
+        let outbox = Outbox::new(origin, config.log_ring_kib * 1024);
         let collector = Collector::new(config.log_socket_path.clone(), names, outbox, durations.retry);
         listen::remove_stale(&config.vsock_uds_path);
         let listen = |port| {
             let path = config.port_socket(port);
             listen::listen(&path).map_err(|error| Error::Listen(path.display().to_string(), error))
         };
-        let guest = GuestLog::new(listen(config.vsock_stdout_port)?, durations.complaint);
+        let guest = GuestLog::new(listen(config.vsock_stdout_port)?, start.line, durations.complaint);
         let exits = ExitReports::new(listen(config.vsock_exit_port)?, durations);
         let vmm = Vmm::spawn(&config.firecracker, config.console_ring_kib * 1024).map_err(Error::Vmm)?;
         let outcome = Outcome::default();

@@ -14,13 +14,14 @@ GOLDEN = json.loads(Path(__file__).with_name("log_protocol.json").read_text())
 
 
 def test_the_golden_hello_is_answered_as_golden() -> None:
-    found = handshake.Hello()
-    assert found.feed(GOLDEN["hello"].encode() + b"lines\n") == b"lines\n"
-    assert (found.over, found.answer.hex(), found.stranger) == (True, GOLDEN["answer"], None)
+    for hello, answer in (("hello", "answer"), ("hello_before", "answer_before")):
+        found = handshake.Hello()
+        assert found.feed(GOLDEN[hello].encode() + b"lines\n") == b"lines\n"
+        assert (found.over, found.answer.hex(), found.stranger) == (True, GOLDEN[answer], None)
     assert struct.pack("<I", 300).hex() == GOLDEN["acknowledgement_of_300"]
 
 
-@pytest.mark.parametrize("said", [b'{"protocol": "inferno-log/2"}\n', b'{"protocol": "' + b"x" * 200])
+@pytest.mark.parametrize("said", [b'{"protocol": "inferno-log/3"}\n', b'{"protocol": "' + b"x" * 200])
 def test_another_version_is_refused(said: bytes) -> None:
     found = handshake.Hello()
     assert found.feed(said) == b""

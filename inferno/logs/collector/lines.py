@@ -22,7 +22,7 @@ _LINE = re.compile(
     rb'^\{"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"'
     rb', "level": "(?:' + "|".join(LOG_LEVELS).encode() + rb')"'
     rb', "source": "(?:' + "|".join(LOG_SOURCES).encode() + rb')"'
-    rb', "vm_id": "[0-9A-Z]{26}"'
+    rb', "vm_id": "[0-9A-Z]{26}"(?:, "run": "[0-9A-Z]{26}")?'  # without a run: of the release before
     rb', (?:"message": "' + _TEXT + rb'"|"message_b64": "[A-Za-z0-9+/]*={0,2}")'
     rb'(?:, "partial": true)?(?:, "dropped": [1-9]\d{0,19})?\}\n',
     re.MULTILINE,

@@ -26,6 +26,8 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Not on the PATH of Debian's ordinary users.
 const CHROOT: &str = "/usr/sbin/chroot";
 const GOLDEN: &str = include_str!("../../../tests/contract/kiln.json");
+/// What init is handed.
+pub const START: &str = include_str!("../../../tests/contract/start.json");
 
 /// The jail's files, before and after kiln runs in it.
 pub struct Jail {
@@ -74,6 +76,7 @@ impl Jail {
             assert!(Command::new("cp").arg(from).arg(root.join(to)).status().unwrap().success());
         }
         fs::write(root.join("kiln.json"), GOLDEN).unwrap();
+        fs::write(root.join("start.json"), START).unwrap();
         let notify = UnixDatagram::bind(root.join("notify.sock")).unwrap();
         notify.set_read_timeout(Some(DEADLINE)).unwrap();
         let script = UnixListener::bind(root.join("script.sock")).unwrap();
@@ -168,9 +171,10 @@ impl Kiln {
         stream
     }
 
-    /// Init's log connection, with its first record sent.
+    /// Init's log connection, with its first record sent and start.json received.
     pub fn log(&self) -> UnixStream {
         let mut stream = self.guest(10000);
+        stream.read_exact(&mut [0; START.len()]).unwrap();
         writeln!(stream, "{{\"type\":\"hello\",\"key\":\"{KEY}\"}}").unwrap();
         stream
     }
@@ -308,8 +312,8 @@ pub fn greeted(stream: UnixStream) -> BufReader<UnixStream> {
     let mut hello = String::new();
     // One that ended before it was read says nothing.
     if stream.read_line(&mut hello).unwrap_or(0) > 0 {
-        assert_eq!(hello, "{\"protocol\": \"inferno-log/1\"}\n");
-        let _ = stream.get_mut().write_all(&1_u32.to_le_bytes());
+        assert_eq!(hello, "{\"protocol\": \"inferno-log/2\"}\n");
+        let _ = stream.get_mut().write_all(&2_u32.to_le_bytes());
     }
     stream
 }

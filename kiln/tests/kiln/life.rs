@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::jail::{Jail, answer, collect, exited, messages, record, started};
-use std::io::Write;
+use crate::jail::{Jail, START, answer, collect, exited, messages, record, started};
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 
 #[test]
@@ -161,6 +161,49 @@ fn no_firecracker_no_vm() {
     assert_eq!(kiln.notified(), format!("STATUS={reason}"));
     let (status, file, _) = kiln.ended();
     assert_eq!((status.code(), &file["vm_error"]), (Some(125), &reason.into()));
+}
+
+#[test]
+fn init_is_handed_what_the_start_says_before_it_asks() {
+    let jail = Jail::new();
+    let lines = collect(jail.collector());
+    let (kiln, mut vmm) = jail.boot();
+    let mut init = kiln.guest(10000);
+    let mut handed = vec![0; START.len()];
+    init.read_exact(&mut handed).unwrap();
+    assert_eq!(handed, START.as_bytes());
+    init.write_all(record("stdout", "a line of its run").as_bytes()).unwrap();
+    let mut another = kiln.guest(10000);
+    assert_eq!(answer(&mut another), "", "nobody else is");
+    drop(init);
+    vmm.command("exit 0");
+    let lines = lines.lines();
+    assert_eq!(messages(&lines, "stdout"), ["a line of its run"]);
+    assert!(lines.iter().all(|line| line["run"] == "01JD8ZM0G7C4R1X6B9T2W5Y8HE"), "{lines:?}");
+    kiln.ended();
+}
+
+#[test]
+fn a_start_that_says_nothing_readable_is_none() {
+    for (text, says) in [
+        (None, "kiln: /start.json: No such file or directory"),
+        (Some("{\"format\":1}\n".to_owned()), "kiln: /start.json: missing field `run`"),
+        (
+            Some(START.replace("\"format\":1", "\"format\":7")),
+            "kiln: /start.json: it has format 7, and this kiln reads 1",
+        ),
+        (Some(START.replace('}', &" ".repeat(64 * 1024))), "kiln: /start.json: it is over 64 KiB"),
+    ] {
+        let jail = Jail::new();
+        fs::remove_file(jail.path("start.json")).unwrap();
+        text.into_iter().for_each(|text| fs::write(jail.path("start.json"), text).unwrap());
+        let mut kiln = jail.start();
+        let said = kiln.said();
+        assert!(said.starts_with(says) && said.lines().count() == 1, "{said}");
+        let (status, file, names) = kiln.ended();
+        assert_eq!((status.code(), file.is_null()), (Some(125), true));
+        assert!(!names.iter().any(|name| name.starts_with("control.sock")), "{names:?}");
+    }
 }
 
 #[test]

@@ -100,9 +100,27 @@ def test_no_word_is_told_as_such(paths: Paths, version: VersionDir) -> None:
     assert status.vm_error == "it left no exit status: it was cut off with the host"
     assert status.started_at.endswith("Z")
     assert (status.exit_code, status.oom_killed, exit_status.code(status)) == (None, False, 125)
-    assert (
-        json.loads((paths.vm("web1") / "exit_status.json").read_text()).keys() == json.loads(GOLDEN.read_text()).keys()
-    )
+    kept = json.loads((paths.vm("web1") / "exit_status.json").read_text())
+    assert kept.keys() == json.loads(GOLDEN.read_text()).keys() | {"run"}
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_which_run_it_was_is_the_hosts_to_say(paths: Paths, version: VersionDir, said: bool) -> None:
+    version.start.write_bytes((GOLDEN.parent / "start.json").read_bytes())
+    if said:
+        say(version, run="01JD8ZK3V5N9Q2R7T4W6X8Y0AC")
+    assert exit_status.last(paths, "web1").run == "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
+    assert exit_status.record(paths, "web1", version).run == "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
+    version.start.unlink()
+    assert exit_status.last(paths, "web1").run == "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
+
+
+def test_a_run_of_the_release_before_has_no_id(paths: Paths, version: VersionDir) -> None:
+    say(version)
+    kept = exit_status.record(paths, "web1", version)._asdict()
+    assert kept.pop("run") is None
+    (paths.vm("web1") / "exit_status.json").write_text(json.dumps(kept))
+    assert exit_status.last(paths, "web1").run is None
 
 
 def test_who_knows_why_there_is_no_word_is_heard_first(paths: Paths, version: VersionDir) -> None:

@@ -146,7 +146,6 @@ def test_starters_at_once_get_one_collector_and_leave_none(host: LogHost) -> Non
         from pathlib import Path
         from inferno.logs import collector_client
         from inferno.settings import load_settings
-        from inferno.wire.shared import LOG_SOCKET
         from inferno.state.paths import Paths
         from inferno.wire.shared import LOG_SOCKET
         settings = load_settings()

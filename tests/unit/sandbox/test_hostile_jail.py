@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.wire.shared import EXIT_STATUS, LOG_SOCKET, NOTIFY_SOCKET, VSOCK_SOCKET
+from inferno.wire.shared import EXIT_STATUS, LOG_SOCKET, NOTIFY_SOCKET, START_CONFIG, VSOCK_SOCKET
 from tests.loghost import DEADLINE_S, LogHost, Vm
 
 pytestmark = pytest.mark.root
@@ -95,7 +95,17 @@ def _hard_link(path: Path, outside: Path) -> None:
 TRAPS: list[Callable[[Path, Path], None]] = [
     *(_to_file, _to_folder, _fifo, _socket, _device, _folder, _huge, _hard_link),
 ]
-NAMES = (EXIT_STATUS, VSOCK_SOCKET, LOG_SOCKET, NOTIFY_SOCKET, "kiln.json", "dev", "scratch.img", "old_root")
+NAMES = (
+    EXIT_STATUS,
+    VSOCK_SOCKET,
+    LOG_SOCKET,
+    NOTIFY_SOCKET,
+    START_CONFIG,
+    "kiln.json",
+    "dev",
+    "scratch.img",
+    "old_root",
+)
 _listeners: list[socket.socket] = []
 
 

@@ -65,6 +65,20 @@ def test_fresh_until_it_was_used(version: VersionDir) -> None:
     assert jail.is_fresh(version)
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_what_a_start_says_is_roots_and_goes_with_the_jail(version: VersionDir, is_read: bool) -> None:
+    version.start.write_text("of a start that was killed")
+    jail.lay_out(version, "kiln")
+    assert not version.start.exists()
+    jail.hand_over(version, b"{}\n", is_read=is_read)
+    info = os.stat(version.start)
+    assert (info.st_uid, stat.S_IMODE(info.st_mode), version.start.read_bytes()) == (0, 0o444, b"{}\n")
+    assert (version.jail / "start.json").exists() == is_read
+    assert jail.is_fresh(version) != is_read, "it is for one launch"
+    jail.remove(version)
+    assert not version.start.exists()
+
+
 @pytest.mark.parametrize("damage", ["more", "less", "other", "remade", "mode"])
 def test_what_differs_is_not_fresh(version: VersionDir, damage: str) -> None:
     jail.lay_out(version, "kiln")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from inferno.version import host_facts
-from inferno.wire import models
 
 
 def test_each_vm_has_a_machine_id_of_its_own_on_each_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,14 +18,3 @@ def test_each_vm_has_a_machine_id_of_its_own_on_each_host(tmp_path: Path, monkey
         ids |= {host_facts.machine_id(name) for name in ("web1", "web2")}
     assert len(ids) == 6
     assert {len(each) for each in ids} == {32}
-
-
-def test_a_guest_is_not_told_of_resolvers_on_the_hosts_loopback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "resolv.conf"
-    monkeypatch.setattr(host_facts, "RESOLVERS", path)
-    assert host_facts.resolv() == models.Resolv(nameservers=[], search=[], options=[])
-    path.write_text("# ours\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 9.9.9.9\nsearch a b\noptions edns0\n")
-    found = host_facts.resolv()
-    assert (found.nameservers, found.search, found.options) == (["9.9.9.9"], ["a", "b"], ["edns0"])

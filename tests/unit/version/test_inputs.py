@@ -56,7 +56,6 @@ class Vm:
         self.spec = Spec("box:v1")
         self._done: dict[str, object] = {}
         (folder / "machine-id").write_text("a" * 32)
-        (folder / "resolv.conf").write_text("nameserver 9.9.9.9\n")
         for number, (ref, platform) in enumerate([("box:v1", None), ("box:v1", "linux/amd64"), ("nginx:latest", None)]):
             self.have(ref, platform, f"sha256:{number:064x}")
 
@@ -124,7 +123,6 @@ class Vm:
 def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vm:
     made = Vm(tmp_path)
     monkeypatch.setattr(host_facts, "MACHINE_ID", tmp_path / "machine-id")
-    monkeypatch.setattr(host_facts, "RESOLVERS", tmp_path / "resolv.conf")
     assert made.create() == ({"initrd", "config", "create"}, True, ["it is the first version"])
     assert made.create() == (set(), False, ["it is the first version"])
     made.check_that_nothing_else_counts()
@@ -311,12 +309,6 @@ def test_a_fact_of_the_host_makes_a_version_or_none(vm: Vm, fact: str) -> None:
     vm.check_that_nothing_else_counts()
 
 
-def test_resolvers_are_rendered_without_being_an_input(vm: Vm) -> None:
-    """They are to be read at start instead."""
-    host_facts.RESOLVERS.write_text("nameserver 8.8.8.8\n")
-    assert vm.create().ran == set()
-
-
 _OPENED: list[list[str]] = []
 
 
@@ -326,6 +318,7 @@ def _note(event: str, args: tuple[object, ...]) -> None:
 
 
 def test_no_other_file_of_the_host_is_looked_at(vm: Vm, tmp_path: Path) -> None:
+    """Its resolvers are read at start (net.resolvers)."""
     sys.addaudithook(_note)  # for good: it notes nothing after this test
     _OPENED.append([])
     try:
@@ -334,7 +327,7 @@ def test_no_other_file_of_the_host_is_looked_at(vm: Vm, tmp_path: Path) -> None:
     finally:
         opened = _OPENED.pop()
     own = (str(tmp_path), str(CHECKOUT / "inferno"), sys.prefix, sys.base_prefix, "/dev/null")
-    assert {str(host_facts.MACHINE_ID), str(host_facts.RESOLVERS)} <= set(opened)
+    assert str(host_facts.MACHINE_ID) in opened
     assert [path for path in opened if not path.startswith(own)] == []
 
 

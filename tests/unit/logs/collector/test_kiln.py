@@ -49,6 +49,7 @@ def launched(vm: Vm, programs: tuple[Path, Path], contract: Path) -> Iterator[su
     (root / "go").chmod(0o666)
     config = json.loads((contract / "kiln.json").read_text())
     (root / "kiln.json").write_text(json.dumps({**config, "id": vm.ulid}))
+    shutil.copy(contract / "start.json", root)
     with short_path(root) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(f"{path}/{NOTIFY_SOCKET}")
     argv = [

@@ -9,7 +9,7 @@ import pytest
 
 from inferno.base.errors import InfernoError
 from inferno.logs import collector_client
-from inferno.logs.collector.handshake import LINE, REFUSED
+from inferno.logs.collector.handshake import REFUSED, VERSION, line
 from inferno.sandbox.cgroup import SLICE
 from inferno.wire.shared import LOG_SOCKET
 from tests.loghost import CONNECT, DEADLINE_S, PEER, LogHost, eventually, memory_kib, messages
@@ -67,8 +67,18 @@ def test_a_kiln_of_another_version_is_told_so_and_the_vm_goes_on(host: LogHost) 
     [record] = [json.loads(text) for text in web.log.read_bytes().splitlines()]
     assert (record["source"], record["vm_name"], record["level"]) == ("collector", "web", "warn")
     assert "inferno-log/9" in record["message"] and "logs restart" in record["message"]
-    web.say(LINE, web.line("here"))
+    web.say(line(VERSION), web.line("here"))
     assert messages(web.log)[1:] == ["here"]
+
+
+def test_lines_name_their_run_or_are_of_the_release_before(host: LogHost) -> None:
+    web = host.vm("web")
+    run = "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
+    of_now = web.line("now").replace(b', "message"', f', "run": "{run}", "message"'.encode())
+    for version, said in ((VERSION - 1, web.line("before")), (VERSION, of_now)):
+        web.say(line(version), said)
+    records = [json.loads(text) for text in web.log.read_bytes().splitlines()]
+    assert [(record["message"], record.get("run")) for record in records] == [("before", None), ("now", run)]
 
 
 def test_who_is_no_vm_is_not_heard(host: LogHost) -> None:

@@ -1,0 +1,149 @@
+//! start.json: what holds for one start alone. kiln sends it, one line, as soon as init has connected to its log.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::failure::{Doing, Failure};
+use crate::format;
+use crate::sys::{self, PollFd};
+
+/// The one that is read here.
+pub const FORMAT: u32 = 1;
+/// kiln sends no more.
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
+
+/// See the module. All fields are required, and none else is taken.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// `FORMAT`.
+    pub format: u32,
+    /// The run's id, a ULID: kiln writes it into the log.
+    pub run: String,
+    /// For /etc/resolv.conf.
+    pub etc_resolv: Resolv,
+}
+
+/// /etc/resolv.conf.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolv {
+    /// Addresses.
+    pub nameservers: Vec<String>,
+    /// Domains.
+    pub search: Vec<String>,
+    /// Options.
+    pub options: Vec<String>,
+}
+
+impl Start {
+    /// Waits for it on the log connection, non-blocking, for so long.
+    pub fn receive(mut log: &File, patience: Duration) -> Result<Self, Failure> {
+        let until = Instant::now() + patience;
+        let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
+        while !text.ends_with(b"\n") {
+            match log.read(&mut chunk) {
+                Ok(0) => return Err(Failure::new("start.json: kiln ended the connection")),
+                Ok(len) => text.extend_from_slice(&chunk[..len]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait(log, until, patience)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).doing("receive start.json"),
+            }
+            if text.len() > MAX_BYTES {
+                return Err(Failure::new(format!("start.json: it is over {} KiB", MAX_BYTES / 1024)));
+            }
+        }
+        Self::parse(&text)
+    }
+
+    /// Reads a text.
+    pub fn parse(text: &[u8]) -> Result<Self, Failure> {
+        format::check(text, "start.json", FORMAT)?;
+        serde_json::from_slice(text).map_err(|error| Failure::new(format!("start.json: {error}")))
+    }
+}
+
+fn wait(log: &File, until: Instant, patience: Duration) -> Result<(), Failure> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Failure::new(format!("start.json: kiln sent none within {} s", patience.as_secs())));
+    }
+    let mut fds = [PollFd { fd: log.as_raw_fd(), events: sys::POLLIN, revents: 0 }];
+    sys::poll(&mut fds, Some(left)).doing("wait for start.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    const GOLDEN: &str = include_str!("../../tests/contract/start.json");
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// init's end of the log connection, and kiln's.
+    fn pair() -> (File, UnixStream) {
+        let (ours, kilns) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (File::from(OwnedFd::from(ours)), kilns)
+    }
+
+    #[test]
+    fn reads_the_golden_file_however_it_arrives() {
+        let (log, mut kiln) = pair();
+        let sender = thread::spawn(move || {
+            for byte in GOLDEN.as_bytes() {
+                kiln.write_all(&[*byte]).unwrap();
+            }
+            kiln
+        });
+        let start = Start::receive(&log, LONG).unwrap();
+        drop(sender.join().unwrap());
+        assert_eq!(start.run, "01JD8ZM0G7C4R1X6B9T2W5Y8HE");
+        assert_eq!(start.etc_resolv.nameservers, ["9.9.9.9"]);
+        assert_eq!((start.etc_resolv.search.len(), start.etc_resolv.options.len()), (1, 1));
+    }
+
+    #[test]
+    fn takes_every_field_and_no_other() {
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        for pointer in ["", "/etc_resolv"] {
+            for name in golden.pointer(pointer).unwrap().as_object().unwrap().keys() {
+                let mut less = golden.clone();
+                less.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);
+                assert!(Start::parse(less.to_string().as_bytes()).is_err(), "{pointer} without {name}");
+            }
+            let mut more = golden.clone();
+            more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
+            assert!(Start::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
+        }
+    }
+
+    #[test]
+    fn what_never_comes_or_never_ends_is_said() {
+        let (log, kiln) = pair();
+        assert_eq!(
+            Start::receive(&log, Duration::ZERO).unwrap_err().text,
+            "start.json: kiln sent none within 0 s"
+        );
+        drop(kiln);
+        assert_eq!(Start::receive(&log, LONG).unwrap_err().text, "start.json: kiln ended the connection");
+        let (log, mut kiln) = pair();
+        kiln.write_all(&vec![b' '; MAX_BYTES + 1]).unwrap();
+        assert_eq!(Start::receive(&log, LONG).unwrap_err().text, "start.json: it is over 64 KiB");
+        let (log, mut kiln) = pair();
+        kiln.write_all(b"{\"format\":2}\n").unwrap();
+        assert_eq!(
+            Start::receive(&log, LONG).unwrap_err().text,
+            "start.json: it has format 2, and this init reads 1: create the VM again"
+        );
+    }
+}

@@ -1,0 +1,57 @@
+"""start.json: written as the golden file has it, for what reads it, and never beyond what kiln takes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inferno.base.errors import UsageError
+from inferno.base.records import BadRecordError
+from inferno.wire import start
+from inferno.wire.start import Resolv
+
+CONTRACT = Path(__file__).parents[2] / "contract"
+RUN = "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
+
+
+def test_the_golden_file_is_what_a_start_writes(tmp_path: Path) -> None:
+    golden = (CONTRACT / "start.json").read_bytes()
+    assert start.text(RUN, Resolv(["9.9.9.9"], ["example.org"], ["ndots:1"])) == golden
+    assert start.run_of(CONTRACT / "start.json") == RUN
+    assert start.run_of(tmp_path / "none") is None
+    (tmp_path / "torn").write_bytes(golden[:40])
+    assert start.run_of(tmp_path / "torn") is None
+
+
+def test_it_is_one_line_whatever_the_host_has() -> None:
+    line = start.text(RUN, Resolv(["9.9.9.9"], ["\n\r\x85\u2028"], ["ü"]))
+    assert line.count(b"\n") == 1
+    assert line.isascii()
+
+
+def test_one_that_kiln_would_refuse_is_not_written() -> None:
+    with pytest.raises(UsageError, match="of this host is too long: 64 KiB is the most"):
+        start.text(RUN, Resolv([], ["x" * 65536], []))
+
+
+def test_this_release_and_the_one_before_are_known_by_their_kiln_json(tmp_path: Path) -> None:
+    golden = json.loads((CONTRACT / "kiln.json").read_text())
+    assert start.format_for(CONTRACT / "kiln.json") == 1
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps({key: value for key, value in golden.items() if key != "format"}))
+    assert start.format_for(before) is None
+
+
+@pytest.mark.parametrize("number", [0, 3, 2**40])
+def test_a_version_of_another_inferno_is_named_as_such(tmp_path: Path, number: int) -> None:
+    other = tmp_path / "kiln.json"
+    other.write_text(json.dumps({"format": number, "unheard of": True}))
+    with pytest.raises(UsageError, match=rf"of another Inferno \(format {number}; this one starts 1 and 2\)"):
+        start.format_for(other)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "2"}', '{"format": true}'])
+def test_what_is_no_kiln_json_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kiln.json").write_text(text)
+    with pytest.raises(BadRecordError):
+        start.format_for(tmp_path / "kiln.json")
