@@ -149,6 +149,10 @@ class GuestLab:
             while self._log.recv(65536):
                 pass
 
+    def wait_for_end(self) -> None:
+        """Wait until init has ended, after the image's process."""
+        self._init.wait(DEADLINE_S)
+
     def kill(self) -> None:
         """As if the VM ended."""
         for process in (self._init, self._vsock):

@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from rig.cache import CHECKOUT
+from tests import previous
 from tests.rig import bases
 from tests.rig.typed import BUSYBOX, NGINX, Host
 
@@ -240,6 +241,41 @@ def test_what_is_printed_for_programs_is_json_and_for_people_a_table(host: Host,
     assert table[0] == ["NAME", "STATE"]
     assert table[1:] == [[name, state] for name, state in states.items() if state == "stopped"]
     assert {"fine", "killed", "one"} <= {name for name, _ in table[1:]}
+
+
+def test_each_start_is_a_run_of_its_own_and_takes_the_hosts_resolvers_of_then(host: Host, vms: None) -> None:
+    host.sh("cat /etc/resolv.conf > /root/resolv.conf; echo nameserver 192.0.2.53 > /etc/resolv.conf")
+    host.type("start patient --detach")
+    host.sh("cat /root/resolv.conf > /etc/resolv.conf")
+    assert host.type("exec patient -- cat /etc/resolv.conf").stdout == "nameserver 192.0.2.53\n"
+    first = host.status("patient")["run"]
+    assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", first)
+    host.type("stop patient")
+    assert host.status("patient")["run"] == first
+    said = [json.loads(line) for line in host.type("logs show --vm patient --json").stdout.splitlines()]
+    assert [one["run"] for one in said if one["source"] == "stdout"][-2:] == [first, first]
+    host.type("start patient --detach")
+    assert host.status("patient")["run"] > first
+
+
+@pytest.mark.full
+def test_a_vm_of_the_release_before_is_started_reached_and_stopped(host: Host) -> None:
+    host.sh("mkdir -p /srv/before")
+    for name in ("kiln", "init"):
+        host.rig.put(previous.programs() / name, f"/srv/before/{name}")
+    host.create("before", PATIENT)
+    host.sh("python tests/rig/as_before.py before /srv/before")
+    host.type("start before --detach")
+    assert host.type("exec before -- cat /etc/resolv.conf").stdout == "nameserver 192.0.2.77\n"
+    host.sh("infernoctl cp before:/etc/hostname /srv/before/ && grep -qx before /srv/before/hostname")
+    host.type("stop before")
+    shown = host.status("before")
+    assert (shown["state"], shown["exit_code"], shown["vm_error"]) == ("stopped", 7, None)
+    assert shown["run"], "the host counts it as a run all the same"
+    said = [json.loads(line) for line in host.type("logs show --vm before --json").stdout.splitlines()]
+    of_process = [(one["message"], "run" in one) for one in said if one["source"] == "stdout"]
+    assert of_process == [("begun", False), ("asked", False)]
+    host.type("destroy before --yes")
 
 
 def test_a_foreground_sees_its_vm_ended_by_others(host: Host, vms: None) -> None:
