@@ -37,7 +37,6 @@ def run(spec: Spec, image: Image = NGINX) -> models.Run:
         image,
         Slot(0),
         machine_id="00112233445566778899aabbccddeeff",
-        resolv=models.Resolv(nameservers=["9.9.9.9"], search=["example.org"], options=["ndots:1"]),
         ssh_keys=[KEY],
     )
 
