@@ -65,7 +65,7 @@ def ensure(slot: Slot, kept: Path | None = None) -> bool:
             return made
         try:
             if _loaded(kernel):
-                kernel.transaction([_element(_NEWSETELEM, name, key) for name, key in _keys(slot)])
+                kernel.transaction([_element(_NEWSETELEM, name, key) for name, key in keys(slot)])
                 return True
         except FileNotFoundError:  # somebody took a set out of the table
             pass
@@ -84,7 +84,7 @@ def remove(slot: Slot) -> None:
             _remove_all(kernel)
             return
         # Adding first makes the removal of an element that is not there no error (nft's `destroy` needs Linux 6.3).
-        changes = [_element(kind, name, key) for name, key in _keys(slot) for kind in (_NEWSETELEM, _DELSETELEM)]
+        changes = [_element(kind, name, key) for name, key in keys(slot) for kind in (_NEWSETELEM, _DELSETELEM)]
         with contextlib.suppress(FileNotFoundError):
             kernel.transaction(changes)
 
@@ -121,12 +121,12 @@ def _taps(kernel: Socket) -> set[str]:
 
 
 def _loaded(kernel: Socket) -> bool:
-    chain = nfgenmsg(_INET) + text(_CHAIN_TABLE, TABLE) + text(_CHAIN_NAME, _marker())
+    chain = nfgenmsg(_INET) + text(_CHAIN_TABLE, TABLE) + text(_CHAIN_NAME, marker())
     return _there(kernel, _GETCHAIN, chain)
 
 
 def _has_elements(kernel: Socket, slot: Slot) -> bool:
-    return all(_there(kernel, _GETSETELEM, _element_body(name, key)) for name, key in _keys(slot))
+    return all(_there(kernel, _GETSETELEM, _element_body(name, key)) for name, key in keys(slot))
 
 
 def _there(kernel: Socket, kind: int, body: bytes) -> bool:
@@ -138,7 +138,7 @@ def _there(kernel: Socket, kind: int, body: bytes) -> bool:
 
 
 @functools.cache
-def _marker() -> str:
+def marker() -> str:
     """The name of the empty chain that says that just these rules are loaded."""
     inputs = "\0".join([templates.source(_TEMPLATE), TABLE, NETWORK])
     return f"ruleset_{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
@@ -147,12 +147,12 @@ def _marker() -> str:
 def _load(slots: Iterable[Slot], kept: Path | None) -> None:
     """One transaction: the table as it was goes, the new one comes with its elements."""
     vms = [{"tap": slot.tap, "guest": slot.guest} for slot in sorted(slots)]
-    values = {"table": TABLE, "network": NETWORK, "marker": _marker(), "vms": vms}
+    values = {"table": TABLE, "network": NETWORK, "marker": marker(), "vms": vms}
     rules = templates.render_kept(_TEMPLATE, values, kept) if kept else templates.render(_TEMPLATE, values)
     run(["nft", "-f", "-"], input=rules.encode(), hint="is the nf_tables kernel module there?")
 
 
-def _keys(slot: Slot) -> Iterator[tuple[str, bytes]]:
+def keys(slot: Slot) -> Iterator[tuple[str, bytes]]:
     """The VM's elements: (set, key). In a concatenation each part is padded to 4 bytes, as these are by nature."""
     name = slot.tap.encode().ljust(_IFNAMSIZ, b"\0")
     yield "taps", name

@@ -28,17 +28,15 @@ _SETTLED = f"timeout 10 pidwait -f '[i]nferno/logs/collector'; exec {_INVENTORY}
 _KEPT = 500  # characters of a command, and of each of its streams
 # A person at a terminal, who types a name when asked for one.
 TERMINAL = """
-import os, pty, sys
-out = b""
-def read(fd):
-    global out
-    data = os.read(fd, 1024)
-    out += data
-    if b"name?" in out and b"sent" not in out:
-        os.write(fd, b"me\\r")
-        out += b"sent"
-    return data
-sys.exit(os.waitstatus_to_exitcode(pty.spawn(["infernoctl", *sys.argv[1:]], read)))
+import sys, pexpect
+child = pexpect.spawn("infernoctl", sys.argv[1:], timeout=110)
+child.delaybeforesend = None
+child.logfile_read = sys.stdout.buffer
+if child.expect_exact(["name?", pexpect.EOF]) == 0:
+    child.send("me\\r")
+    child.expect(pexpect.EOF)
+child.wait()
+sys.exit(child.exitstatus)
 """
 
 

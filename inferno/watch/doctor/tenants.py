@@ -5,7 +5,7 @@ from __future__ import annotations
 from inferno.base.errors import InfernoError
 from inferno.base.requirements import Check
 from inferno.life import running_guest
-from inferno.net import tap
+from inferno.net import check
 from inferno.reach import guest
 from inferno.sandbox import cgroup
 from inferno.watch.doctor.rule import Rule
@@ -40,6 +40,6 @@ def tidy(world: World) -> None:
     if leaves:
         folders = " ".join(f"/sys/fs/cgroup/{cgroup.parent(leaf)}" for leaf in leaves)
         raise InfernoError(f"cgroups of no VM: {', '.join(leaves)}", f"rmdir {folders}")
-    devices = sorted(slot.tap for slot in tap.taps() if slot not in {vm.slot for vm in world.vms})
+    devices = sorted(slot.tap for slot in check.taps() if slot not in {vm.slot for vm in world.vms})
     if devices:
         raise InfernoError(f"TAPs of no VM: {', '.join(devices)}", f"ip link delete {devices[0]}")

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from inferno.base.errors import InfernoError
-from inferno.net import nft
+from inferno.net import check, nft
 from inferno.sandbox import cgroup
 from inferno.state.slot import SLOTS
 from inferno.watch.doctor.rule import NotApplicableError, Rule
@@ -94,11 +94,15 @@ def _lines(world: World, name: str, fields: int) -> list[str]:
 
 
 def fenced(world: World) -> None:
-    for vm in world.observed():
-        if not nft.matches(vm.vm.slot):
-            raise InfernoError(
-                f"{vm.name} runs without its rules in the nft table inet {nft.TABLE}", f"doit network:{vm.name}"
-            )
+    for running in world.observed():
+        vm = running.vm
+        try:
+            check.check_tap(vm.slot, vm.name, vm.uid, vm.gid)
+            check.check_fence(vm.slot)
+            if not nft.matches(vm.slot):
+                raise InfernoError("Docker's chain DOCKER-USER lacks the rules that let guests pass")
+        except InfernoError as error:
+            raise InfernoError(f"{vm.name}: {error.text}", f"doit network:{vm.name}") from None
 
 
 def no_snapshots(_: World) -> None:

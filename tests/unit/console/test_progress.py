@@ -1,9 +1,10 @@
 """Progress as a terminal gets it, and as a pipe does: a child draws on each."""
 
 import os
-import pty
 import sys
-from subprocess import PIPE, Popen, run
+from subprocess import PIPE, run
+
+import pexpect
 
 DRAW = """
 from inferno.console.progress import Show
@@ -33,18 +34,10 @@ def drawn(terminal: bool, quiet: bool = False, script: str = DRAW, **env: str) -
     env = {**os.environ, "TERM": "xterm", **env}
     if not terminal:
         return run(words, env=env, check=True, stderr=PIPE, text=True, timeout=60).stderr
-    ours, theirs = pty.openpty()
-    with Popen(words, env=env, stderr=theirs) as process:
-        os.close(theirs)
-        said = b""
-        try:
-            while data := os.read(ours, 4096):
-                said += data
-        except OSError:  # the other end is closed
-            pass
-        assert process.wait(60) == 0
-    os.close(ours)
-    return said.decode()
+    child = pexpect.spawn(words[0], words[1:], env=env, encoding="utf-8", timeout=60)
+    child.expect(pexpect.EOF)
+    assert child.wait() == 0
+    return str(child.before)
 
 
 def test_a_terminal_gets_one_line_that_moves() -> None:

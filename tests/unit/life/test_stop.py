@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from inferno.life import stop as ending
@@ -72,22 +73,14 @@ def test_bad_values_are_one_line_and_change_nothing(root: Path, tmp_path: Path, 
 @pytest.mark.root
 @pytest.mark.parametrize("answer", ["n", "", "yess"])
 def test_destroy_asks_on_a_terminal_and_takes_only_yes(root: Path, tmp_path: Path, answer: str) -> None:
-    ours, theirs = os.openpty()
-    os.write(ours, f"{answer}\n".encode())
-    done = subprocess.run(
-        [BIN / "infernoctl", "destroy", "web1"],
-        env={**os.environ, "INFERNO_ROOT": str(root)},
-        cwd=tmp_path,
-        stdin=theirs,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    os.close(ours)
-    os.close(theirs)
-    assert done.returncode == 1
-    assert "destroy web1, its versions and its log? [y/N] " in done.stderr
-    assert "error: destroy:web1: web1 stays as it is" in done.stderr
+    env = {**os.environ, "INFERNO_ROOT": str(root)}
+    program = str(BIN / "infernoctl")
+    child = pexpect.spawn(program, ["destroy", "web1"], env=env, cwd=tmp_path, encoding="utf-8", timeout=60)
+    child.expect_exact("destroy web1, its versions and its log? [y/N] ")
+    child.sendline(answer)
+    child.expect(pexpect.EOF)
+    assert child.wait() == 1
+    assert "error: destroy:web1: web1 stays as it is" in str(child.before)
 
 
 @pytest.mark.root

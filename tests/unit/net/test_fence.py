@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from inferno.net import nft, tap
+from inferno.base.errors import InfernoError
+from inferno.net import check, nft, tap
 from inferno.state.slot import Slot
 from tests.netlab import DEADLINE_S, OUTSIDE, PORT, UPLINK, Lab, Namespace, is_cut_off, reaches
 
@@ -135,8 +136,7 @@ def test_a_foreign_source_address_gets_nowhere(lab: Lab) -> None:
 
 def test_the_tap_has_no_ipv6_address(lab: Lab) -> None:
     with lab.host.inside():
-        shown = subprocess.run(["ip", "-6", "-json", "addr", "show", "inf0"], capture_output=True, check=True)
-    assert not json.loads(shown.stdout or "[]")
+        assert check.devices()["inf0"].addresses == {"172.16.0.1/30"}
 
 
 def test_guests_pass_beside_docker_whose_forward_policy_is_drop() -> None:
@@ -163,20 +163,17 @@ def test_guests_pass_beside_docker_whose_forward_policy_is_drop() -> None:
         assert after == before
 
 
-def ruleset() -> dict[str, int]:
-    listed = json.loads(subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, check=True).stdout)
-    kinds = [kind for entry in listed["nftables"] for kind in entry if kind != "metainfo"]
-    return {kind: kinds.count(kind) for kind in kinds}
-
-
 def test_the_rules_are_as_many_for_fifty_vms_as_for_one_and_go_with_the_last() -> None:
     host, slots = Namespace(), [Slot(7 * number) for number in range(50)]
     try:
         with host.inside():
             assert nft.ensure(slots[0])
-            one = ruleset()
+            one = check.objects()
+            assert one["tables"] == {"inferno": 1}
+            assert one["rules"]["from_guest"] > 5
             assert all(nft.ensure(slot) for slot in slots[1:])
-            assert ruleset() == one
+            assert check.objects() == one
+            assert len(check.elements("taps")) == len(check.elements("antispoof")) == len(slots)
             assert all(nft.matches(slot) for slot in slots)
             assert not nft.ensure(slots[3])
             for slot in slots[:-1]:
@@ -185,7 +182,7 @@ def test_the_rules_are_as_many_for_fifty_vms_as_for_one_and_go_with_the_last() -
                 assert not nft.matches(slot)
             assert nft.matches(slots[-1])
             nft.remove(slots[-1])
-            assert ruleset() == {}
+            assert not any(check.objects().values())
             nft.remove(slots[-1])
     finally:
         host.close()
@@ -199,12 +196,50 @@ def test_a_flushed_or_older_table_comes_back_with_all_running_vms(lab: Lab) -> N
             assert not nft.matches(lab.slots[0])
             assert nft.ensure(lab.slots[0])
             assert all(nft.matches(slot) for slot in lab.slots)
-            chains = subprocess.run(["nft", "list", "chains", "inet"], capture_output=True, check=True).stdout
-        assert b"old" not in chains
+            assert "old" not in check.objects()["chains"]
         assert reaches(lab.guests[1], OUTSIDE)
         assert is_cut_off(lab.guests[1], lab.slots[0].guest)
 
 
 def test_taps_are_found(lab: Lab) -> None:
     with lab.host.inside():
-        assert set(tap.taps()) == set(lab.slots)
+        assert set(tap.taps()) == set(check.taps()) == set(lab.slots)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("delete table inet inferno", "there is no nft table inet inferno"),
+        (f"delete chain inet inferno {nft.marker()}", "is not the one that this release loads"),
+        ("flush set inet inferno taps", "the nft set taps in the table inet inferno lacks inf0"),
+        ("flush set inet inferno antispoof", "the nft set antispoof in the table inet inferno lacks inf0"),
+    ],
+)
+def test_a_rule_that_is_missing_is_named(lab: Lab, damage: str, says: str) -> None:
+    with lab.host.inside():
+        nft.ensure(lab.slots[0])
+        check.check_fence(lab.slots[0])
+    nftables(lab.host, damage)
+    with lab.host.inside():
+        with pytest.raises(InfernoError, match=says):
+            check.check_fence(lab.slots[0])
+        assert not nft.matches(lab.slots[0])
+        assert nft.ensure(lab.slots[0])
+        check.check_fence(lab.slots[0])
+
+
+def test_what_only_root_may_ask_is_a_permission_error(lab: Lab) -> None:
+    """doctor calls that unknown."""
+    code = "from inferno.net import check\ntry:\n    check.objects()\nexcept PermissionError:\n    print('refused')"
+    argv = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--inh-caps=-all",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    with lab.host.inside():
+        assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == "refused\n"

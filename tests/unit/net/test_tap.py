@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import InfernoError
-from inferno.net import tap
+from inferno.net import check, tap
+from inferno.net.check import Device
 from inferno.state.slot import Slot
 from tests.netlab import Namespace, open_tap
 
@@ -27,8 +28,8 @@ def host() -> Iterator[Namespace]:
     namespace.close()
 
 
-def shown(*words: str) -> str:
-    return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
 
 
 def ensure() -> bool:
@@ -44,37 +45,48 @@ def test_a_tap_is_made_once() -> None:
     assert ensure()
     assert matches()
     assert not ensure()
-    details = shown("-d", "addr", "show", f"tap_inferno_{NAME}")
-    assert f"user {UID} group {UID + 1}" in details
-    assert "inet 172.16.1.25/30" in details
-    assert "MULTICAST" not in details
-    assert "inet6" not in details
+    assert check.devices()["inf70"] == Device(
+        name="inf70",
+        kind="tun",
+        altnames=frozenset({f"tap_inferno_{NAME}"}),
+        up=True,
+        multicast=False,
+        owner=UID,
+        group=UID + 1,
+        addresses=frozenset({"172.16.1.25/30"}),
+        routes=frozenset({"172.16.1.24/30"}),
+    )
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == "1\n"
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "says"),
     [
-        ["link", "set", "inf70", "down"],
-        ["link", "set", "inf70", "multicast", "on"],
-        ["addr", "flush", "dev", "inf70"],
-        ["addr", "add", "10.0.0.1/8", "dev", "inf70"],
-        ["link", "property", "del", "dev", "inf70", "altname", f"tap_inferno_{NAME}"],
-        ["link", "delete", "inf70"],
+        ("link set inf70 down", "inf70 is down"),
+        ("link set inf70 multicast on", "inf70 does multicast"),
+        ("addr flush dev inf70", "inf70 has the addresses none"),
+        ("addr add 10.0.0.1/8 dev inf70", r"inf70 has the addresses 10\.0\.0\.1/8, 172\.16\.1\.25/30"),
+        (f"link property del dev inf70 altname tap_inferno_{NAME}", "inf70 is not known as tap_inferno_a"),
+        ("link delete inf70", "there is no TAP inf70"),
     ],
-    ids=" ".join,
 )
-def test_what_is_damaged_is_repaired(damage: list[str]) -> None:
+def test_what_is_damaged_is_named_and_repaired(damage: str, says: str) -> None:
     ensure()
-    shown(*damage)
+    check.check_tap(SLOT, NAME, UID, UID + 1)
+    ip(*damage.split())
     assert not matches()
+    with pytest.raises(InfernoError, match=says):
+        check.check_tap(SLOT, NAME, UID, UID + 1)
     assert ensure()
     assert matches()
+    check.check_tap(SLOT, NAME, UID, UID + 1)
 
 
 def test_another_owner_is_put_right() -> None:
     tap.ensure(SLOT, NAME, 1, 1)
     assert not matches()
+    with pytest.raises(InfernoError, match=f"inf70 belongs to 1:1 instead of {UID}:{UID + 1}"):
+        check.check_tap(SLOT, NAME, UID, UID + 1)
     assert ensure()
     assert matches()
 
@@ -86,14 +98,13 @@ def test_a_vm_that_came_back_in_another_slot_takes_its_name_along() -> None:
 
 
 def test_removing_is_idempotent_and_leaves_nothing() -> None:
-    before = shown("addr")
+    before = check.devices()
     ensure()
+    assert check.devices() != before
     tap.remove(SLOT)
     tap.remove(SLOT)
-    assert [line for line in shown("addr").splitlines() if "inf" in line] == [
-        line for line in before.splitlines() if "inf" in line
-    ]
-    assert tap.taps() == []
+    assert check.devices() == before
+    assert tap.taps() == check.taps() == []
 
 
 def test_a_tap_in_use_is_not_taken_from_its_user() -> None:
@@ -111,12 +122,28 @@ def test_a_tap_in_use_is_not_taken_from_its_user() -> None:
 
 
 def test_an_interface_that_is_no_tap_is_left_alone() -> None:
-    shown("link", "add", "inf70", "type", "veth", "peer", "name", "other")
+    ip("link", "add", "inf70", "type", "veth", "peer", "name", "other")
     with pytest.raises(InfernoError, match="not Inferno's"):
         ensure()
     with pytest.raises(InfernoError, match="not Inferno's"):
         tap.remove(SLOT)
-    assert "inf70" in shown("link")
+    assert check.devices()["inf70"].kind == "veth"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("route del 172.16.1.24/30 dev inf70", r"no route to 172\.16\.1\.24/30 goes to inf70"),
+        ("route add 172.16.1.26/32 dev other", r"a route to 172\.16\.1\.26/32, which is the VM's, goes to other"),
+    ],
+)
+def test_a_way_to_the_guest_that_goes_elsewhere_is_named(change: str, says: str) -> None:
+    ensure()
+    ip("link", "add", "other", "up", "type", "veth", "peer", "name", "its-end")
+    check.check_tap(SLOT, NAME, UID, UID + 1)
+    ip(*change.split())
+    with pytest.raises(InfernoError, match=says):
+        check.check_tap(SLOT, NAME, UID, UID + 1)
 
 
 def in_child(action: Callable[[], None]) -> int:

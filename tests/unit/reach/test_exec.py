@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pexpect
 import pytest
 
 from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, supervise
@@ -206,71 +206,76 @@ class Terminal:
     """A terminal with a process on it, as a person has."""
 
     def __init__(self, argv: list[str], rows: int, cols: int) -> None:
-        self.master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (rows, cols))
-        self.slave = slave
-        self.before = termios.tcgetattr(slave)
-        self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
-        self.heard = b""
+        self.child = pexpect.spawn(argv[0], argv[1:], dimensions=(rows, cols), timeout=DEADLINE_S)
+        self.child.delaybeforesend = None
 
-    def wait_for(self, text: bytes) -> None:
-        poll = select.poll()
-        poll.register(self.master, select.POLLIN)
-        while text not in self.heard:
-            assert poll.poll(DEADLINE_S * 1000), self.heard
-            self.heard += os.read(self.master, 65536)
+    def heard_before(self, text: bytes) -> bytes:
+        """Wait for the text; return what came before it."""
+        self.child.expect_exact(text)
+        return bytes(self.child.before)
 
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
+    def ended_with(self) -> int:
+        """Wait for the end of the process; its exit status."""
+        self.child.expect(pexpect.EOF)
+        return int(self.child.wait())
+
+    def modes(self) -> list[Any]:
+        return termios.tcgetattr(self.child.child_fd)
+
+
+def modes_of_a_new_terminal() -> list[Any]:
+    master, slave = os.openpty()
+    try:
+        termios.tcsetwinsize(slave, (24, 80))
+        return termios.tcgetattr(slave)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+Open = Callable[[list[str], int, int], Terminal]  # with as many rows and columns
 
 
 @pytest.fixture
-def terminal() -> Iterator[list[Terminal]]:
+def terminal() -> Iterator[Open]:
     opened: list[Terminal] = []
-    yield opened
+
+    def open_terminal(argv: list[str], rows: int, cols: int) -> Terminal:
+        opened.append(Terminal(argv, rows, cols))
+        return opened[-1]
+
+    yield open_terminal
     for each in opened:
-        each.close()
+        each.child.close(force=True)
 
 
-def test_a_terminal_has_our_size_takes_our_keys_and_is_restored(guest: GuestLab, terminal: list[Terminal]) -> None:
+def test_a_terminal_has_our_size_takes_our_keys_and_is_restored(guest: GuestLab, terminal: Open) -> None:
     script = "tty; stty size; read line; stty size; echo got $line; read again; exit 3"
-    screen = Terminal(guest.argv("sh", "-c", script, stdin=True, tty=True), 30, 100)
-    terminal.append(screen)
-    screen.wait_for(b"30 100\r\n")
-    assert b"/dev/pts/" in screen.heard
-    assert not termios.tcgetattr(screen.slave)[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
-    termios.tcsetwinsize(screen.master, (40, 120))
-    screen.process.send_signal(signal.SIGWINCH)  # the kernel sends it to who has it as the controlling terminal
-    os.write(screen.master, b"hello\r")
-    screen.wait_for(b"40 120\r\ngot hello\r\n")
-    os.write(screen.master, b"\r")
-    assert screen.process.wait(DEADLINE_S) == 3
-    assert termios.tcgetattr(screen.slave) == screen.before
+    screen = terminal(guest.argv("sh", "-c", script, stdin=True, tty=True), 30, 100)
+    assert b"/dev/pts/" in screen.heard_before(b"30 100\r\n")
+    assert not screen.modes()[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
+    screen.child.setwinsize(40, 120)
+    screen.child.send(b"hello\r")
+    screen.heard_before(b"40 120\r\ngot hello\r\n")
+    screen.child.send(b"\r")
+    assert screen.ended_with() == 3
+    assert screen.modes() == modes_of_a_new_terminal()
 
 
-def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(
-    tmp_path: Path, terminal: list[Terminal]
-) -> None:
+def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(tmp_path: Path, terminal: Open) -> None:
     script = "tty; printf 'name? '; read line; stty size; echo got $line; exit 5"
     lab = GuestLab(tmp_path / "root", supervise(), script, reads="tty")
     try:
-        first = Terminal(exec_argv(lab.folder, attach=True), 30, 100)
-        terminal.append(first)
-        first.wait_for(b"name? ")
-        assert b"/dev/pts/" in first.heard
-        os.write(first.master, b"h\x10e\x10")
-        os.write(first.master, b"\x11")
-        assert first.process.wait(DEADLINE_S) == 1
-        assert termios.tcgetattr(first.slave) == first.before
-        second = Terminal(exec_argv(lab.folder, attach=False), 40, 120)
-        terminal.append(second)
-        os.write(second.master, b"llo\r")
-        second.wait_for(b"40 120\r\ngot h\x10ello\r\n")
-        assert b"name? " not in second.heard
-        assert second.process.wait(DEADLINE_S) == 5
+        first = terminal(exec_argv(lab.folder, attach=True), 30, 100)
+        assert b"/dev/pts/" in first.heard_before(b"name? ")
+        first.child.send(b"h\x10e\x10")
+        first.child.send(b"\x11")
+        assert first.ended_with() == 1
+        assert first.modes() == modes_of_a_new_terminal()
+        second = terminal(exec_argv(lab.folder, attach=False), 40, 120)
+        second.child.send(b"llo\r")
+        assert b"name? " not in second.heard_before(b"40 120\r\ngot h\x10ello\r\n")
+        assert second.ended_with() == 5
     finally:
         lab.kill()
 
@@ -311,12 +316,11 @@ def test_what_was_given_to_one_is_not_given_to_another(tmp_path: Path) -> None:
         lab.kill()
 
 
-def test_control_c_on_a_terminal_is_a_key(guest: GuestLab, terminal: list[Terminal]) -> None:
-    screen = Terminal(guest.argv("sh", "-c", "echo up; exec sleep 1000", stdin=True, tty=True), 24, 80)
-    terminal.append(screen)
-    screen.wait_for(b"up\r\n")
-    os.write(screen.master, b"\x03")
-    assert screen.process.wait(DEADLINE_S) == 128 + signal.SIGINT
+def test_control_c_on_a_terminal_is_a_key(guest: GuestLab, terminal: Open) -> None:
+    screen = terminal(guest.argv("sh", "-c", "echo up; exec sleep 1000", stdin=True, tty=True), 24, 80)
+    screen.heard_before(b"up\r\n")
+    screen.child.send(b"\x03")
+    assert screen.ended_with() == 128 + signal.SIGINT
 
 
 def test_shell_takes_the_best_there_is(guest: GuestLab) -> None:
