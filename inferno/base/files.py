@@ -11,12 +11,11 @@ import fcntl
 import json
 import os
 import stat
-import threading
+from _thread import get_native_id  # threading would be for nothing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inferno.base import interruption
 from inferno.base.errors import InfernoError, UsageError
 
 # The latter when it cannot make its index of the log as large as it must be.
@@ -65,7 +64,7 @@ def write_json(path: Path, value: Any) -> bool:
 
 def symlink(target: str, path: Path) -> None:
     """Make `path` a symlink to `target`, atomically replacing what was there."""
-    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
+    temporary = path.with_name(f".{path.name}.{get_native_id()}.tmp")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     temporary.symlink_to(target)
@@ -74,7 +73,7 @@ def symlink(target: str, path: Path) -> None:
 
 def link(target: Path, path: Path) -> None:
     """Make `path` another name of the file `target`, atomically replacing what was there."""
-    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
+    temporary = path.with_name(f".{path.name}.{get_native_id()}.tmp")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     os.link(target, temporary)
@@ -265,6 +264,8 @@ def _take(descriptor: int, kind: int, wait: bool) -> None:
     except BlockingIOError:
         if not wait:
             raise
+        from inferno.base import interruption
+
         interruption.wait_for(lambda: fcntl.flock(descriptor, kind))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
+from _thread import get_ident  # threading would cost `list` a millisecond
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,23 +37,22 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connections = threading.local()
+        self._connections: dict[int, sqlite3.Connection] = {}
         self._open()
 
     def _open(self) -> sqlite3.Connection:
         db = open_database(self._path, STEPS)
         db.execute("pragma synchronous = full")  # a VM that create has reported is there after a power cut
-        self._connections.db = db
+        self._connections[get_ident()] = db
         return db
 
     @property
     def _db(self) -> sqlite3.Connection:
         """This thread's."""
-        db: sqlite3.Connection | None = getattr(self._connections, "db", None)
-        return db or self._open()
+        return self._connections.get(get_ident()) or self._open()
 
     def close(self) -> None:
-        """Close this thread's connection; those of others go with their threads."""
+        """Close this thread's connection; those of others go with the object."""
         self._db.close()
 
     @property
