@@ -76,19 +76,19 @@ def start(root: int, command: Command) -> tuple[socket.socket, bytes]:
 
 def leave(root: int, command: Command) -> None:
     """Start it and leave it to itself. Raises as `start`."""
-    with _told():
+    with _refusals_explained():
         vsock.request(root, "POST", "/v1/exec", command.body(), timeout_s=_START_S)
 
 
 def stream(root: int, method: str, path: str, body: Mapping[str, object]) -> tuple[socket.socket, bytes]:
     """Ask for anything that init answers with a stream. Raises as `start`."""
-    with _told():
+    with _refusals_explained():
         return vsock.upgrade(root, method, path, body, STREAM_PROTOCOL, timeout_s=_START_S)
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What init's refusals mean."""
+def _refusals_explained() -> Iterator[None]:
+    """What init refuses becomes an error that says what it means. Raises NotStartedError, InfernoError."""
     try:
         yield
     except vsock.RefusedError as no:

@@ -41,7 +41,7 @@ def request(root: int, method: str, path: str, body: Mapping[str, object] | None
     Raises RefusedError for an answer that says no, InfernoError when there is none within `timeout_s` seconds.
     """
     what = f"{method} {path}"
-    with _told(what, timeout_s) as deadline, connect(root, API_PORT, deadline) as guest:
+    with _deadline(what, timeout_s) as deadline, connect(root, API_PORT, deadline) as guest:
         _ask(guest, what, body, ["Connection: close"], deadline)
         status, fields, rest = _receive_head(guest, deadline)
         answer = _receive_body(guest, fields, rest, deadline)
@@ -57,7 +57,7 @@ def upgrade(
     Raises as `request` does.
     """
     what = f"{method} {path}"
-    with _told(what, timeout_s) as deadline, contextlib.ExitStack() as held:
+    with _deadline(what, timeout_s) as deadline, contextlib.ExitStack() as held:
         guest = held.enter_context(connect(root, API_PORT, deadline))
         _ask(guest, what, body, ["Connection: Upgrade", f"Upgrade: {protocol}"], deadline)
         status, fields, rest = _receive_head(guest, deadline)
@@ -71,8 +71,9 @@ def upgrade(
 
 
 @contextlib.contextmanager
-def _told(what: str, timeout_s: float) -> Iterator[float]:
-    """The deadline for asking `what`; what goes wrong until then in one line."""
+def _deadline(what: str, timeout_s: float) -> Iterator[float]:
+    """Until when `what` may be asked, as time.monotonic() has it. Raises InfernoError for no answer until then, and for
+    a connection that fails."""
     try:
         yield time.monotonic() + timeout_s
     except TimeoutError:
