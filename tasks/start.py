@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from inferno.base.errors import UsageError
 from inferno.base.requirements import require
+from inferno.console import after_start
+from inferno.console.after_start import Wish
 from inferno.life import host
 from inferno.life import start as starting
 from inferno.life.instance import Instance
@@ -46,7 +48,7 @@ def _step(command: Command, name: str, which: str) -> Iterable[InfernoTask]:
 
     def action() -> None:
         step.act(shared(command, name))
-        if which == "launch" and _follows(command, name):
+        if which == "launch" and _wish(command, name).follows:
             from inferno.console.foreground import hold_signals
 
             hold_signals()
@@ -61,9 +63,10 @@ def _step(command: Command, name: str, which: str) -> Iterable[InfernoTask]:
     )
 
 
-def _follows(command: Command, name: str) -> bool:
-    """Whether this run stays with the VM until that ends."""
-    return f"start:{name}" in command.asked.selected and not command.asked.given(f"start:{name}").get("detach")
+def _wish(command: Command, name: str) -> Wish:
+    given = command.asked.given(f"start:{name}")
+    follows = f"start:{name}" in command.asked.selected and not given.get("detach")
+    return Wish(follows, bool(given.get("interactive")))
 
 
 def network(command: Command, name: str) -> Iterable[InfernoTask]:
@@ -82,52 +85,15 @@ def launch(command: Command, name: str) -> Iterable[InfernoTask]:
     return _step(command, name, "launch")
 
 
-def _check_input(command: Command, name: str) -> None:
-    """Before anything is changed: is there a terminal on both sides, or input that the process can be given?"""
-    from inferno.console.interact import check_ours
-
-    spec = command.asked.spec(name)
-    if not _follows(command, name):
-        raise UsageError(f"start:{name} --detach leaves nobody to give input", f"infernoctl attach -i {name}, later")
-    if not (spec.tty or spec.interactive):
-        raise UsageError(
-            f"the process of {name} has no standard input", f"infernoctl create {name} -i; with a terminal: --tty"
-        )
-    if spec.tty:
-        check_ours("start")
-
-
 def start(command: Command, name: str) -> Iterable[InfernoTask]:
     check(command, name)
-    follows = _follows(command, name)
-    is_interactive = command.asked.given(f"start:{name}").get("interactive")
-    if is_interactive:
-        _check_input(command, name)
+    wish = _wish(command, name)
+    if wish.is_interactive:
+        after_start.check_input(name, command.asked.plan(name).spec, wish)
     others = [task for task in command.asked.selected if task.startswith("start:") and task != f"start:{name}"]
-    if others and follows:
+    if others and wish.follows:
         raise UsageError(f"start:{name} would follow one VM, and {others[0]} is to start too", "give each --detach")
-
-    def end() -> int | None:
-        begun = shared(command, name)
-        if not begun.launched:
-            command.output.say(f"{name} runs already, at {begun.vm.slot.guest}")
-            from inferno.console.interact import join
-
-            return join(begun.vm) if is_interactive else 0
-        tty = begun.record.spec.tty
-        leaves = "; Ctrl-P Ctrl-Q leaves it running" if tty else ""
-        ends = leaves if is_interactive else "; Ctrl-C stops it" if follows else ""
-        command.output.say(f"{name} runs at {begun.vm.slot.guest}{ends}")
-        if not follows:
-            return 0
-        from inferno.console.foreground import attach
-        from inferno.console.interact import interact
-
-        if is_interactive:
-            return interact(begun, tty=tty)
-        return attach(begun)
-
-    command.after(f"start:{name}", end)
+    command.after(f"start:{name}", lambda: after_start.go_on(shared(command, name), wish, command.output.say))
     yield InfernoTask(
         f"start:{name}",
         None,

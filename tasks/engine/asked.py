@@ -33,6 +33,7 @@ class Asked:
     settings: Settings
     selected: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _plans: dict[str, Plan] = field(default_factory=dict)
     _images: dict[str, Wanted] = field(default_factory=dict)  # each once: a password is asked for once
 
     @cached_property
@@ -56,14 +57,16 @@ class Asked:
             raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
         return row
 
-    def spec(self, name: str) -> fields.Spec:
-        """The spec as it will be: what was saved, and over it what is asked of create:NAME. Raises UsageError."""
-        row = self.state.vm(names.check_name(name))
-        return fields.merge(row.spec if row else None, fields.asked(dict(self.given(f"create:{name}"))), name)
-
     def plan(self, name: str) -> Plan:
-        """What the VM's next version is to be made from. Raises UsageError."""
-        return Plan(self.settings, name, self.spec(name))
+        """What the VM's next version is to be made from: the same for each of its tasks. Raises UsageError.
+
+        Its spec is what was saved, and over it what is asked of create:NAME.
+        """
+        if name not in self._plans:
+            row = self.state.vm(names.check_name(name))
+            asked = fields.asked(dict(self.given(f"create:{name}")))
+            self._plans[name] = Plan(self.settings, name, fields.merge(row.spec if row else None, asked, name))
+        return self._plans[name]
 
     def image(self, subject: str) -> Wanted:
         """The image of `image:SUBJECT`, as asked of that task, or of the create that needs it. Raises UsageError."""
@@ -78,7 +81,7 @@ class Asked:
                 ref, platform = split(subject)
                 return _wanted(ref, {**given, "platform": platform})
             if verb == "create":
-                spec = self.spec(name)
+                spec = self.plan(name).spec
                 found = Wanted(spec.image, Access(spec.platform))
                 if found.subject == subject:
                     return _wanted(spec.image, {**given, "platform": spec.platform})
