@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inferno.image import base, local_images, prune, reference
+from inferno.image import base, local_images, reference
 from inferno.image.wanted import Wanted
 from inferno.state.paths import file_name
 
@@ -41,7 +41,7 @@ def rootfs(command: Command, subject: str) -> Iterable[InfernoTask]:
         task_dep=[f"image:{subject}"],
         targets=[str(base.note_path(wanted.ref, settings, wanted.access.platform))],
         made=lambda: base.of(wanted.ref, settings, wanted.access.platform),
-        cleaner=lambda: prune.remove_base(wanted.ref, settings, wanted.access.platform),
+        cleaner=lambda: _remove_base(command, wanted),
         uptodate=[lambda: base.is_noted(wanted.ref, settings, wanted.access)],
     )
 
@@ -58,6 +58,12 @@ def _ensure(command: Command, wanted: Wanted) -> None:
 
 def _make_base(command: Command, wanted: Wanted) -> None:
     base.ensure(wanted.ref, command.asked.settings, wanted.access, command.progress)
+
+
+def _remove_base(command: Command, wanted: Wanted) -> None:
+    from inferno.image import prune
+
+    prune.remove_base(wanted.ref, command.asked.settings, wanted.access.platform)
 
 
 def _tell(command: Command, wanted: Wanted) -> None:

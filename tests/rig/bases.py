@@ -25,7 +25,13 @@ def recipe() -> str:
 def make(archive: Path, refs: Iterable[str], *, named: bool) -> None:
     """Pull images into an empty root; `named` keeps what it knows of their references, which are this machine's."""
     # pax: the times of bases are on record, to the nanosecond.
-    pack = ["tar", "--format=pax", *([] if named else ["--exclude=images/refs"]), "-cf", archive]
+    pack = [
+        "tar",
+        "--format=pax",
+        *([] if named else ["--exclude=images/refs", "--exclude=images/rootfs"]),
+        "-cf",
+        archive,
+    ]
     with tempfile.TemporaryDirectory(prefix="root.", dir=archive.parent) as root:
         argv = [Path(sys.executable).with_name("infernoctl"), "images", "pull", "--quiet", *refs]
         settings = {"INFERNO_ROOT": root, "INFERNO_IMAGE_COMPRESSION": "lz4"}
