@@ -9,7 +9,7 @@ from inferno.base.text import visible
 
 def print_table(rows: Sequence[Mapping[str, object]], columns: tuple[str, ...]) -> None:
     """Rows of the named columns, aligned, with a head."""
-    cells = [[column.upper() for column in columns]]
+    cells = [[visible(column.upper()) for column in columns]]
     cells += [["-" if row.get(c) is None else visible(str(row[c])) for c in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     for line in cells:

@@ -19,6 +19,7 @@ NOUNS = {
     "TO": "a destination",
     "CMD...": "a command",
     "TASK...": "a task",
+    "SQL": "one query in SQL",
 }
 
 

@@ -10,14 +10,16 @@ import json
 import sqlite3
 from _thread import get_ident  # threading would cost `list` a millisecond
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.state.migrations import STEPS
-from inferno.state.runs import Runs
 from inferno.state.slot import SLOTS
 from inferno.state.sqlite_file import open_database, transaction
+
+if TYPE_CHECKING:
+    from inferno.state.runs import Runs
 
 _COLUMNS = "name, slot, spec, env, version, created_at"
 
@@ -41,7 +43,7 @@ class State:
         self._open()
 
     def _open(self) -> sqlite3.Connection:
-        db = open_database(self._path, STEPS)
+        db = open_database(self._path, STEPS, "a damaged one: infernoctl db rebuild")
         db.execute("pragma synchronous = full")  # a VM that create has reported is there after a power cut
         self._connections[get_ident()] = db
         return db
@@ -57,6 +59,8 @@ class State:
 
     @property
     def runs(self) -> Runs:
+        from inferno.state.runs import Runs  # `list` has no use for it
+
         return Runs(self._db)
 
     def vm(self, name: str) -> VmRow | None:
@@ -97,6 +101,15 @@ class State:
         shown, env = _apart(spec)
         self._db.execute(
             "update machines set spec = ?, env = ?, version = ? where name = ?", (shown, env, version, name)
+        )
+
+    def restore(self, row: VmRow) -> bool:
+        """Add a row that was lost; return whether it was added: not where its name or its slot is taken."""
+        assert row.spec is not None, "a name that is only reserved is not restored"
+        values = (row.name, row.slot, *_apart(row.spec), row.version, row.created_at)
+        return (
+            self._db.execute(f"insert or ignore into machines ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)", values).rowcount
+            > 0
         )
 
     def remove(self, name: str) -> None:

@@ -19,11 +19,12 @@ from inferno.base.errors import InfernoError, UsageError
 
 # Runs in an open transaction; it neither commits nor sets user_version.
 Step = Callable[[sqlite3.Connection], None]
+_HINT = "is it an Inferno database, on a disk with room?"
 _TIMEOUT_S = 30  # for another process's transaction: the longest is a change of schema, of milliseconds
 
 
-def open_database(path: Path, steps: Sequence[Step]) -> sqlite3.Connection:
-    """Open the SQLite file with the schema that `steps` lead to.
+def open_database(path: Path, steps: Sequence[Step], hint: str = _HINT) -> sqlite3.Connection:
+    """Open the SQLite file with the schema that `steps` lead to; `hint` is for one that cannot be read.
 
     A new one is made complete under another name first: `pragma journal_mode=wal` on a new file ignores the busy
     timeout, so two first users would fail with "database is locked". An older one is copied to a file
@@ -34,7 +35,7 @@ def open_database(path: Path, steps: Sequence[Step]) -> sqlite3.Connection:
     Raises InfernoError when the file was made by a newer Inferno, or cannot be read; PermissionError when another
     user may.
     """
-    with explained(path):
+    with explained(path, hint):
         if not path.exists():
             _make_missing(path, steps)
         if not os.access(path, os.R_OK | os.W_OK):  # SQLite says the same of this and of a damaged file
@@ -75,19 +76,33 @@ def make_database(path: Path, steps: Sequence[Step]) -> None:
             os.link(name, path)
 
 
-def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """Open a file that `open_database` has made or checked, for reading alone; errors are as there."""
+    with explained(path):
+        db, _ = _connect(path, "mode=ro")
+        db.execute("pragma query_only = on")
+    return db
+
+
+def _connect(path: Path, mode: str = "mode=rw") -> tuple[sqlite3.Connection, int]:
     """A connection, and the schema that the file says it has."""
     try:
-        db = sqlite3.connect(path, timeout=_TIMEOUT_S, isolation_level=None)
+        db = connect(path, mode)
         return db, _version(db)
     except sqlite3.Error as error:
         log = path.with_name(f"{path.name}-wal")
         if not files.is_full(error) or (log.exists() and log.stat().st_size):  # else all there is to know is in there
             raise
-    from urllib.parse import quote
-
-    db = sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True, isolation_level=None)
+    db = connect(path, "immutable=1")
     return db, _version(db)
+
+
+def connect(path: Path, parameter: str) -> sqlite3.Connection:
+    """A connection that has not looked at the file yet; `parameter` is one of sqlite.org/uri.html."""
+    text = str(path)
+    for character, escape in (("%", "%25"), ("?", "%3f"), ("#", "%23")):  # what would end the path
+        text = text.replace(character, escape)
+    return sqlite3.connect(f"file:{text}?{parameter}", uri=True, timeout=_TIMEOUT_S, isolation_level=None)
 
 
 def _check(path: Path, found: int, known: int) -> None:
@@ -176,11 +191,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, hint: str = _HINT) -> Iterator[None]:
     """SQLite's errors as an InfernoError of one line, about the file `path`."""
     try:
         yield
     except sqlite3.Error as error:
-        if files.is_full(error):
-            raise files.disk_full(path) from None
-        raise InfernoError(f"{path}: {error}", "is it an Inferno database, on a disk with room?") from None
+        raise explanation(path, error, hint) from None
+
+
+def explanation(path: Path, error: sqlite3.Error, hint: str = _HINT) -> InfernoError:
+    """One of SQLite's errors about the file `path`."""
+    return files.disk_full(path) if files.is_full(error) else InfernoError(f"{path}: {error}", hint)

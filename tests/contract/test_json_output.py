@@ -22,6 +22,7 @@ from inferno.console.verbs.table import VERBS
 from inferno.console.verbs.verb import Verb
 from inferno.image import catalog
 from inferno.life import create, status
+from inferno.state import query
 from inferno.state.database import State
 from inferno.state.runs import Begin, Run
 from tests import images as example_images
@@ -48,6 +49,8 @@ TYPES: dict[str, Any] = {
     "images exposed": list[str],
     "images prune": images.Pruned,
     "images check": dict[str, list[str]],
+    "db tables": list[query.Table],
+    "db query": list[dict[str, object]],
     "doctor": doctor.Report,
     "env": dict[str, env_version.InForce],
     "version": env_version.Version,
@@ -123,7 +126,8 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (root / "inferno/logs").mkdir(exist_ok=True)
     line = (HERE / "host_log.ndjson").read_text().splitlines()[0].replace('"vm_id"', '"vm_name": "web1", "vm_id"')
     (root / "inferno/logs/web1.log").write_text(f"{line}\n")
-    return lambda *words: type_in(*(ref if word == "REF" else word for word in words))
+    holes = {"REF": ref, "QUERY": "select name, slot, version from machines"}
+    return lambda *words: type_in(*(holes.get(word, word) for word in words))
 
 
 @pytest.mark.root
@@ -142,13 +146,15 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "images exposed REF",
         "images check --all",
         "images prune --dry-run",
+        "db tables",
+        "db query QUERY",
         "doctor",
         "env",
         "version",
     ],
 )
 def test_what_is_printed_has_the_shape(typed: Any, words: str) -> None:
-    command = " ".join(words.split()[: 2 if words.split(maxsplit=1)[0] in ("images", "logs") else 1])
+    command = " ".join(words.split()[: 2 if words.split(maxsplit=1)[0] in ("images", "logs", "db") else 1])
     found = typed(*words.split(), "--json")
     assert json_shape.wrong(found, SHAPES[command]) == []
     if command in ("list", "status"):

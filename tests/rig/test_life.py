@@ -290,6 +290,22 @@ def test_a_foreground_sees_its_vm_ended_by_others(host: Host, vms: None) -> None
     assert "doomed" not in host.states()
 
 
+def test_a_lost_database_is_rebuilt_under_a_vm_that_runs(host: Host, vms: None) -> None:
+    path = json.loads(host.type("env --json").stdout)["DB_PATH"]["value"]
+    question = (
+        "db query 'select name, slot, spec, version from machines where version is not null order by name' --json"
+    )
+    before = host.type(question).stdout
+    host.type("start patient --detach")
+    pid = host.status("patient")["pid"]
+    host.sh(f"rm -f {path} {path}-wal {path}-shm")
+    assert "patient is back" in host.type("db rebuild").stdout
+    assert host.type(question).stdout == before
+    assert (host.status("patient")["state"], host.status("patient")["pid"]) == ("running", pid)
+    assert "patient is stopped" in host.type("stop patient").stderr
+    host.type("start fine", status=0)
+
+
 def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
     host.create("talker", PATIENT)
     host.type("start talker --detach")

@@ -92,8 +92,42 @@ infernoctl images pull nginx:latest
 infernoctl images show nginx --json | jq .process""",
 )
 
+_SHOWN = (
+    JSON._replace(help="one JSON array, for programs"),
+    Option("csv", "comma-separated values, with a head", bool),
+)
+_DB = Verb(
+    "db",
+    HOST,
+    "the database: its tables, and queries that only read",
+    more="What is in it: docs/database.md. It never says whether a VM runs: list does.",
+    actions=(
+        Verb("tables", HOST, "its tables and views", "", _SHOWN, "db.tables", examples="infernoctl db tables"),
+        Verb(
+            "query",
+            HOST,
+            "ask it anything that changes nothing",
+            "SQL",
+            _SHOWN,
+            "db.run_query",
+            more="Values of environment variables are not shown; the view specs has their names.",
+            examples="infernoctl db query 'select name, guest_ip from vms' --csv",
+        ),
+        Verb(
+            "rebuild",
+            HOST,
+            "restore a lost or damaged database from what lies beside the VMs' files",
+            run="db.rebuild",
+            more="VMs that the database knows stay as they are, running ones too. A damaged file is moved aside.",
+            examples="infernoctl db rebuild",
+        ),
+    ),
+    examples="infernoctl db query 'select name, guest_ip from vms' --json",
+)
+
 VERBS = (
     _IMAGES,
+    _DB,
     Verb(
         "doctor",
         HOST,
