@@ -10,6 +10,8 @@ from pathlib import Path
 
 from doit.tools import result_dep
 
+from inferno.pipeline import *
+
 APP, TAG, PORT = "app", "app:dev", 8080
 ARTIFACT = f"{APP}.version.json"
 OURS = (ARTIFACT, "dodo.py", ".git", "__pycache__")
@@ -17,7 +19,9 @@ SOURCES = [
     str(path) for path in Path().rglob("*")
     if path.is_file() and not path.name.startswith(".doit") and not set(path.parts) & set(OURS)
 ]  # fmt: skip
-DOIT_CONFIG = {"default_tasks": ["test", "artifact"], "verbosity": 2}
+DOIT_CONFIG["default_tasks"] = ["test", "artifact"]
+
+vm(APP, image=f"docker-daemon:{TAG}", memory=256, after="build")
 
 
 def infernoctl(*words):
@@ -29,19 +33,9 @@ def status():
     return json.loads(infernoctl("status", APP, "--json"))
 
 
-def task_image():
+def task_build():
     """docker build"""
     return {"actions": [["docker", "build", "--quiet", "--tag", TAG, "."]], "file_dep": SOURCES, "uptodate": [True]}
-
-
-def task_vm():
-    """a version of the VM; a no-op while the image's digest is the same"""
-
-    def create():
-        made = infernoctl("create", APP, "--image", f"docker-daemon:{TAG}", "--memory", "256")
-        return json.loads(made)["version"]
-
-    return {"actions": [create], "task_dep": ["image"]}
 
 
 def task_test():
@@ -57,7 +51,7 @@ def task_test():
         finally:
             infernoctl("stop", APP)
 
-    return {"actions": [boot], "uptodate": [result_dep("vm")]}
+    return {"actions": [boot], "uptodate": [result_dep(f"create:{APP}")]}
 
 
 def task_artifact():
@@ -67,4 +61,9 @@ def task_artifact():
         record = Path(status()["chroot_dir"]).parent / "version.json"
         Path(ARTIFACT).write_text(record.read_text())
 
-    return {"actions": [keep], "task_dep": ["test"], "targets": [ARTIFACT], "uptodate": [result_dep("vm")]}
+    return {
+        "actions": [keep],
+        "task_dep": ["test"],
+        "targets": [ARTIFACT],
+        "uptodate": [result_dep(f"create:{APP}")],
+    }

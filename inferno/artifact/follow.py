@@ -12,13 +12,12 @@ import collections
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 from inferno.base import interruption, processes
 from inferno.base.progress import Progress, quiet
 
-_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 # A build's error is in its last lines, and more of them than a terminal shows help nobody.
 _KEPT_LINES = 40
 _AGAIN_S = 5
@@ -41,7 +40,12 @@ def follow(
     Raises MissingToolError, or CommandError whose `output` holds the last 40 lines.
     """
     process = processes.spawn(
-        argv, stdout=processes.PIPE, stderr=processes.STDOUT, env=env, cwd=cwd, preexec=_die_with_parent()
+        argv,
+        stdout=processes.PIPE,
+        stderr=processes.STDOUT,
+        env=env,
+        cwd=cwd,
+        preexec=processes.dying_with_parent(signal.SIGTERM),
     )
     kept: collections.deque[bytes] = collections.deque(maxlen=_KEPT_LINES)
     try:
@@ -83,15 +87,3 @@ def _lines(stream: IO[bytes], again_s: float) -> Iterator[bytes | None]:
             if begun:
                 yield begun
             return
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """What the child calls between fork and exec; libc is loaded here, since a forked child should not."""
-    import ctypes
-
-    prctl = ctypes.CDLL(None).prctl
-
-    def set_death_signal() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-
-    return set_death_signal

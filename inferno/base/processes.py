@@ -166,7 +166,7 @@ def spawn(
     With `die_with_parent` the kernel kills it when the thread that started it ends, however that ends: prctl(2).
     """
     if die_with_parent:
-        preexec = _die_with_parent()
+        preexec = dying_with_parent(signal.SIGKILL)
     words = [find(argv[0]), *(os.fspath(word) for word in argv[1:])]
     debug.command("start", words)
     return subprocess.Popen(
@@ -208,9 +208,12 @@ def limit_files(process: Popen[bytes], size: int) -> None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
 
 
-def _die_with_parent() -> Callable[[], None]:
-    """What the child does between fork and exec. The library is loaded before, not in there."""
+def dying_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a child does between fork and exec, to be sent a signal when the thread that started it ends: prctl(2).
+
+    The library is loaded before, not in there.
+    """
     import ctypes
 
     prctl, pr_set_pdeathsig = ctypes.CDLL(None).prctl, 1  # include/uapi/linux/prctl.h
-    return lambda: prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0) and None
+    return lambda: prctl(pr_set_pdeathsig, number, 0, 0, 0) and None

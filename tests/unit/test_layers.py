@@ -25,7 +25,7 @@ LAYERS = (
     ("console",),
     ("tasks",),
     ("engine",),  # finds the tasks, for what is above it
-    ("cli",),
+    ("cli", "pipeline"),  # the faces: infernoctl, and what a dodo.py of somebody's own imports
 )
 FLOOR = {package: floor for floor, packages in enumerate(LAYERS) for package in packages}
 MAX_ENTRIES = 21  # at the top of inferno/: as many as one takes in at a look

@@ -79,7 +79,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
 
 def test_the_wheel_takes_no_other_names_than_ours(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert all(re.fullmatch(r"inferno.*|tasks", top) for top in tops), tops
+    assert all(re.fullmatch(r"inferno.*", top) for top in tops), tops
 
 
 def test_commands_that_look_work_from_an_empty_folder(place: Place) -> None:
