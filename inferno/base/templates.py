@@ -100,6 +100,6 @@ def _environment(suffix: str) -> jinja2.Environment:
 
 def _language(suffix: str) -> Mapping[str, Callable[[Any], str]]:
     """The filters of a language: each returns a value as that language writes it, or raises ValueError."""
-    from inferno.base import nft_text
+    from inferno.base import nft_text, ssh_text
 
-    return {"nft": nft_text.FILTERS}[suffix]
+    return {"nft": nft_text.FILTERS, "ssh": ssh_text.FILTERS}[suffix]

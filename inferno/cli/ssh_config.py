@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shlex
 import sys
 from typing import Any
 
+from inferno.base import templates
 from inferno.base.errors import UsageError
+from inferno.base.ssh_text import WORD
 from inferno.console.typed import Typed
 from inferno.image import local_images
 from inferno.life import status
@@ -29,19 +29,16 @@ _SSHD = (
     ' PATH=$PATH:/usr/sbin:/usr/local/sbin; exec "$(command -v sshd || echo sshd)" -i "$@"'
 )
 
-# What may stand in ssh's configuration: an image's own user could else be further lines of it.
-_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
-
 
 def ssh_config(typed: Typed) -> int:
     """A Host entry for each VM named, or for all: `infernoctl ssh-config >> ~/.ssh/config`."""
     user = typed.text("user")
-    if user is not None and not _USER.fullmatch(user):
+    if user is not None and not WORD.fullmatch(user):
         raise UsageError(f"--user {user!r} is not the name of a user")
     settings = load_settings()
     for name in dict.fromkeys(typed.operands) or [row.name for row in status.list_all(settings)]:
         row = status.row(settings, name)
-        print("\n".join(_entry(settings, name, user or _user(settings, row.spec or {}))))
+        print(_entry(settings, name, user or _user(settings, row.spec or {})), end="")
     return 0
 
 
@@ -53,19 +50,12 @@ def _user(settings: Settings, spec: dict[str, Any]) -> str:
         with contextlib.suppress(FileNotFoundError):
             asked = local_images.config(stamp.digest, settings).user
     name = (asked or "").partition(":")[0]
-    return name if _USER.fullmatch(name) and not name.isdigit() else "root"
+    return name if WORD.fullmatch(name) and not name.isdigit() else "root"
 
 
-def _entry(settings: Settings, name: str, user: str) -> list[str]:
+def _entry(settings: Settings, name: str, user: str) -> str:
     program = os.path.abspath(sys.argv[0])
     words = ["env", f"INFERNO_ROOT={settings.root}", program, "exec", "-i", "-u", "0", name, "--", "sh", "-c", _SSHD]
     if os.geteuid() != 0:
         words.insert(0, "sudo")
-    return [
-        f"Host {name}",
-        f"    User {user}",
-        f"    ProxyCommand {shlex.join(words).replace('%', '%%')}",
-        "    StrictHostKeyChecking no",
-        "    UserKnownHostsFile /dev/null",
-        "    LogLevel ERROR",
-    ]
+    return templates.render("host.ssh", {"vm": name, "user": user, "proxy": words})

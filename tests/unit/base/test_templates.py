@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from inferno.base import nft_text, templates
+from inferno.base import nft_text, ssh_text, templates
 from inferno.base.errors import InfernoError
 
 RULESET = "nft.ruleset.nft"
@@ -135,6 +135,37 @@ def test_nft_gets_a_value_as_it_reads_it(name: str, value: object, written: str)
 def test_nft_gets_nothing_that_it_would_read_otherwise(name: str, value: object) -> None:
     with pytest.raises(ValueError, match="nft cannot write"):
         nft_text.FILTERS[name](value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("word", "web-1.a_b", "web-1.a_b"),
+        ("command", ["sh", "-c", 'echo "$x"; y'], "sh -c 'echo \"$x\"; y'"),
+        ("command", ["/Büro, 100 %/x", "%h"], "'/Büro, 100 %%/x' %%h"),
+    ],
+)
+def test_ssh_gets_a_value_as_it_reads_it(name: str, value: object, written: str) -> None:
+    assert ssh_text.FILTERS[name](value) == written
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("word", "web1\n    ProxyCommand sh"),
+        ("word", "web1 web2"),
+        ("word", "*"),
+        ("word", "-oProxyCommand=sh"),
+        ("word", ""),
+        ("word", None),
+        ("command", ["/root\n    User x"]),
+        ("command", ["a\0b"]),
+        ("command", []),
+    ],
+)
+def test_ssh_gets_nothing_that_it_would_read_otherwise(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match="ssh cannot write"):
+        ssh_text.FILTERS[name](value)
 
 
 def kept(path: Path, values: dict[str, Any] = VALUES) -> tuple[str, bool]:

@@ -355,6 +355,16 @@ def test_ssh_reads_the_configuration_and_asks_exec(known_vm: Path, tmp_path: Pat
     assert "error: web1 does not run" in done.stderr
 
 
+def test_a_place_that_would_be_a_line_of_its_own_gets_no_configuration(tmp_path: Path, known_vm: Path) -> None:
+    root = tmp_path / "here\n    ProxyCommand sh"
+    shutil.copytree(known_vm, root)
+    argv = [Path(sys.executable).parent / "infernoctl", "ssh-config"]
+    env = {**os.environ, "INFERNO_ROOT": str(root)}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert "error: templates/host.ssh: ssh cannot write" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def known_vm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An INFERNO_ROOT that knows a VM `web1`, which never ran."""
