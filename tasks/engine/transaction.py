@@ -68,8 +68,8 @@ class Transaction:
             return self._undo[name]
 
     def failed(self, name: str) -> None:
-        """A task of VM `name` failed: what was made for it is undone, at the end if other tasks of it may run now."""
-        if not self.is_parallel:
+        """A task of VM `name` failed: what was made for it is undone, at the end if other threads may be at it now."""
+        if threading.current_thread() is threading.main_thread():
             self.unwind(name)
 
     def unwind(self, name: str | None = None) -> None:
