@@ -67,7 +67,7 @@ def remove_base(ref: str, settings: Settings, platform: str | None = None) -> No
         if known and made and made.exists():
             names = sorted(catalog.users(settings).get(known.digest, ()))
             if made.stat().st_nlink > 1:
-                by = ", ".join(names) or "a version that is not finished"
+                by = ", ".join(names) or "a version that is not finished, or has no record that can be read"
                 raise InfernoError(f"the base of {ref} stays: it is part of {by}", "infernoctl destroy NAME, first")
             made.unlink()
             made.with_name("base.json").unlink(missing_ok=True)
