@@ -50,7 +50,7 @@ def before(lab: GuestLab) -> Iterator[Guest]:
 
 def test_its_guest_is_asked_and_entered(lab: GuestLab, before: Guest) -> None:
     assert guest.ping(before, DEADLINE_S) > 0
-    assert guest.status(before, DEADLINE_S)["state"] == "running"
+    assert guest.status(before, DEADLINE_S).state == "running"
     done = lab.exec("sh", "-c", "cat; echo $A >&2; exit 7", given=b"given", env=["A=b"])
     assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"b\n")
     assert lab.exec("no-such-program").returncode == 127
