@@ -10,8 +10,6 @@ pydantic would do the same, and its import costs `infernoctl list` more than all
 NamedTuples, and this module imports neither.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import types

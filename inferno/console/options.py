@@ -3,8 +3,6 @@
 They are written as getopt(1) takes them: -n 5, -n5, -it, --lines 5, --lines=5, --li 5 where no other option begins so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@ The file was made by a uid that an attacker may have taken over: it is opened by
 size and every field of it are checked, and what it says is data. Kept as vms/<name>/exit_status.json.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import os

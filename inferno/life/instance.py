@@ -4,8 +4,6 @@
 that run is gone. It only says where to look: whether a version runs is asked of the kernel.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +26,7 @@ class Instance(NamedTuple):
     recorded: str | None
 
     @classmethod
-    def of(cls, settings: Settings, row: VmRow) -> Instance:
+    def of(cls, settings: Settings, row: VmRow) -> "Instance":
         return cls(settings, row.name, Slot(row.slot), row.version)
 
     @property

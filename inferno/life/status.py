@@ -4,8 +4,6 @@
 of the kernel's per VM.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import os

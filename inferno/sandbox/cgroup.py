@@ -5,8 +5,6 @@ take a controller back from the root are refused by the kernel (EBUSY) while inf
 Both jailer and kiln, and what they start, live in the one leaf; the jailer joins it by `--parent-cgroup`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

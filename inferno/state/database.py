@@ -4,8 +4,6 @@ Standard sqlite3 with parameters: `infernoctl list` may cost no more than a hand
 sqlite-utils, which makes and changes the schema (`migrations`), takes 45 ms to import.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from _thread import get_ident  # threading would cost `list` a millisecond
@@ -58,7 +56,7 @@ class State:
         self._db.close()
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> "Runs":
         from inferno.state.runs import Runs  # `list` has no use for it
 
         return Runs(self._db)

@@ -1,7 +1,5 @@
 """Every path below INFERNO_ROOT, composed in one place (the tree is drawn in docs/how-a-vm-is-built.md)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

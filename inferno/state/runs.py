@@ -1,7 +1,5 @@
 """The runs of VMs: one row per start, written just before the launch, completed once a command has seen its end."""
 
-from __future__ import annotations
-
 import sqlite3
 from typing import NamedTuple
 

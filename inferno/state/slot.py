@@ -3,8 +3,6 @@
 Addresses are strings made from plain integers: importing `ipaddress` would cost every command some milliseconds.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from inferno.settings import Settings
@@ -24,7 +22,7 @@ class Slot(_Number):
 
     __slots__ = ()
 
-    def __new__(cls, number: int) -> Slot:
+    def __new__(cls, number: int) -> "Slot":
         if not 0 <= number < SLOTS:
             raise ValueError(f"slot {number} is not in 0..{SLOTS - 1}")
         return super().__new__(cls, number)

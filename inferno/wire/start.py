@@ -5,8 +5,6 @@ anew; kiln reads it once and hands it to init. There is never a secret in it: th
 broke out of Firecracker.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, NamedTuple

@@ -1,7 +1,5 @@
 """The table of verbs, whole, and how one finds the row that a command line means."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A row of the table of verbs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -41,7 +39,7 @@ class Verb(NamedTuple):
     aliases: tuple[str, ...] = ()
     more: str = ""
     examples: str = ""
-    actions: tuple[Verb, ...] = ()
+    actions: tuple["Verb", ...] = ()
     default: str = ""  # the action that is meant when none is named
     forms: tuple[str, ...] = ()
     words: int | None = None
@@ -63,6 +61,6 @@ class Verb(NamedTuple):
         """What help writes for the subject of a task: create:NAME."""
         return self.operands.removesuffix("...")
 
-    def action(self, word: str) -> Verb | None:
+    def action(self, word: str) -> "Verb | None":
         """The action of that name, or of which it is another name."""
         return next((each for each in self.actions if word in (each.name, *each.aliases)), None)
