@@ -10,9 +10,8 @@ import contextlib
 from typing import Any, NamedTuple
 
 from inferno.base import files
-from inferno.life import destroy, host
+from inferno.life import host
 from inferno.life.instance import Instance
-from inferno.life.reconcile import reconcile
 from inferno.sandbox import cgroup
 from inferno.settings import Settings
 from inferno.state import vm_record
@@ -90,6 +89,8 @@ def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
     _record(plan, state, plan.spec.to_json(), made.ulid)
     versions.note_current(plan.paths, plan.name, plan.paths.version(made.ulid))
     undo.pop_all()
+    from inferno.life import destroy  # a create that has nothing to do is not to load the ends of VMs
+
     _keep_end(plan, state)
     sweep(plan.paths, plan.name, cgroup.populated)
     destroy.forget_unfinished(plan.settings, state)
@@ -109,6 +110,8 @@ def _keep_end(plan: Plan, state: State) -> None:
     row = state.vm(plan.name)
     vm = Instance.of(plan.settings, row) if row else None
     if vm and vm.started():
+        from inferno.life.reconcile import reconcile
+
         reconcile(vm, "create", network=False)
 
 
