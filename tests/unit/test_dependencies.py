@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -61,3 +63,13 @@ def test_tests_and_tools_import_what_is_asked_for() -> None:
     found = imported("tests", "rig", "tools")
     assert found - set(BY_ANOTHER) <= RUN | DEV
     assert DEV - found == NOT_IMPORTED | {name for name in DEV if name.startswith("types-")}
+
+
+def test_list_imports_none_of_them(tmp_path: Path) -> None:
+    owners = packages_distributions()
+    tops = {top for top, found in owners.items() if {canonicalize_name(name) for name in found} & RUN}
+    assert {"doit", "jinja2", "pydantic", "sqlite_utils", "ulid"} <= tops
+    code = f"import sys; from inferno.cli.main import main; main(['list']); print({tops!r} & set(sys.modules))"
+    env = {**os.environ, "INFERNO_ROOT": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
