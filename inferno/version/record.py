@@ -18,9 +18,9 @@ FORMAT = 1
 
 class VersionRecord(NamedTuple):
     """`image` is the image's digest; `inputs` has all that the version was made from, by name, to be compared and
-    shown (inferno/version/inputs.py). `files` are those of the version's folder. `stop_signal` is the one that holds:
-    the image's, or SIGTERM. `base` is the base's size in bytes and its mtime in nanoseconds; `scratch_template` a path
-    below INFERNO_ROOT; `created_at` RFC 3339 in UTC; `why` the reasons, one line each.
+    shown (inferno/version/inputs.py). `files` are those of the version's folder. `stop_signal` is the one that holds.
+    `base` is the base's size in bytes and its mtime in nanoseconds; `scratch_template` a path below INFERNO_ROOT;
+    `created_at` RFC 3339 in UTC; `why` the reasons, one line each.
     """
 
     format: Annotated[int, range(1, FORMAT + 1)]
