@@ -15,6 +15,7 @@ from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
 from inferno.spec import grammar, ssh_key
 from inferno.spec.row import REQUIRED, Option, Place, Row, rows
+from inferno.spec.signals import signal_number
 
 
 def _program(word: str) -> list[str]:
@@ -55,6 +56,10 @@ def _hostname(name: str) -> None:
 def _cpu_weight(weight: int) -> None:
     if not 1 <= weight <= 10_000:
         raise UsageError(f"--cpu-weight {weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
+
+
+def _stop_signal(word: str) -> int:
+    return signal_number(word, "--stop-signal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,14 @@ class Spec:
         short="i",
         default=False,
         opposite="no-interactive",
+    ).field()
+    stop_signal: int | None = Row(
+        "the signal that stop and restart send, by name or number",
+        (Place.RECORD,),
+        metavar="SIGNAL",
+        absent="the image's, else TERM",
+        read=_stop_signal,
+        example="USR1",
     ).field()
     ssh_key: list[str] = Row(
         "a public key, or a file of them, that lets people in",

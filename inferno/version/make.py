@@ -120,7 +120,7 @@ def _parts(plan: Plan, scratch_template: Path) -> _Parts:
     return _Parts(
         image=stamp.digest,
         base=base.path(stamp.digest, plan.settings),
-        stop_signal=plan.image().stop_signal,
+        stop_signal=plan.spec.stop_signal or plan.image().stop_signal,
         init_digest=files.sha256(plan.init),
         exec_name=exec_name(plan.settings),
         scratch_template=scratch_template,

@@ -26,6 +26,7 @@ MAKERS = tuple(
             "spec/fields.py",
             "spec/grammar.py",
             "spec/row.py",
+            "spec/signals.py",
             "spec/ssh_key.py",
             "state/slot.py",
         ),

@@ -197,14 +197,15 @@ def test_restart_runs_the_version_that_is_current(host: Host) -> None:
     shown = host.status("renewed")
     assert shown["state"] == "running"
     running = shown["version"]
-    made = host.create("renewed", options="--memory 160")
+    made = host.create("renewed", options="--memory 160 --stop-signal USR1")
     assert made["version"] != running
     shown = host.status("renewed")
     assert (shown["version"], shown["current_version"]) == (running, made["version"])
     host.type("restart renewed --timeout 30")
     shown = host.status("renewed")
     assert (shown["state"], shown["version"]) == ("running", made["version"])
-    host.type("stop renewed --kill")
+    host.type("stop renewed")
+    assert host.status("renewed")["exit_code"] == 128 + signal.SIGUSR1
 
 
 def test_environment_directory_user_and_host_are_as_asked(host: Host) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from inferno.base.errors import UsageError
 from inferno.image import base, local_images
 from inferno.image.stamp import Stamp
 from inferno.settings import Settings, explain_settings, load_settings
@@ -63,13 +65,13 @@ class Vm:
     def settings(self) -> Settings:
         return load_settings(self.env, self.share / "env")
 
-    def have(self, ref: str, platform: str | None, digest: str) -> None:
+    def have(self, ref: str, platform: str | None, digest: str, **process: str) -> None:
         """Note that a reference means an image, whose base is here."""
         made = base.path(digest, self.settings)
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_text(f"the base of {digest}")
-        process = {"Entrypoint": ["/bin/init"], "Cmd": ["--now"], "WorkingDir": "/w", "User": "nobody"}
-        (made.parent / "config.json").write_text(json.dumps({"config": process}))
+        known = {"Entrypoint": ["/bin/init"], "Cmd": ["--now"], "WorkingDir": "/w", "User": "nobody"}
+        (made.parent / "config.json").write_text(json.dumps({"config": {**known, **process}}))
         noted = local_images.stamp_path(ref, self.settings, platform)
         noted.parent.mkdir(parents=True, exist_ok=True)
         noted.write_text(json.dumps(Stamp(ref, digest, "registry", "", platform)._asdict()))
@@ -329,6 +331,24 @@ def test_no_other_file_of_the_host_is_looked_at(vm: Vm, tmp_path: Path) -> None:
     own = (str(tmp_path), str(CHECKOUT / "inferno"), sys.prefix, sys.base_prefix, "/dev/null")
     assert str(host_facts.MACHINE_ID) in opened
     assert [path for path in opened if not path.startswith(own)] == []
+
+
+def test_the_stop_signal_asked_for_comes_before_the_images(vm: Vm) -> None:
+    def recorded() -> int:
+        current = versions.current(vm.plan.paths, "box")
+        assert current is not None
+        return versions.read(current).stop_signal
+
+    assert recorded() == signal.SIGTERM
+    vm.have("box:v1", None, f"sha256:{99:064x}", StopSignal="SIGQUIT")
+    vm.create()
+    assert recorded() == signal.SIGQUIT
+    for word, number in (("RTMIN+3", signal.SIGRTMIN + 3), ("2", signal.SIGINT)):
+        vm.spec = merge(vm.spec.to_json(), fields.asked(given("--stop-signal", word)), "box")
+        vm.create()
+        assert recorded() == number
+    with pytest.raises(UsageError, match=r"--stop-signal 'TREM' is not a signal"):
+        fields.asked(given("--stop-signal", "TREM"))
 
 
 def test_values_of_variables_are_not_told(vm: Vm) -> None:
