@@ -20,6 +20,7 @@ from inferno.settings import Settings
 from inferno.state import names
 from inferno.state.database import State, VmRow
 from inferno.state.paths import VersionDir
+from inferno.version import versions
 from inferno.wire import start
 
 CREATED, RUNNING, STOPPED = "created", "running", "stopped"
@@ -62,6 +63,7 @@ class Status(NamedTuple):
     oom_killed: bool | None
     error: str | None
     vm_error: str | None
+    stop_signal: int | None
     current_version: str | None
     created_at: str
     chroot_dir: str
@@ -130,6 +132,7 @@ def status(settings: Settings, name: str) -> Status:
     vm = Instance.of(settings, found)
     shown = summary(settings, found)
     last = exit_status.last(vm.paths, name) if shown.state != RUNNING else None
+    record = versions.usable(vm.paths.version(str(shown.version)))
     return Status(
         **shown._asdict(),
         exited_at=last.exited_at if last else None,
@@ -137,6 +140,7 @@ def status(settings: Settings, name: str) -> Status:
         oom_killed=last.oom_killed if last else None,
         error=last.error if last else None,
         vm_error=last.vm_error if last else None,
+        stop_signal=record.stop_signal if record else None,
         current_version=found.version,
         created_at=found.created_at,
         chroot_dir=str(vm.paths.version(str(shown.version)).jail),

@@ -201,9 +201,10 @@ def test_restart_runs_the_version_that_is_current(host: Host) -> None:
     assert made["version"] != running
     shown = host.status("renewed")
     assert (shown["version"], shown["current_version"]) == (running, made["version"])
+    assert shown["stop_signal"] == signal.SIGTERM, "of the version that runs"
     host.type("restart renewed --timeout 30")
     shown = host.status("renewed")
-    assert (shown["state"], shown["version"]) == ("running", made["version"])
+    assert (shown["state"], shown["version"], shown["stop_signal"]) == ("running", made["version"], signal.SIGUSR1)
     host.type("stop renewed")
     assert host.status("renewed")["exit_code"] == 128 + signal.SIGUSR1
 

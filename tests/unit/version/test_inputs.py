@@ -6,6 +6,7 @@ What is expected of a field is told by its row. Artifacts, images and bases are 
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import signal
@@ -20,11 +21,12 @@ import pytest
 from inferno.base.errors import UsageError
 from inferno.image import base, local_images
 from inferno.image.stamp import Stamp
+from inferno.life import status
 from inferno.settings import Settings, explain_settings, load_settings
 from inferno.spec import fields
 from inferno.spec.fields import ROWS, Spec, merge
 from inferno.spec.row import Place, Row
-from inferno.state.database import VmRow
+from inferno.state.database import State, VmRow
 from inferno.state.slot import Slot
 from inferno.version import configs, host_facts, initrd, make, versions, why
 from inferno.version.plan import Plan
@@ -334,19 +336,22 @@ def test_no_other_file_of_the_host_is_looked_at(vm: Vm, tmp_path: Path) -> None:
 
 
 def test_the_stop_signal_asked_for_comes_before_the_images(vm: Vm) -> None:
-    def recorded() -> int:
+    def recorded() -> tuple[int, int | None]:
         current = versions.current(vm.plan.paths, "box")
         assert current is not None
-        return versions.read(current).stop_signal
+        with contextlib.closing(State(vm.settings.db_path)) as state:
+            state.reserve("box")
+            state.save("box", vm.spec.to_json(), current.ulid)
+        return versions.read(current).stop_signal, status.status(vm.settings, "box").stop_signal
 
-    assert recorded() == signal.SIGTERM
+    assert recorded() == (signal.SIGTERM, signal.SIGTERM)
     vm.have("box:v1", None, f"sha256:{99:064x}", StopSignal="SIGQUIT")
     vm.create()
-    assert recorded() == signal.SIGQUIT
+    assert recorded() == (signal.SIGQUIT, signal.SIGQUIT)
     for word, number in (("RTMIN+3", signal.SIGRTMIN + 3), ("2", signal.SIGINT)):
         vm.spec = merge(vm.spec.to_json(), fields.asked(given("--stop-signal", word)), "box")
         vm.create()
-        assert recorded() == number
+        assert recorded() == (number, number)
     with pytest.raises(UsageError, match=r"--stop-signal 'TREM' is not a signal"):
         fields.asked(given("--stop-signal", "TREM"))
 
