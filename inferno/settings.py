@@ -7,6 +7,7 @@ Names of environment variables are the predecessor's, so that its users' files k
 import os
 import stat
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -30,13 +31,25 @@ DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
 QUIET_LEVELS = (WARNING, ERROR)  # as --quiet: no progress, only results and what is wrong
 
 
+class Counts(StrEnum):
+    """When a change of a setting counts."""
+
+    VERSION = "the next version"  # it is an input: create makes a new one
+    START = "the next start"
+    IMAGE = "the next image"  # that is fetched, or made into a base
+    LOGS = "the next line"  # of a log
+    ARTIFACT = "another artifact"  # it says where they come from; their content is the input
+    PLACE = "at once"  # it says where all of this is
+
+
 class Setting(NamedTuple):
-    """A row: the variable, what is said of it in docs, what holds without it, and what it may be.
+    """A row: the variable, when a change of it counts, what docs say of it, what holds without it, and what it may be.
 
     `default` may be a function of all variables and the settings in the rows above; then `shown` is what docs have.
     """
 
     name: str
+    counts: Counts
     doc: str
     default: Any = None
     low: int = 0
@@ -64,6 +77,7 @@ class Settings(NamedTuple):
         Path,
         Setting(
             "INFERNO_ROOT",
+            Counts.PLACE,
             "where VMs, images, logs and the database are; `/var/lib/inferno` in production",
             _root,
             shown="`~/.local/share/inferno`",
@@ -73,16 +87,20 @@ class Settings(NamedTuple):
         Path,
         Setting(
             "INFERNO_SHARE_DIR",
+            Counts.ARTIFACT,
             "where kiln, init, firecracker, jailer and the kernel are; `/usr/share/inferno` when installed",
             _share_dir,
             shown="`artifacts/` of the checkout",
         ),
     ]
-    db_path: Annotated[Path, Setting("DB_PATH", "the database", _database, shown="`$INFERNO_ROOT/inferno.db`")]
+    db_path: Annotated[
+        Path, Setting("DB_PATH", Counts.PLACE, "the database", _database, shown="`$INFERNO_ROOT/inferno.db`")
+    ]
     log_level: Annotated[
         str,
         Setting(
             "LOG_LEVEL",
+            Counts.VERSION,
             "[what commands say](#how-much-is-said): `debug`, `info`, `warning` or `error`",
             INFO,
             choices=(DEBUG, INFO, WARNING, ERROR),
@@ -90,16 +108,22 @@ class Settings(NamedTuple):
     ]
     storage: Annotated[
         str,
-        Setting("INFERNO_STORAGE", "[where scratch disks are](storage.md): `file` or `lvm`", FILE, choices=(FILE, LVM)),
+        Setting(
+            "INFERNO_STORAGE",
+            Counts.START,
+            "[where scratch disks are](storage.md): `file` or `lvm`",
+            FILE,
+            choices=(FILE, LVM),
+        ),
     ]
-    vg_name: Annotated[str, Setting("VG_NAME", "the volume group of `lvm`", "inferno_rootfs_vg")]
+    vg_name: Annotated[str, Setting("VG_NAME", Counts.START, "the volume group of `lvm`", "inferno_rootfs_vg")]
     # A pool that runs full stops every guest that writes: dm-thin holds their I/O for a minute, then fails it.
     pool_max_percent: Annotated[
-        int, Setting("INFERNO_POOL_MAX_PERCENT", "how full its pool may be, to start a VM", 90, 1, 100)
+        int, Setting("INFERNO_POOL_MAX_PERCENT", Counts.START, "how full its pool may be, to start a VM", 90, 1, 100)
     ]
     rootfs_size_mb: Annotated[
         int,
-        Setting("ROOTFS_SIZE_MB", "the size of a scratch disk, in MiB, from the next create on", 5120, 16, 16 << 20),
+        Setting("ROOTFS_SIZE_MB", Counts.VERSION, "the size of a scratch disk, in MiB", 5120, 16, 16 << 20),
     ]
     # Above what /etc/subuid hands out by default on Debian (100000 + 65536 each for the first users), below nspawn's
     # 524288..1879048191, collisions being merely possible.
@@ -107,6 +131,7 @@ class Settings(NamedTuple):
         int,
         Setting(
             "INFERNO_UID_BASE",
+            Counts.START,
             "the first uid and gid of the range that VMs run as, one for each slot",
             800_000,
             1000,
@@ -115,28 +140,40 @@ class Settings(NamedTuple):
     ]
     jail_uid: Annotated[
         int | None,
-        Setting("INFERNO_JAIL_UID", "one uid for all VMs instead: [weaker](trust-boundaries.md)", None, 1, 2**31),
+        Setting(
+            "INFERNO_JAIL_UID",
+            Counts.START,
+            "one uid for all VMs instead: [weaker](trust-boundaries.md)",
+            None,
+            1,
+            2**31,
+        ),
     ]
-    jail_gid: Annotated[int | None, Setting("INFERNO_JAIL_GID", "the same, of the gid", None, 1, 2**31)]
+    jail_gid: Annotated[int | None, Setting("INFERNO_JAIL_GID", Counts.START, "the same, of the gid", None, 1, 2**31)]
     firecracker: Annotated[
-        Path | None, Setting("INFERNO_FIRECRACKER", "a binary to use instead of the one that is fetched, 1.12 or newer")
+        Path | None,
+        Setting(
+            "INFERNO_FIRECRACKER", Counts.ARTIFACT, "a binary to use instead of the one that is fetched, 1.12 or newer"
+        ),
     ]
-    jailer: Annotated[Path | None, Setting("INFERNO_JAILER", "the same, of the jailer")]
+    jailer: Annotated[Path | None, Setting("INFERNO_JAILER", Counts.ARTIFACT, "the same, of the jailer")]
     ssh_keys: Annotated[
         tuple[str, ...],
         Setting(
             "INFERNO_SSH_KEYS",
+            Counts.VERSION,
             "public keys, or files of them, by comma, that let people into VMs [given none](reaching-in.md#ssh)",
             (),
         ),
     ]
     start_timeout_s: Annotated[
-        int, Setting("INFERNO_START_TIMEOUT", "seconds until a VM's process must run", 60, 1, 3600)
+        int, Setting("INFERNO_START_TIMEOUT", Counts.START, "seconds until a VM's process must run", 60, 1, 3600)
     ]
     image_max_age_s: Annotated[
         int | None,
         Setting(
             "INFERNO_IMAGE_MAX_AGE",
+            Counts.IMAGE,
             "seconds after which a tag is [looked up again](images.md#when-it-is-looked-up-again)",
             None,
             0,
@@ -147,19 +184,22 @@ class Settings(NamedTuple):
         str,
         Setting(
             "INFERNO_IMAGE_COMPRESSION",
+            Counts.IMAGE,
             "whether [bases are compressed](images.md#from-layers-to-the-base): `auto` or `lz4`",
             AUTO,
             choices=(AUTO, LZ4),
         ),
     ]
     insecure_registries: Annotated[
-        tuple[str, ...], Setting("INFERNO_INSECURE_REGISTRIES", "registries without TLS, `HOST:PORT`, by comma", ())
+        tuple[str, ...],
+        Setting("INFERNO_INSECURE_REGISTRIES", Counts.IMAGE, "registries without TLS, `HOST:PORT`, by comma", ()),
     ]
     # An image beyond these is refused while it is read: a few kilobytes can describe any size.
     image_max_mib: Annotated[
         int,
         Setting(
             "INFERNO_IMAGE_MAX_MB",
+            Counts.IMAGE,
             "what an image [may cost](images.md#what-is-refused): MiB unpacked",
             65_536,
             1,
@@ -167,20 +207,25 @@ class Settings(NamedTuple):
         ),
     ]
     image_max_entries: Annotated[
-        int, Setting("INFERNO_IMAGE_MAX_ENTRIES", "the same, in entries", 2_000_000, 1, 1 << 30)
+        int, Setting("INFERNO_IMAGE_MAX_ENTRIES", Counts.IMAGE, "the same, in entries", 2_000_000, 1, 1 << 30)
     ]
-    image_timeout_s: Annotated[int, Setting("INFERNO_IMAGE_TIMEOUT", "the same, in seconds", 3600, 1, 86_400)]
+    image_timeout_s: Annotated[
+        int, Setting("INFERNO_IMAGE_TIMEOUT", Counts.IMAGE, "the same, in seconds", 3600, 1, 86_400)
+    ]
     log_max_size_mb: Annotated[
         int,
         Setting(
             "INFERNO_LOG_MAX_SIZE_MB",
+            Counts.LOGS,
             "[how much of a log](logs.md#the-files) is kept: the size of one file, in MiB",
             100,
             1,
             1 << 19,
         ),
     ]
-    log_max_files: Annotated[int, Setting("INFERNO_LOG_MAX_FILES", "how many files of a log are kept", 5, 2, 1000)]
+    log_max_files: Annotated[
+        int, Setting("INFERNO_LOG_MAX_FILES", Counts.LOGS, "how many files of a log are kept", 5, 2, 1000)
+    ]
 
     @property
     def worker_uid(self) -> int:

@@ -12,7 +12,7 @@ from inferno.base.errors import InfernoError
 from inferno.image import local_images
 from inferno.image.oci_config import ImageConfig
 from inferno.image.stamp import Stamp
-from inferno.settings import Settings
+from inferno.settings import DEBUG, INFO, ROWS, Counts, Settings
 from inferno.spec import ssh_key
 from inferno.spec.fields import Spec
 from inferno.state.paths import Paths
@@ -69,8 +69,13 @@ class Plan:
 
     def settings_of_version(self) -> dict[str, Any]:
         """The settings that go into a version, by name, as far as they count. Raises UsageError for a bad key."""
-        found = {"LOG_LEVEL": "debug" if self.is_debug else "info", "ROOTFS_SIZE_MB": self.settings.rootfs_size_mb}
-        return found if self.spec.ssh_key else {**found, "INFERNO_SSH_KEYS": self.ssh_keys}
+        found = {row.name: getattr(self.settings, name) for name, _, row in ROWS if row.counts is Counts.VERSION}
+        found["LOG_LEVEL"] = DEBUG if self.is_debug else INFO  # the other levels are of commands, not of VMs
+        if self.spec.ssh_key:
+            del found["INFERNO_SSH_KEYS"]
+        else:
+            found["INFERNO_SSH_KEYS"] = self.ssh_keys  # what is in the files that it may name
+        return found
 
     def stamp(self) -> Stamp:
         """Which image that is. Raises InfernoError before that was looked up."""

@@ -109,8 +109,8 @@ def default(row: Setting) -> str:
 
 def test_the_page_of_settings_has_the_table_of_the_rows() -> None:
     page = (CHECKOUT / "docs/settings.md").read_text()
-    lines = [f"| `{row.name}` | {default(row)} | {row.doc} |" for _, _, row in ROWS]
-    table = "\n".join(["| name | default | is |", "|---|---|---|", *lines])
+    lines = [f"| `{row.name}` | {default(row)} | {row.doc} | {row.counts} |" for _, _, row in ROWS]
+    table = "\n".join(["| name | default | is | a change counts for |", "|---|---|---|---|", *lines])
     assert f"\n{table}\n\n" in page, f"put this table into settings.md:\n{table}"
     assert [name for name in BESIDE if f"`{name}" not in page] == []
     [levels] = [row.choices for field, _, row in ROWS if field == "log_level"]

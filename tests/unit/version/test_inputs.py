@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 import pytest
 
+from inferno import settings
 from inferno.base.errors import UsageError
 from inferno.image import base, local_images
 from inferno.image.stamp import Stamp
 from inferno.life import status
-from inferno.settings import Settings, explain_settings, load_settings
+from inferno.settings import Counts, Setting, Settings, load_settings
 from inferno.spec import fields
 from inferno.spec.fields import ROWS, Spec, merge
 from inferno.spec.row import Place, Row
@@ -159,59 +160,52 @@ def test_a_field_counts_where_its_row_says(vm: Vm, row: Row) -> None:
     assert vm.pending() == []
 
 
-VERSION, START, IMAGE, LOGS, ARTIFACT, PLACE = "a new version", "start", "the image", "logs", "an artifact", "elsewhere"
-# What a change of each does, and a value to change it to. `start` reads it each time; it counts the next time that an
-# image is fetched or made into a base; logs are kept by it; it is where an artifact comes from, whose content counts;
-# or it says where all of this is.
-SETTINGS = {
-    "INFERNO_ROOT": (PLACE, ""),
-    "INFERNO_SHARE_DIR": (ARTIFACT, ""),
-    "DB_PATH": (PLACE, ""),
-    "LOG_LEVEL": (VERSION, "debug"),
-    "VG_NAME": (START, "other"),
-    "ROOTFS_SIZE_MB": (VERSION, "64"),
-    "INFERNO_UID_BASE": (START, "900000"),
-    "INFERNO_JAIL_UID": (START, "1234"),
-    "INFERNO_JAIL_GID": (START, "1234"),
-    "INFERNO_FIRECRACKER": (ARTIFACT, "/opt/firecracker"),
-    "INFERNO_JAILER": (ARTIFACT, "/opt/jailer"),
-    "INFERNO_STORAGE": (START, "lvm"),
-    "INFERNO_POOL_MAX_PERCENT": (START, "50"),
-    "INFERNO_START_TIMEOUT": (START, "5"),
-    "INFERNO_IMAGE_MAX_MB": (IMAGE, "1"),
-    "INFERNO_IMAGE_MAX_ENTRIES": (IMAGE, "1"),
-    "INFERNO_IMAGE_TIMEOUT": (IMAGE, "1"),
-    "INFERNO_IMAGE_MAX_AGE": (IMAGE, "0"),
-    "INFERNO_IMAGE_COMPRESSION": (IMAGE, "lz4"),
-    "INFERNO_INSECURE_REGISTRIES": (IMAGE, "localhost:5000"),
-    "INFERNO_LOG_MAX_SIZE_MB": (LOGS, "1"),
-    "INFERNO_LOG_MAX_FILES": (LOGS, "2"),
-    "INFERNO_SSH_KEYS": (
-        VERSION,
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me",
-    ),
+# A value to change each setting to; when that counts is told by its row. Those that say where all of this is have none,
+# and INFERNO_SHARE_DIR has a test of its own.
+VALUES = {
+    "LOG_LEVEL": "debug",
+    "INFERNO_STORAGE": "lvm",
+    "VG_NAME": "other",
+    "INFERNO_POOL_MAX_PERCENT": "50",
+    "ROOTFS_SIZE_MB": "64",
+    "INFERNO_UID_BASE": "900000",
+    "INFERNO_JAIL_UID": "1234",
+    "INFERNO_JAIL_GID": "1234",
+    "INFERNO_FIRECRACKER": "/opt/firecracker",
+    "INFERNO_JAILER": "/opt/jailer",
+    "INFERNO_SSH_KEYS": next(row.example for row in ROWS if row.name == "ssh_key"),
+    "INFERNO_START_TIMEOUT": "5",
+    "INFERNO_IMAGE_MAX_AGE": "0",
+    "INFERNO_IMAGE_COMPRESSION": "lz4",
+    "INFERNO_INSECURE_REGISTRIES": "localhost:5000",
+    "INFERNO_IMAGE_MAX_MB": "1",
+    "INFERNO_IMAGE_MAX_ENTRIES": "1",
+    "INFERNO_IMAGE_TIMEOUT": "1",
+    "INFERNO_LOG_MAX_SIZE_MB": "1",
+    "INFERNO_LOG_MAX_FILES": "2",
 }
+SETTINGS = [(field, row) for field, _, row in settings.ROWS]
 # Where the library reads the settings of each kind.
 READERS = {
-    VERSION: ("version",),
-    START: ("disk", "life", "sandbox", "net", "state"),
-    IMAGE: ("image",),
-    LOGS: ("logs",),
+    Counts.VERSION: ("version", "disk"),
+    Counts.START: ("disk", "life", "sandbox", "net", "state"),
+    Counts.IMAGE: ("image",),
+    Counts.LOGS: ("logs",),
 }
 
 
-def test_each_setting_is_known_here(tmp_path: Path) -> None:
-    assert {each.name for each in explain_settings({}, tmp_path / "absent")} == set(SETTINGS)
+def test_each_setting_is_changed_here() -> None:
+    apart = {"INFERNO_SHARE_DIR", *(row.name for _, row in SETTINGS if row.counts is Counts.PLACE)}
+    assert set(VALUES) == {row.name for _, row in SETTINGS} - apart
 
 
-@pytest.mark.parametrize("name", [name for name, (_, value) in SETTINGS.items() if value])
-def test_a_setting_makes_a_version_or_none(vm: Vm, name: str) -> None:
-    kind, value = SETTINGS[name]
-    vm.env[name] = value
-    expected = [name] if kind == VERSION else []
+@pytest.mark.parametrize("row", [row for _, row in SETTINGS if row.name in VALUES], ids=lambda row: row.name)
+def test_a_setting_makes_a_version_or_none(vm: Vm, row: Setting) -> None:
+    vm.env[row.name] = VALUES[row.name]
+    expected = [row.name] if row.counts is Counts.VERSION else []
     assert [line.partition(":")[0] for line in vm.pending()] == expected
     made = vm.create()
-    assert made.is_new == (kind == VERSION)
+    assert made.is_new == bool(expected)
     assert [line.partition(":")[0] for line in made.why if made.is_new] == expected
     vm.check_that_nothing_else_counts()
 
@@ -226,11 +220,9 @@ def readers(field: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name, (kind, _) in SETTINGS.items() if kind in READERS])
-def test_a_setting_is_read_where_it_counts(name: str, tmp_path: Path) -> None:
-    names = [each.name for each in explain_settings({}, tmp_path / "absent")]
-    field = Settings._fields[names.index(name)]
-    assert readers(field) & set(READERS[SETTINGS[name][0]])
+@pytest.mark.parametrize(("field", "row"), SETTINGS)
+def test_a_setting_is_read_where_it_counts(field: str, row: Setting) -> None:
+    assert row.counts not in READERS or readers(field) & set(READERS[row.counts])
 
 
 def test_an_artifact_counts_by_its_content(vm: Vm, tmp_path: Path) -> None:
