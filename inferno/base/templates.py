@@ -40,7 +40,7 @@ def source(name: str) -> str:
         raise InfernoError(f"templates/{name} is missing from {FOLDER}", "install Inferno again") from None
 
 
-def render(name: str, values: Mapping[str, Any]) -> str:
+def render(name: str, values: Mapping[str, object]) -> str:
     """The text of a template with its holes filled.
 
     Raises InfernoError, naming the template, for a value that its language cannot write; jinja2's errors for a template
@@ -53,7 +53,7 @@ def render(name: str, values: Mapping[str, Any]) -> str:
         raise InfernoError(f"templates/{name}: {error}") from None
 
 
-def render_kept(name: str, values: Mapping[str, Any], kept: Path) -> str:
+def render_kept(name: str, values: Mapping[str, object], kept: Path) -> str:
     """`render`, whose last text is kept in a file: the same template and values are not rendered again.
 
     For what is on the path of each start. `values` are such as JSON has. The text is taken only whole: a digest of it

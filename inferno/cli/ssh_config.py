@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Any
 
 from inferno.base import templates
 from inferno.base.errors import UsageError
@@ -18,6 +17,8 @@ from inferno.console.typed import Typed
 from inferno.image import local_images
 from inferno.life import status
 from inferno.settings import Settings, load_settings
+from inferno.spec.fields import Spec
+from inferno.state import vm_record
 
 # sshd wants its folder, a key, and to be called by its whole path. One key will do for us, of the kind that is made at
 # once (RSA's take seconds); in /run, which mostly is a tmpfs, so that it can be written where the root cannot; whole,
@@ -38,14 +39,14 @@ def ssh_config(typed: Typed) -> int:
     settings = load_settings()
     for name in dict.fromkeys(typed.operands) or [row.name for row in status.list_all(settings)]:
         row = status.row(settings, name)
-        print(_entry(settings, name, user or _user(settings, row.spec or {})), end="")
+        print(_entry(settings, name, user or _user(settings, vm_record.of(row).spec)), end="")
     return 0
 
 
-def _user(settings: Settings, spec: dict[str, Any]) -> str:
+def _user(settings: Settings, spec: Spec) -> str:
     """Who the image's process is, where that has a name: to whom --ssh-key lets people in."""
-    stamp = local_images.stamp(spec["image"], settings, spec.get("platform")) if "image" in spec else None
-    asked = spec.get("user")
+    stamp = local_images.stamp(spec.image, settings, spec.platform)
+    asked = spec.user
     if asked is None and stamp is not None:
         with contextlib.suppress(FileNotFoundError):
             asked = local_images.config(stamp.digest, settings).user

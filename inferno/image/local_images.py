@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from inferno.base import debug, files
+from inferno.base import debug, files, records
 from inferno.base.errors import UsageError
 from inferno.base.progress import Progress, quiet
 from inferno.image import oci_config as configs
@@ -112,7 +112,7 @@ def _note(found: Image, made: Stamp, path: Path, settings: Settings) -> None:
             files.remove_unfinished(written)
         files.write(folder / "manifest.json", found.manifest)
         files.write(folder / "config.json", found.config)
-        if not files.write_json(path, made._asdict()):
+        if not records.write(path, made):
             os.utime(path)
 
 

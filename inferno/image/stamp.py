@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from typing import NamedTuple
+
+from inferno.base import records
 
 # OS/ARCH[/VARIANT] of the OCI image index, as linux/arm/v7. A reference may end like one: a folder may be
 # oci:/images#linux/amd64.
@@ -40,6 +41,6 @@ def read(path: str | os.PathLike[str]) -> Stamp | None:
     """The stamp in a file, or None."""
     try:
         with open(path, "rb") as file:
-            return Stamp(**json.loads(file.read()))
-    except (OSError, ValueError, TypeError):
+            return records.parse(Stamp, file.read(), os.fspath(path), newer=True)
+    except (OSError, records.BadRecordError):
         return None

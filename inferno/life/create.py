@@ -7,7 +7,7 @@ record. The caller holds the VM's lock.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inferno.base import files
 from inferno.life import host
@@ -97,7 +97,7 @@ def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
     return made
 
 
-def _record(plan: Plan, state: State, spec: dict[str, Any], version: str) -> None:
+def _record(plan: Plan, state: State, spec: dict[str, object], version: str) -> None:
     """In the database, and beside the VM's files."""
     state.save(plan.name, spec, version)
     saved = state.vm(plan.name)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
 from inferno.spec import grammar, ssh_key
@@ -224,14 +225,14 @@ class Spec:
         example="rbps=10m,wiops=100",
     ).field()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return dataclasses.asdict(self)
 
-    def rendered_in(self, *places: Place) -> dict[str, Any]:
+    def rendered_in(self, *places: Place) -> dict[str, object]:
         """The fields that end up in one of the places, by name: what is up to date while they are the same."""
         return {row.name: getattr(self, row.name) for row in rows(self) if not set(places).isdisjoint(row.places)}
 
-    def of_version(self) -> dict[str, Any]:
+    def of_version(self) -> dict[str, object]:
         """The fields of which a change makes a new version, by name."""
         return {row.name: getattr(self, row.name) for row in rows(self) if row.makes_version}
 
@@ -245,13 +246,13 @@ def options() -> list[Option]:
     return [option for row in ROWS for option in row.options()]
 
 
-def asked(given: dict[str, Any]) -> dict[str, Any]:
+def asked(given: dict[str, Any]) -> dict[str, object]:
     """The fields that the options given to `create` ask for, by name. Raises UsageError for what cannot be meant."""
     found = {row.name: row.asked(given) for row in ROWS}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def merge(saved: Mapping[str, Any] | None, asked: Mapping[str, Any], name: str) -> Spec:
+def merge(saved: Mapping[str, object] | None, asked: Mapping[str, object], name: str) -> Spec:
     """The spec of VM `name`: what was saved, overridden by what is asked now, field by field.
 
     Raises UsageError when a value is out of the question, or a new VM comes without an image.
@@ -264,7 +265,7 @@ def merge(saved: Mapping[str, Any] | None, asked: Mapping[str, Any], name: str) 
         raise UsageError(f"{name}: unknown field {word!r}", f"did you mean {near[0]!r}?" if near else None)
     if not values.get("image"):
         raise UsageError(f"there is no VM {name!r} yet, so it needs an image", f"infernoctl create {name} --image REF")
-    spec = Spec(**values)
+    spec = records.of(Spec, values, f"the spec of {name}")
     _check(spec)
     return spec
 

@@ -7,8 +7,9 @@ sqlite-utils, which makes and changes the schema (`migrations`), takes 45 ms to 
 import json
 import sqlite3
 from _thread import get_ident  # threading would cost `list` a millisecond
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
@@ -27,7 +28,7 @@ class VmRow(NamedTuple):
 
     name: str
     slot: int
-    spec: dict[str, Any] | None
+    spec: dict[str, object] | None
     version: str | None
     created_at: str
 
@@ -94,7 +95,7 @@ class State:
         assert found is not None
         return found
 
-    def save(self, name: str, spec: dict[str, Any], version: str) -> None:
+    def save(self, name: str, spec: Mapping[str, object], version: str) -> None:
         """Record what a successful create made."""
         shown, env = _apart(spec)
         self._db.execute(
@@ -131,12 +132,13 @@ class State:
         return [r[0] for r in self._db.execute("select name from machines where version is null")]
 
 
-def _apart(spec: dict[str, Any]) -> tuple[str, str | None]:
+def _apart(spec: Mapping[str, object]) -> tuple[str, str | None]:
     """The spec as JSON with nothing but the names of environment variables, and these with their values."""
-    if "env" not in spec:
+    env = spec.get("env")
+    if not isinstance(env, list):
         return json.dumps(spec, sort_keys=True), None
-    names = [word.partition("=")[0] for word in spec["env"]]
-    return json.dumps({**spec, "env": names}, sort_keys=True), json.dumps(spec["env"])
+    names = [str(word).partition("=")[0] for word in env]
+    return json.dumps({**spec, "env": names}, sort_keys=True), json.dumps(env)
 
 
 def _row(row: tuple[str, int, str | None, str | None, str | None, str]) -> VmRow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from inferno.base import files
 from inferno.spec.row import Place
@@ -16,7 +15,7 @@ def targets(plan: Plan) -> list[Path]:
     return [plan.build / "kiln.json", plan.build / "firecracker.json"]
 
 
-def inputs(plan: Plan, slot: int | None) -> dict[str, Any]:
+def inputs(plan: Plan, slot: int | None) -> dict[str, object]:
     """What they are made from, by name; without a slot the VM has none yet. Raises InfernoError."""
     of_spec = plan.spec.rendered_in(Place.FIRECRACKER, Place.KILN)
     return {**of_spec, "LOG_LEVEL": plan.is_debug, "slot": slot, "Inferno": makers()}

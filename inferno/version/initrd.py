@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
 
 from inferno.base import files
 from inferno.spec.row import Place
@@ -20,7 +19,7 @@ def targets(plan: Plan) -> list[Path]:
     return [plan.build / "initrd.cpio", plan.build / "run.json"]
 
 
-def inputs(plan: Plan, slot: int | None) -> dict[str, Any]:
+def inputs(plan: Plan, slot: int | None) -> dict[str, object]:
     """What it is made from, by name; without a slot the VM has none yet.
 
     Raises InfernoError before the image was looked up.

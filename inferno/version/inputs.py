@@ -8,7 +8,6 @@ Inferno renders the same in another way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from inferno.spec import fields
 from inferno.spec.row import Row
@@ -22,7 +21,7 @@ PRODUCTS = frozenset({"initrd.cpio", *CONFIGS, "exec_name", "stop_signal", "scra
 _GROUPS = ("settings", "host")
 
 
-def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> dict[str, Any]:
+def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> dict[str, object]:
     """The causes as they are now; `image` is its digest, `artifacts` has the sha256 of each, init's too.
 
     Raises UsageError when INFERNO_SSH_KEYS names a file that cannot be read.
@@ -37,27 +36,33 @@ def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> 
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """What changed, one line each; none when the same version would be made again.
 
     What the version before has not noted is no change, as it was made by an Inferno that did not know it. `now` may be
     without products.
     """
-    lines = [*_of_spec(before.get("spec", {}), now["spec"])]
-    for group in _GROUPS:
-        lines += _changed(before.get(group, {}), now[group])
+    lines = [*_of_spec(_group(before, "spec"), _group(now, "spec"))]
+    for name in _GROUPS:
+        lines += _changed(_group(before, name), _group(now, name))
     files = {name: value for name, value in now.items() if name not in ("spec", *_GROUPS)}
     lines += _changed(before, {name: value for name, value in files.items() if name not in PRODUCTS})
     return lines or [*_changed(before, {name: value for name, value in files.items() if name in PRODUCTS})]
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _group(inputs: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """Inputs of a kind; empty where another Inferno noted none."""
+    found = inputs.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
     for name in now:
         if name in before and before[name] != now[name]:
             yield f"{name}: {_shown(before[name])} -> {_shown(now[name])}"
 
 
-def _of_spec(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _of_spec(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
     """A field that the version before does not know is one that was not asked for."""
     for row in fields.ROWS:
         was, is_now = before.get(row.name, row.default), now.get(row.name, row.default)
@@ -65,17 +70,18 @@ def _of_spec(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
             yield f"{row.name}: {_names(was, is_now)}" if row.is_secret else _line(row, was, is_now)
 
 
-def _line(row: Row, was: Any, is_now: Any) -> str:
+def _line(row: Row, was: object, is_now: object) -> str:
     return f"{row.name}: {_shown(was)} -> {_shown(is_now)}"
 
 
-def _names(was: list[str], is_now: list[str]) -> str:
+def _names(was: object, is_now: object) -> str:
     """The names of NAME=value words that differ: their values are nobody's to see."""
-    found = dict.fromkeys(word.partition("=")[0] for word in [*was, *is_now] if (word in was) != (word in is_now))
+    old, new = ([str(word) for word in words] if isinstance(words, list) else [] for words in (was, is_now))
+    found = dict.fromkeys(word.partition("=")[0] for word in [*old, *new] if (word in old) != (word in new))
     return ", ".join(found) or "in another order"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None or value == []:
         return "none"
     text = " ".join(value) if isinstance(value, list) else str(value).removeprefix("sha256:")

@@ -7,11 +7,10 @@ told. Killed at any point, the old version stays current, and the next create re
 from __future__ import annotations
 
 import datetime
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inferno.base import files, records
 from inferno.base.errors import InfernoError
@@ -53,7 +52,7 @@ class Made(NamedTuple):
     before: VersionDir | None
 
 
-def inputs(plan: Plan) -> dict[str, Any]:
+def inputs(plan: Plan) -> dict[str, object]:
     """What a version is made from, by name, at the price of a few calls of stat.
 
     Raises InfernoError before the image was looked up.
@@ -108,11 +107,13 @@ def exec_name(settings: Settings) -> str:
 
     The jailer wipes that rule out in 1.13.0 (CHANGELOG, "Changed"). Version: artifacts/vmm.json.
     """
+    from inferno.artifact import firecracker  # only to make a version
+
     try:
-        major, minor = json.loads((settings.share_dir / "vmm.json").read_text())["version"].split(".")[:2]
-    except (OSError, ValueError, KeyError):
-        raise InfernoError(f"vmm.json is missing from {settings.share_dir}", "doit vmm") from None
-    return "kiln" if (int(major), int(minor)) >= (1, 13) else "firecracker-kiln"
+        major, minor = (int(number) for number in firecracker.fetched(settings.share_dir).version.split(".")[:2])
+    except (OSError, ValueError, records.BadRecordError):
+        raise InfernoError(f"vmm.json is missing from {settings.share_dir}, or damaged", "doit vmm") from None
+    return "kiln" if (major, minor) >= (1, 13) else "firecracker-kiln"
 
 
 def _parts(plan: Plan, scratch_template: Path) -> _Parts:
@@ -145,7 +146,7 @@ def _explained(error: OSError, where: Path, needed: int | None = None) -> Infern
     return InfernoError(f"{error.filename or where}: {error.strerror or error}")
 
 
-def _made_from(plan: Plan, slot: Slot, parts: _Parts) -> dict[str, Any]:
+def _made_from(plan: Plan, slot: Slot, parts: _Parts) -> dict[str, object]:
     artifacts = {name: digest for name, (digest, _) in parts.stored.items()} | {"init": parts.init_digest}
     return {
         **causes(plan, slot, parts.image, artifacts),
@@ -157,7 +158,7 @@ def _made_from(plan: Plan, slot: Slot, parts: _Parts) -> dict[str, Any]:
 
 
 def _record(
-    plan: Plan, slot: Slot, parts: _Parts, ulid: str, made_from: dict[str, Any], changes: list[str]
+    plan: Plan, slot: Slot, parts: _Parts, ulid: str, made_from: dict[str, object], changes: list[str]
 ) -> VersionRecord:
     linked = ["firecracker", "jailer", "vmlinux", "rootfs.img", "initrd.cpio"]
     whole = parts.base.stat()
@@ -173,7 +174,7 @@ def _record(
         files=tuple(sorted([parts.exec_name, *linked, *CONFIGS[:2], "version.json"])),
         exec_name=parts.exec_name,
         base=(whole.st_size, whole.st_mtime_ns),
-        scratch_template=made_from["scratch_template"],
+        scratch_template=str(parts.scratch_template.relative_to(plan.paths.root)),
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         why=tuple(changes),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import inferno
 from inferno.base import files
@@ -67,9 +66,11 @@ class Plan:
         """Lines for authorized_keys: the VM's own, else those of the settings."""
         return self.spec.ssh_key or ssh_key.lines(self.settings.ssh_keys)
 
-    def settings_of_version(self) -> dict[str, Any]:
+    def settings_of_version(self) -> dict[str, object]:
         """The settings that go into a version, by name, as far as they count. Raises UsageError for a bad key."""
-        found = {row.name: getattr(self.settings, name) for name, _, row in ROWS if row.counts is Counts.VERSION}
+        found: dict[str, object] = {
+            row.name: getattr(self.settings, name) for name, _, row in ROWS if row.counts is Counts.VERSION
+        }
         found["LOG_LEVEL"] = DEBUG if self.is_debug else INFO  # the other levels are of commands, not of VMs
         if self.spec.ssh_key:
             del found["INFERNO_SSH_KEYS"]

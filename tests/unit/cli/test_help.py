@@ -8,6 +8,7 @@ import pytest
 
 from inferno.cli import main, ssh_config
 from inferno.settings import load_settings
+from inferno.spec.fields import Spec
 
 
 @pytest.fixture(autouse=True)
@@ -107,5 +108,5 @@ def test_a_name_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("user", ["me\n    ProxyCommand sh", "-oProxyCommand=sh", "1000", "", None])
 def test_who_an_image_says_it_is_cannot_configure_ssh(user: str | None) -> None:
-    assert ssh_config._user(load_settings(), {"user": user}) == "root"
-    assert ssh_config._user(load_settings(), {"user": "www-data:www"}) == "www-data"
+    assert ssh_config._user(load_settings(), Spec("oci:x", user=user)) == "root"
+    assert ssh_config._user(load_settings(), Spec("oci:x", user="www-data:www")) == "www-data"

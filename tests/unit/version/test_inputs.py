@@ -19,6 +19,8 @@ from typing import NamedTuple
 import pytest
 
 from inferno import settings
+from inferno.artifact.firecracker import Vmm
+from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.image import base, local_images
 from inferno.image.stamp import Stamp
@@ -56,7 +58,7 @@ class Vm:
         self.share.mkdir()
         for name in (*versions.ARTIFACTS, "init"):
             (self.share / name).write_text(f"the program {name}")
-        (self.share / "vmm.json").write_text('{"version": "1.13.0"}')
+        records.write(self.share / "vmm.json", Vmm("1.13.0", "a test", {}))
         self.env["INFERNO_SHARE_DIR"] = str(self.share)
         self.spec = Spec("box:v1")
         self._done: dict[str, object] = {}
@@ -236,7 +238,7 @@ def test_an_artifact_counts_by_its_content(vm: Vm, tmp_path: Path) -> None:
         made = vm.create()
         assert [line.partition(":")[0] for line in made.why] == [name]
         assert made.ran == ({"initrd", "create"} if name == "init" else {"create"})
-    (moved / "vmm.json").write_text('{"version": "1.12.0"}')
+    records.write(moved / "vmm.json", Vmm("1.12.0", "a test", {}))
     (moved / "firecracker").write_text("an old firecracker")
     assert [line.partition(":")[0] for line in vm.create().why] == ["firecracker"]
     vm.check_that_nothing_else_counts()
