@@ -13,12 +13,15 @@ from tests.rig import evidence, prepared
 from tests.rig.typed import Host
 
 _HOST = pytest.StashKey[Host]()
+# Only a test that hangs waits for it: the longest takes three minutes on a quiet machine, and ten on a busy one.
+HANGS_S = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.rig)
+            item.add_marker(pytest.mark.timeout(HANGS_S))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
