@@ -135,7 +135,7 @@ class Console:
 
 
 def kill_pid(pid: int) -> None:
-    """Kill a QEMU of ours that is no child of this process, and wait for its end."""
+    """Kill a QEMU of ours that is not a child of this process, and wait for its end."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -209,7 +209,7 @@ def _elf(bzimage: Path) -> bytes:
     packed = bzimage.with_name("payload")
     packed.write_bytes(payload)
     unpacker = "zstd" if payload.startswith(b"\x28\xb5\x2f\xfd") else "xz"
-    # The size that the kernel's build appends is no part of the stream: both warn of it, and have written all.
+    # The size that the kernel's build appends is not a part of the stream: both warn of it, and have written all.
     command("sh", "-c", f'{unpacker} -dc < "$1" > "$2" || [ -s "$2" ]', "sh", packed, bzimage.with_name("elf"))
     elf = bzimage.with_name("elf").read_bytes()
     if not elf.startswith(b"\x7fELF"):

@@ -203,12 +203,12 @@ def remove_tree(path: Path) -> None:
 
 
 def open_regular(path: Path) -> int:
-    """A file open for reading. Raises OSError, also for what is no regular file: a pipe would wait for its writer."""
+    """A file open for reading. Raises OSError, also when it is not a regular file: a pipe would wait for its writer."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+    raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
 
 
 def identity(path: Path) -> list[int]:

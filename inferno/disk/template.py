@@ -1,7 +1,7 @@
 """The template of scratch disks: an ext4 formatted once, of which each run gets a copy or a snapshot.
 
 A scratch is thrown away at stop, so it has no journal and no checksums; and nothing in it waits to be initialised, so
-the guest's kernel starts no thread to write inode tables. What is no hole of it is a few hundred KiB.
+the guest's kernel starts no thread to write inode tables. What is not a hole of it is a few hundred KiB.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def index(ref: Reference, descriptor: int, size: int) -> Archive:
             if len(found) > _MAX_PARTS:
                 raise BadImageError(f"more than {_MAX_PARTS} parts")
     except BadImageError as error:
-        raise UsageError(f"{ref.name} is no archive of an image: {error}", "save the image again") from None
+        raise UsageError(f"{ref.name} is not an archive of an image: {error}", "save the image again") from None
     return Archive(ref, descriptor, found)
 
 
@@ -176,7 +176,7 @@ def _opened(ref: Reference) -> Iterator[int]:
         raise UsageError(f"there is no image at {ref.name}: {error.strerror}", "give the file of an image") from None
     try:
         if not os.path.isfile(f"/proc/self/fd/{descriptor}"):
-            raise UsageError(f"{ref.name} is no file", f"for a folder: oci:{ref.name}")
+            raise UsageError(f"{ref.name} is not a file", f"for a folder: oci:{ref.name}")
         yield descriptor
     finally:
         os.close(descriptor)

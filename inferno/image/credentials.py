@@ -37,7 +37,7 @@ def kept(host: str, authfile: str | None) -> dict[str, str] | None:
     except MissingToolError:
         raise UsageError(f"the credential helper {program} is not installed", "config.json names it") from None
     if found.status:
-        # The one thing that is no failure, and how it is told: credentials/error.go of docker-credential-helpers.
+        # The one thing that is not a failure, and how it is told: credentials/error.go of docker-credential-helpers.
         if b"credentials not found" in found.stdout:
             return None
         raise UsageError(f"{program} ended with status {found.status}", f"docker login {host}")

@@ -62,7 +62,7 @@ def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
         raise UsageError("the image's manifest is neither OCI's nor Docker's schema 2", "push the image again")
     layers = value.get("layers") or []
     if not isinstance(layers, list):
-        raise UsageError("the image's manifest is malformed: layers is no list")
+        raise UsageError("the image's manifest is malformed: layers is not a list")
     if len(layers) > MAX_LAYERS:
         raise UsageError(f"the image has {len(layers)} layers; {MAX_LAYERS} are allowed")
     return Manifest(text, descriptor(value["config"]), [descriptor(layer) for layer in layers])

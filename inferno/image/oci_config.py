@@ -67,7 +67,7 @@ def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise UsageError(f"the image's configuration is malformed: {key} is no object")
+        raise UsageError(f"the image's configuration is malformed: {key} is not an object")
     return found
 
 
@@ -76,7 +76,7 @@ def _words(value: dict[str, Any], key: str) -> list[str]:
     if found is None:
         return []
     if not isinstance(found, list) or not all(_is_text(word) for word in found):
-        raise UsageError(f"the image's configuration is malformed: {key} is no list of texts")
+        raise UsageError(f"the image's configuration is malformed: {key} is not a list of texts")
     return found
 
 
@@ -85,7 +85,7 @@ def _text(value: dict[str, Any], key: str) -> str:
     if found is None:
         return ""
     if not isinstance(found, str) or not _is_text(found):
-        raise UsageError(f"the image's configuration is malformed: {key} is no text")
+        raise UsageError(f"the image's configuration is malformed: {key} is not text")
     return found
 
 

@@ -105,7 +105,7 @@ def _named(text: str, transport: str, rest: str) -> Reference:
 
 
 def _complete(found: re.Match[str]) -> str:
-    """host/path as Docker completes it: a first part without dot, colon or the name localhost is no host."""
+    """host/path as Docker completes it: a first part without dot, colon or the name localhost is not a host."""
     host, path = found["host"], found["path"]
     if host and not ("." in host or ":" in host or host == "localhost"):
         host, path = None, f"{host}/{path}"

@@ -1,6 +1,6 @@
 """Removes a VM and everything that is its own; what it shares goes when no other version links to it.
 
-Nothing is expected to be there: a TAP, a directory or a row that was removed by hand is no obstacle. The row goes
+Nothing is expected to be there: a TAP, a directory or a row that was removed by hand is not an obstacle. The row goes
 last, so that a killed destroy can be asked for again, and its slot is nobody else's before all of it is free.
 """
 

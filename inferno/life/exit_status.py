@@ -124,7 +124,7 @@ def _read(root: int) -> ExitStatus:
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _BadStatusError("its exit status is no regular file")
+            raise _BadStatusError("its exit status is not a regular file")
         text = os.read(descriptor, MAX_EXIT_STATUS_BYTES + 1)
     finally:
         os.close(descriptor)

@@ -92,7 +92,7 @@ def _now() -> str:
 def _opened(vm: Instance) -> Iterator[State | None]:
     """The database; None where there is none: then nothing is known of the VM, and nothing is noted.
 
-    A full disk is no reason to leave a run as it is: better that the history lacks it.
+    A full disk is not a reason to leave a run as it is: better that the history lacks it.
     """
     if not vm.settings.db_path.exists():
         yield None

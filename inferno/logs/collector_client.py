@@ -124,7 +124,7 @@ def release(paths: Paths) -> None:
 def sync(settings: Settings) -> None:
     """Return once everything that VMs had sent before this call is in the files; nothing running is fine.
 
-    Gives up after 5 s: a log that is late is no reason to fail.
+    Gives up after 5 s: a log that is late is not a reason to fail.
     """
     flush(Paths(settings.root))
 

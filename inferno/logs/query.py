@@ -27,7 +27,7 @@ class Query:
         return self == Query()
 
     def wants(self, record: Record) -> bool:
-        """A line that is no record has none of the fields, so it is wanted only by who asks for everything."""
+        """A line that is not a record has none of the fields, so it is wanted only by who asks for everything."""
         return (
             record.source in self.sources
             and LEVELS.index(record.level if record.level in LEVELS else LEVELS[-1]) >= LEVELS.index(self.level)
@@ -67,5 +67,7 @@ def _time(option: str, text: str | None) -> str:
         else:
             at = datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
     except (ValueError, OverflowError):
-        raise UsageError(f"{option} {text!r} is no time", "90s, 10m, 2h or 1d ago, or 2026-11-24T14:17:02Z") from None
+        raise UsageError(
+            f"{option} {text!r} is not a time", "90s, 10m, 2h or 1d ago, or 2026-11-24T14:17:02Z"
+        ) from None
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -93,9 +93,9 @@ def _whole(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _lines_backwards(file: BinaryIO, start: int, stop: int | None) -> Iterator[bytes]:
-    """The lines between two offsets, the last first. What has no newline yet is no line."""
+    """The lines between two offsets, the last first. What has no newline yet is not a line."""
     position = os.fstat(file.fileno()).st_size if stop is None else stop
-    tail: bytes | None = None  # the beginning of the line after the block; None: what follows is no whole line
+    tail: bytes | None = None  # the beginning of the line after the block; None: what follows is not a whole line
     while position > start:
         size = min(_BLOCK_BYTES, position - start)
         position -= size

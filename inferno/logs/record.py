@@ -50,7 +50,7 @@ class Record:
 
 
 def parse(line: bytes) -> Record:
-    """A line of a log file, without its newline. What is no record becomes one that holds the line as data."""
+    """A line of a log file, without its newline. What is not a record becomes one that holds the line as data."""
     try:
         found = json.loads(line)
         message = found.get("message")

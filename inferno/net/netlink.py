@@ -112,7 +112,7 @@ class Socket:
         return [answer.body for answer in self.send([Message(kind, DUMP, body)])]
 
     def send(self, messages: Sequence[Message]) -> list[Message]:
-        """Send `messages` as one datagram; wait for their answers; return those that are no mere ACK.
+        """Send `messages` as one datagram; wait for their answers; return those that are not mere ACK.
 
         The kernel works while it takes the datagram, so answers are queued when this starts to read them; the
         timeout is for a kernel that answers otherwise than expected. Raises the first error, and waits for no more:

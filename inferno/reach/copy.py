@@ -57,7 +57,7 @@ def out(guest: Guest, path: str, destination: str, *, keep: bool, follow: bool) 
     if found is None:
         raise InfernoError(f"there is no {source.path} in {guest.name}")
     if source.contents and found["kind"] != "directory":
-        raise InfernoError(f"{source.path} in {guest.name} is no folder")
+        raise InfernoError(f"{source.path} in {guest.name} is not a folder")
     folder, name = _destination(destination, source, is_folder=found["kind"] == "directory")
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -81,7 +81,7 @@ def into(guest: Guest, text: str, path: str, *, keep: bool, follow: bool) -> Non
         raise InfernoError(f"there is no {source.path} here")
     is_folder = os.path.isdir(here) and not os.path.islink(here)
     if source.contents and not is_folder:
-        raise InfernoError(f"{source.path} is no folder")
+        raise InfernoError(f"{source.path} is not a folder")
     folder, name = _target(guest, _absolute(path), source, is_folder=is_folder)
     stream, received = command.stream(guest.root, "PUT", _FILES, {"path": folder})
     with stream:
@@ -120,7 +120,7 @@ def _destination(text: str, source: Source, *, is_folder: bool) -> tuple[str, by
     path = text.rstrip("/")
     if os.path.lexists(path):
         if is_folder or text != path:
-            raise InfernoError(f"{path} is no folder")
+            raise InfernoError(f"{path} is not a folder")
     elif text != path and not is_folder:
         raise InfernoError(f"there is no folder {path}", "the slash at its end wants one that is there")
     return os.path.dirname(path) or ".", os.fsencode(os.path.basename(path))
@@ -136,7 +136,7 @@ def _target(guest: Guest, path: str, source: Source, *, is_folder: bool) -> tupl
     path = path.rstrip("/")
     if found is not None:
         if is_folder:
-            raise InfernoError(f"{path} in {guest.name} is no folder")
+            raise InfernoError(f"{path} in {guest.name} is not a folder")
         path = _resolved(guest, path)
     return os.path.dirname(path) or "/", os.path.basename(path)
 

@@ -1,6 +1,6 @@
 """The frames of a stream, as the host writes and reads them (docs/guest-api.md, "Streams").
 
-A head of 8 bytes (kind, three zeroes, length in big-endian), then at most 64 KiB. What is no frame of a guest's is
+A head of 8 bytes (kind, three zeroes, length in big-endian), then at most 64 KiB. What is not a frame of a guest's is
 refused by its head, before anything of it is kept.
 """
 
@@ -94,4 +94,4 @@ def exit_of(payload: bytes) -> Exit:
 
 
 def _garbage() -> InfernoError:
-    return InfernoError("the guest sent something that is no frame of a stream")
+    return InfernoError("the guest sent something that is not a frame of a stream")

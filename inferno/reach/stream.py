@@ -61,7 +61,7 @@ class Stream:
             self._unsent.clear()
 
     def receive(self) -> list[tuple[int, bytes]]:
-        """What came of the process's output: STDOUT or STDERR, and bytes. Raises InfernoError for what is no frame."""
+        """What came of the process's output: STDOUT or STDERR, and bytes. Raises InfernoError unless it is a frame."""
         try:
             data = self._guest.recv(_READ_BYTES)
         except BlockingIOError:

@@ -94,7 +94,7 @@ def remove(version: VersionDir) -> None:
 
 @contextlib.contextmanager
 def opened(version: VersionDir) -> Iterator[int]:
-    """A descriptor of the jail's `/`. Raises FileNotFoundError without one, OSError when it is no directory."""
+    """A descriptor of the jail's `/`. Raises FileNotFoundError without one, OSError when it is not a directory."""
     descriptor = os.open(version.jail, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield descriptor

@@ -123,6 +123,6 @@ def _panic(lines: list[str]) -> str | None:
 
 
 def _last_own(lines: list[str]) -> str | None:
-    """The last line that is no continuation: kiln indents the lines of the console that follow its reason."""
+    """The last line that is not a continuation: kiln indents the lines of the console that follow its reason."""
     own = [line for line in lines if not line.startswith((" ", "kiln:  ", _PANIC_HINT))]
     return own[-1] if own else None

@@ -20,7 +20,7 @@ _KERNEL_THREADS = "/proc/2/task/2/children"
 def adopt(ulid: str) -> bool:
     """Move the timer thread of the VM's Firecracker into the VM's leaf; return whether there is one, and it went.
 
-    A kernel that lets nobody move it is no reason to fail a start: `doctor` says so (rule 10).
+    A kernel that lets nobody move it is not a reason to fail a start: `doctor` says so (rule 10).
     """
     names = {f"{PREFIX}{pid}" for pid in cgroup.pids(ulid)}
     for pid in _kernel_threads():

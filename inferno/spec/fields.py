@@ -51,7 +51,7 @@ _HOSTNAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A
 
 def _hostname(name: str) -> None:
     if not _HOSTNAME.fullmatch(name):
-        raise UsageError(f"--hostname {name!r} is no host name", "letters, digits, '-' and '.', at most 64")
+        raise UsageError(f"--hostname {name!r} is not a host name", "letters, digits, '-' and '.', at most 64")
 
 
 def _cpu_weight(weight: int) -> None:

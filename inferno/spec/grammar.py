@@ -126,7 +126,7 @@ def mebibytes(text: str) -> int:
         return int(text)
     number, rest = divmod(_size(text, text, option="--memory"), 1 << 20)
     if rest:
-        raise UsageError(f"--memory {text!r} is no whole number of MiB", "for example 512m")
+        raise UsageError(f"--memory {text!r} is not a whole number of MiB", "for example 512m")
     return number
 
 
@@ -137,7 +137,7 @@ def _lines(name: str) -> list[str]:
             data = file.read(_MAX_ENV_FILE_BYTES + 1)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--env-file {name}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+        raise UsageError(f"--env-file {name}: {getattr(error, 'strerror', None) or 'it is not text'}") from None
     if len(data) > _MAX_ENV_FILE_BYTES:
         raise UsageError(f"--env-file {name} has more than {_MAX_ENV_FILE_BYTES} bytes")
     lines = (line.lstrip() for line in text.splitlines())
@@ -148,7 +148,7 @@ def _limit(text: str, word: str) -> int | None:
     if text in ("-1", "unlimited"):
         return None
     if not _is_number(text) or int(text) >= 1 << 64:
-        raise UsageError(f"--ulimit {word!r}: {text!r} is no number", "NAME=SOFT[:HARD]")
+        raise UsageError(f"--ulimit {word!r}: {text!r} is not a number", "NAME=SOFT[:HARD]")
     return int(text)
 
 
@@ -156,13 +156,13 @@ def _size(text: str, word: str, option: str = "--tmpfs") -> int:
     unit = text.lstrip("0123456789").lower()
     digits = text[: len(text) - len(unit)]
     if not _is_number(digits) or unit not in _UNITS or not 0 < int(digits) * _UNITS[unit] < 1 << 62:
-        raise UsageError(f"{option} {word!r}: {text!r} is no size", "for example 64m")
+        raise UsageError(f"{option} {word!r}: {text!r} is not a size", "for example 64m")
     return int(digits) * _UNITS[unit]
 
 
 def _count(text: str, word: str) -> int:
     if not _is_number(text) or not 0 < int(text) < 1 << 62:
-        raise UsageError(f"--io-max {word!r}: {text!r} is no number")
+        raise UsageError(f"--io-max {word!r}: {text!r} is not a number")
     return int(text)
 
 

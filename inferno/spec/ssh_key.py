@@ -30,7 +30,7 @@ def _read(name: str) -> list[str]:
         with Path(name).expanduser().open("rb") as file:
             text = file.read(_MAX_FILE_BYTES + 1).decode()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(
             f"--ssh-key {name!r}: {reason}", "a file of public keys, or one key: ssh-ed25519 AAAA…"
         ) from None
@@ -47,7 +47,7 @@ def _read(name: str) -> list[str]:
 def _checked(line: str) -> str:
     match = _KEY.search(line)
     if match is None or not line.isprintable() or not _is_of(match[1], match[2]):
-        raise UsageError(f"--ssh-key: this is no public key: {line[:60]!r}", "ssh-keygen -t ed25519 makes one")
+        raise UsageError(f"--ssh-key: this is not a public key: {line[:60]!r}", "ssh-keygen -t ed25519 makes one")
     return line
 
 

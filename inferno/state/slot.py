@@ -64,7 +64,7 @@ class Slot(_Number):
 
 
 def from_tap(name: str) -> Slot | None:
-    """The slot whose TAP is called `name`, or None when that is no name of ours."""
+    """The slot whose TAP is called `name`, or None when that is not a name of ours."""
     digits = name.removeprefix(TAP_PREFIX)
     if digits == name or not (digits.isascii() and digits.isdigit()) or str(int(digits)) != digits:
         return None

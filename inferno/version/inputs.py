@@ -39,7 +39,7 @@ def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """What changed, one line each; none when the same version would be made again.
 
-    What the version before has not noted is no change, as it was made by an Inferno that did not know it. `now` may be
+    What the version before has not noted is not a change: the Inferno that made it did not know it. `now` may be
     without products.
     """
     lines = [*_of_spec(_group(before, "spec"), _group(now, "spec"))]

@@ -1,4 +1,4 @@
-"""start.json: what holds for one start of a VM alone, and so is no part of its version.
+"""start.json: what holds for one start of a VM alone, and so is not a part of its version.
 
 Each start writes it beside the version's files, where only root does, and links it into the jail that it lays out
 anew; kiln reads it once and hands it to init. There is never a secret in it: the guest reads it, and so does whatever

@@ -59,7 +59,7 @@ fn fail(reason: &str) -> ExitCode {
     ExitCode::from(report::CODE_NO_PROCESS)
 }
 
-/// Speaks to the starter; one that is gone is no reason to panic, as `eprintln` would. All that is ever said fits
+/// Speaks to the starter; one that is gone is not a reason to panic, as `eprintln` would. All that is ever said fits
 /// into a pipe that nobody reads.
 fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("kiln: {line}\n").as_bytes());

@@ -54,7 +54,7 @@ class Pairs:
     def ratios(self) -> tuple[float, ...]:
         """Ours by theirs, pair by pair, by the clock. Raises BenchError for fewer than LEAST pairs."""
         if len(self.ours) != len(self.theirs):
-            raise BenchError(f"{len(self.ours)} samples of one side and {len(self.theirs)} of the other are no pairs")
+            raise BenchError(f"{len(self.ours)} samples of one side and {len(self.theirs)} of the other are not pairs")
         _enough(len(self.ours))
         return tuple(one.wall / other.wall for one, other in zip(self.ours, self.theirs, strict=True))
 

@@ -62,7 +62,7 @@ def test_the_host_asks_in_the_golden_words() -> None:
     ],
 )
 def test_what_is_no_frame_is_refused_by_its_head(head: str) -> None:
-    with pytest.raises(InfernoError, match="no frame of a stream"):
+    with pytest.raises(InfernoError, match="not a frame of a stream"):
         list(frame.Reader().feed(bytes.fromhex(head)))
 
 
@@ -83,5 +83,5 @@ def test_what_is_no_frame_is_refused_by_its_head(head: str) -> None:
     ],
 )
 def test_an_end_is_one_code_or_one_signal(text: str) -> None:
-    with pytest.raises(InfernoError, match="no frame of a stream"):
+    with pytest.raises(InfernoError, match="not a frame of a stream"):
         frame.exit_of(text.encode())

@@ -156,7 +156,7 @@ def test_files_go_in_and_out(host: Host, box: None) -> None:
     host.sh(
         "tar -C /tmp -c tree | infernoctl cp - box:/tmp && infernoctl cp box:/tmp/tree - | tar -t | grep -qx tree/link"
     )
-    assert "is no folder" in host.type("cp box:/etc /tmp/tree/sub/big", status=1).stderr
+    assert "is not a folder" in host.type("cp box:/etc /tmp/tree/sub/big", status=1).stderr
 
 
 def test_a_guest_cannot_lead_a_copy_out_of_its_folder(host: Host, box: None) -> None:

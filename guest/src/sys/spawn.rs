@@ -254,7 +254,7 @@ unsafe fn lead_session(exec: &Exec) -> bool {
 }
 
 /// In the child, as root, for the last time. The pipes become the user's, so that it may open /dev/stdout, as in
-/// Docker; their group may stay. What is no pipe is /dev/null, which is everybody's.
+/// Docker; their group may stay. What is not a pipe is /dev/null, which is everybody's.
 ///
 /// # Safety
 /// Changes the process it is called in; nobody else may share it.

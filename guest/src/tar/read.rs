@@ -118,7 +118,7 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         if number(field(&block, CHECKSUM))? != checksum(&block) {
-            return Err(bad("this is no tar archive, or a damaged one"));
+            return Err(bad("this is not a tar archive, or a damaged one"));
         }
         Ok(Some(block))
     }
@@ -218,7 +218,7 @@ fn number(field: &[u8]) -> io::Result<u64> {
     let digits = text(field).trim_ascii();
     digits.iter().try_fold(0, |all: u64, byte| match byte {
         b'0'..=b'7' => Ok(all * 8 + u64::from(byte - b'0')),
-        _ => Err(bad("this is no tar archive, or a damaged one")),
+        _ => Err(bad("this is not a tar archive, or a damaged one")),
     })
 }
 

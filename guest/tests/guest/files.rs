@@ -139,7 +139,7 @@ fn what_cannot_be_is_said_in_one_line() {
         ("in", &good, "in/file: a directory is in the way"),
         ("sub", &out, "../file: the name leads out of the directory"),
         ("sub", &good[..600], "the archive is cut off"),
-        ("sub", &[b'x'; 5000], "this is no tar archive, or a damaged one"),
+        ("sub", &[b'x'; 5000], "this is not a tar archive, or a damaged one"),
     ] {
         let heard = put(&machine, &folder.join(path), archive);
         let said = String::from_utf8(heard.stderr).unwrap();

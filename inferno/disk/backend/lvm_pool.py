@@ -69,7 +69,7 @@ def lvm(program: str, *words: Arg, check: bool = True) -> Result:
 def read(group: str) -> Pool:
     """What LVM says now. Raises UsageError when there is no such pool."""
     if not _GROUP_NAME.fullmatch(group):
-        raise UsageError(f"VG_NAME={group!r} is no name of a volume group", "unset VG_NAME or correct it")
+        raise UsageError(f"VG_NAME={group!r} is not a name of a volume group", "unset VG_NAME or correct it")
     rows = _rows(group)
     if rows and NAME in rows and not rows[NAME]["data_percent"]:
         lvm("lvchange", *_MENDED, "--activate", "y", f"{group}/{NAME}")  # what is not active says nothing of its blocks

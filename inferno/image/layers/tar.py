@@ -62,7 +62,7 @@ class _Window:
 def entries(descriptor: int, size: int, layer: int, start: int = 0) -> Iterator[Entry]:
     """The entries of the archive of `size` bytes at `start` of an open file, in its order. `layer` is noted in each.
 
-    Offsets in the entries are the file's. Raises BadImageError for what is no tar archive.
+    Offsets in the entries are the file's. Raises BadImageError for what is not a tar archive.
     """
     window = _Window(descriptor, start, size)
     offset = pending = 0
@@ -96,11 +96,11 @@ def _header(window: _Window, offset: int) -> tuple[bytes, ...] | None:
     if not block or (block == _ZEROS and window.read(offset + BLOCK, BLOCK) in (b"", _ZEROS)):
         return None
     if len(block) < BLOCK:
-        raise BadImageError("a layer is no tar archive: it ends in the middle of a header")
+        raise BadImageError("a layer is not a tar archive: it ends in the middle of a header")
     fields = _HEADER.unpack(block)
     total = checksum(block) - sum(fields[6]) + 8 * 0x20
     if _number(fields[6], "checksum") != total:
-        raise BadImageError(f"a layer is no tar archive: bad checksum of the header at byte {offset}")
+        raise BadImageError(f"a layer is not a tar archive: bad checksum of the header at byte {offset}")
     return fields
 
 

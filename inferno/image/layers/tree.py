@@ -72,10 +72,10 @@ class Tree:
             if entry.kind == DIRECTORY:
                 _take_over(self.root, entry)
                 return
-            raise BadImageError("the image's root is no directory")
+            raise BadImageError("the image's root is not a directory")
         parent = self._walk(names[:-1], create=True)
         if parent is None or parent.children is None:
-            raise BadImageError(f"{shown(entry.name)} lies below something that is no directory")
+            raise BadImageError(f"{shown(entry.name)} lies below something that is not a directory")
         there = parent.children.get(names[-1])
         if entry.kind == HARD_LINK:
             parent.children[names[-1]] = self._target(entry)

@@ -50,7 +50,7 @@ class Refused:
 class Sieve:
     """For one connection: bytes in, good lines out, each with the VM's name added. Holds at most one line.
 
-    What it holds when the connection ends is no loss: kiln sends such a line anew, as a whole, on its next one.
+    What it holds when the connection ends is not a loss: kiln sends such a line anew, as a whole, on its next one.
     """
 
     def __init__(self, name: str, vm_id: str) -> None:

@@ -19,7 +19,7 @@ from inferno.wire.shared import MAX_LOG_LINE_BYTES
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
-# What is longer is no line of a log.
+# What is longer is not a line of a log.
 _LONGEST_LINE = 2 * MAX_LOG_LINE_BYTES
 
 

@@ -19,7 +19,7 @@ def gap(lines: int, reason: str) -> bytes:
 def refused(name: str, vm_id: str, lines: int, sample: bytes) -> bytes:
     """Lines of a VM were not passed on. What is shown of one is data, and JSON keeps it so."""
     shown = sample.decode(errors="backslashreplace")
-    text = f"{lines} lines refused, which were no log lines of this VM; one began: {shown}"
+    text = f"{lines} lines refused, which were not log lines of this VM; one began: {shown}"
     return _record(text, dropped=lines, vm_name=name, vm_id=vm_id)
 
 

@@ -1,6 +1,7 @@
 """Run in the rig: verbs that ask a guest, all at once, for each way in which evil/init.c answers; JSON of what came.
 
-Each verb is a process of its own, forked once all is imported: Python's start under emulation is no part of a deadline.
+Each verb is a process of its own, forked once all is imported: starting Python under emulation would
+count against its deadline.
 """
 
 from __future__ import annotations

@@ -176,9 +176,9 @@ def sparse_bomb(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "says"),
-    [(flip, "damaged"), (cut, "shorter|damaged"), (lost, "No such file"), (a_pipe, "no regular file"),
-     (no_file, "no regular file"), (a_pipe_for_a_manifest, "no regular file"), (wrong_diff_id, "diff ID"),
-     (no_tar, "no tar archive"), (bomb, "INFERNO_IMAGE_MAX_MB"), (sparse_bomb, "INFERNO_IMAGE_MAX_MB")],
+    [(flip, "damaged"), (cut, "shorter|damaged"), (lost, "No such file"), (a_pipe, "not a regular file"),
+     (no_file, "not a regular file"), (a_pipe_for_a_manifest, "not a regular file"), (wrong_diff_id, "diff ID"),
+     (no_tar, "not a tar archive"), (bomb, "INFERNO_IMAGE_MAX_MB"), (sparse_bomb, "INFERNO_IMAGE_MAX_MB")],
 )  # fmt: skip
 def test_a_bad_image_is_one_error_and_leaves_nothing(harm: Callable[[Path], None], says: str, tmp_path: Path) -> None:
     settings = load(tmp_path, INFERNO_IMAGE_MAX_MB="20")

@@ -192,8 +192,8 @@ def _with(**changes: Any) -> Callable[[Path], None]:
     ("make", "says"),
     [
         (_symlink, "left no exit status"),
-        (_fifo, "no regular file"),
-        (_directory, "no regular file"),
+        (_fifo, "not a regular file"),
+        (_directory, "not a regular file"),
         (_huge, "too large"),
         (_text(""), "is not JSON"),
         (_text("[" * 16_000), "is not JSON"),

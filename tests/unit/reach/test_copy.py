@@ -109,11 +109,11 @@ def test_names_are_dockers(guest: Guest, there: Path, here: Path, source: str, d
     ("source", "destination", "says"),
     [
         ("missing", "folder", "there is no .*missing"),
-        ("tree", "old", "no folder"),
+        ("tree", "old", "not a folder"),
         ("tree/sub/file", "new/", "there is no folder"),
-        ("tree/sub/file", "old/", "no folder|ot a directory"),
+        ("tree/sub/file", "old/", "ot a folder|ot a directory"),
         ("tree/sub/file", "not/there", "No such file|no such file"),
-        ("tree/sub/file/.", "folder", "no folder|ot a directory"),
+        ("tree/sub/file/.", "folder", "ot a folder|ot a directory"),
         ("tree/sub/..", "folder", "ends with"),
     ],
 )

@@ -138,10 +138,10 @@ def test_a_status_has_one_shape(hostile: Hostile, change: dict[str, object]) -> 
         (b"", "ended the stream before"),
         (frame.encode(frame.STDOUT, b"x")[:-1], "ended the stream before"),
         (frame.encode(frame.STDOUT, b"x") * 5000, "ended the stream before"),
-        (b"HTTP/1.1 200 OK\r\n", "no frame of a stream"),
-        (frame.encode(frame.EXIT, b'{"exit_code": -1, "signal": null}'), "no frame of a stream"),
-        (frame.encode(frame.STDIN, b"x"), "no frame of a stream"),
-        (b"\x11\0\0\0\xff\xff\xff\xff", "no frame of a stream"),
+        (b"HTTP/1.1 200 OK\r\n", "not a frame of a stream"),
+        (frame.encode(frame.EXIT, b'{"exit_code": -1, "signal": null}'), "not a frame of a stream"),
+        (frame.encode(frame.STDIN, b"x"), "not a frame of a stream"),
+        (b"\x11\0\0\0\xff\xff\xff\xff", "not a frame of a stream"),
     ],
     ids=["nothing", "torn", "output", "http", "exit", "stdin", "huge"],
 )
@@ -195,7 +195,7 @@ def test_what_is_at_a_path_has_one_shape(hostile: Hostile, tmp_path: Path, found
         (frame.encode(frame.STDOUT, b"x" * 512) + ENDED, "bad archive"),
         (frame.encode(frame.STDERR, b"no \x1b[2J\n" * 2000) + FAILED, "in the guest: no"),
         (ENDED, "bad archive: it ends too early"),
-        (b"x" * 100, "no frame of a stream"),
+        (b"x" * 100, "not a frame of a stream"),
     ],
     ids=["cut", "garbage", "words", "nothing", "no stream"],
 )

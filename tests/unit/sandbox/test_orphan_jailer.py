@@ -35,7 +35,7 @@ def vm(tmp_path: Path) -> Instance:
 
 @pytest.fixture
 def launched(vm: Instance) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Jailers by the ids they were given, and one program that is no jailer."""
+    """Jailers by the ids they were given, and one program that is not a jailer."""
     jailer = vm.paths.version(ULID).file("jailer")
     words = ["sh", "-c", "read word", "jailer", "--id"]
     found = {

@@ -141,4 +141,4 @@ def test_how_kiln_ended_is_seen_by_who_started_it(script: str, says: str) -> Non
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], {})
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # else a busy machine could be later than it waits
     assert (launch.seen_end(pid) or "").startswith(says)
-    assert launch.seen_end(pid) is None, "it was seen, and is no child of ours any more"
+    assert launch.seen_end(pid) is None, "it was seen, and is not a child of ours any more"

@@ -37,12 +37,12 @@ def test_keys_and_files_of_keys_become_lines_each_once(tmp_path: Path) -> None:
     [
         ("", "holds no key"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", "is a private key"),
-        ("hello\n", "this is no public key: 'hello'"),
-        (f"{key()}\nssh-ed25519 AAAA\n", "this is no public key: 'ssh-ed25519 AAAA'"),
-        (key(says="ssh-rsa"), "this is no public key"),
-        (key(comment="a\x1b[2J"), "this is no public key"),
+        ("hello\n", "this is not a public key: 'hello'"),
+        (f"{key()}\nssh-ed25519 AAAA\n", "this is not a public key: 'ssh-ed25519 AAAA'"),
+        (key(says="ssh-rsa"), "this is not a public key"),
+        (key(comment="a\x1b[2J"), "this is not a public key"),
         (f"{key()}\n" * 2000, "has more than 65536 bytes"),
-        ("\udcff", "it is no text"),
+        ("\udcff", "it is not text"),
     ],
 )
 def test_what_is_none_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -56,7 +56,7 @@ def test_what_is_none_is_refused_in_one_line(tmp_path: Path, text: str, says: st
 def test_a_file_that_is_not_there_and_a_torn_key_are_told_apart() -> None:
     with pytest.raises(UsageError, match="No such file"):
         ssh_key.lines(["/no/such/file"])
-    with pytest.raises(UsageError, match="this is no public key"):
+    with pytest.raises(UsageError, match="this is not a public key"):
         ssh_key.lines(["ssh-ed25519 AAAA me"])
 
 

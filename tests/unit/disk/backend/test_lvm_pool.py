@@ -79,7 +79,7 @@ def test_a_pool_that_is_not_there(bin_dir: Path) -> None:
     says(bin_dir, "echo '  Permission denied' >&2; exit 5")
     with pytest.raises(InfernoError, match="lvs ended with status 5: Permission denied"):
         lvm_pool.check(settings())
-    with pytest.raises(UsageError, match="no name of a volume group"):
+    with pytest.raises(UsageError, match="not a name of a volume group"):
         lvm_pool.check(settings(VG_NAME="-x"))
 
 

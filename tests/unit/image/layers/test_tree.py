@@ -111,7 +111,7 @@ def test_no_symlink_leads_out_of_the_image() -> None:
 
 
 def test_a_file_as_a_parent_is_refused() -> None:
-    with pytest.raises(BadImageError, match="no directory"):
+    with pytest.raises(BadImageError, match="not a directory"):
         settle([[file("a"), file("a/b")]])
 
 
