@@ -56,9 +56,9 @@ _Reader = Callable[[object, bool], Any]
 
 
 class _Head(NamedTuple):
-    """What records of any format begin with."""
+    """What records of any format say. Those of the first release had no number."""
 
-    format: int
+    format: int = 1
 
 
 def read(kind: type[T], path: Path, *, newer: bool = False, newest: int | None = None) -> T:
@@ -68,10 +68,19 @@ def read(kind: type[T], path: Path, *, newer: bool = False, newest: int | None =
     Raises FileNotFoundError when there is none, OSError, BadRecordError, or NewerRecordError.
     """
     data = path.read_bytes()
-    if newest is not None and (found := parse(_Head, data, str(path), newer=True).format) > newest:
-        text = f"{path} was written by a newer Inferno (format {found}, this one reads {newest})"
-        raise NewerRecordError(text, "update Inferno")
+    if newest is not None:
+        format_of(data, str(path), newest)
     return parse(kind, data, str(path), newer=newer)
+
+
+def format_of(text: bytes, place: str, newest: int) -> int:
+    """The format of the record in a text, 1 where it has no number. Raises BadRecordError, or NewerRecordError when
+    it is above `newest`."""
+    found = parse(_Head, text, place, newer=True).format
+    if found > newest:
+        said = f"{place} was written by a newer Inferno (format {found}, this one reads {newest})"
+        raise NewerRecordError(said, "update Inferno")
+    return found
 
 
 def parse(kind: type[T], text: bytes | str, place: str, *, newer: bool = False) -> T:

@@ -88,11 +88,15 @@ class Entry:
         return Listed(self.digest, self.refs, self.base_bytes, at, self.used_by)
 
 
+class _Inputs(NamedTuple):
+    image: str
+
+
 class _Use(NamedTuple):
-    """What is read of a version.json (inferno/version/record.py)."""
+    """What is read of a version.json of any format (inferno/version/record.py)."""
 
     name: str
-    image: str
+    inputs: _Inputs
 
 
 def entries(settings: Settings) -> list[Entry]:
@@ -133,7 +137,7 @@ def users(settings: Settings) -> dict[str, set[str]]:
             use = records.read(_Use, paths.version(ulid).record, newer=True)
         except (OSError, records.BadRecordError):
             continue
-        found.setdefault(use.image, set()).add(use.name)
+        found.setdefault(use.inputs.image, set()).add(use.name)
     return found
 
 

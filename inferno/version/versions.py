@@ -24,10 +24,10 @@ NO_ID = "0" * 26
 
 def read(directory: VersionDir) -> VersionRecord | None:
     """version.json of a version; None when it is missing. Raises BadRecordError, which names the field."""
-    from inferno.version.record import FORMAT, VersionRecord  # only to look into one: `list` does not
+    from inferno.version import record  # only to look into one: `list` does not
 
     try:
-        return records.read(VersionRecord, directory.record, newer=True, newest=FORMAT)
+        return record.read(directory.record)
     except FileNotFoundError:
         return None
 

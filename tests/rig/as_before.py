@@ -1,7 +1,8 @@
 """Run in the rig: makes the current version of a VM one of the release before.
 
 `python tests/rig/as_before.py NAME FOLDER` puts the kiln and init that lie in the folder in place of the VM's, and
-gives its kiln.json and run.json the shape that these read: without a number, and with the resolvers of the create.
+gives its kiln.json, run.json and version.json the shape of then: without a number, with the resolvers of the create,
+and with the stop signal in the spec.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def main(name: str, programs: Path) -> None:
     folders = [cpio.Entry(folder, 0o755) for folder in ("dev", "proc", "sys", "inferno")]
     init = cpio.Entry("inferno/init", 0o755, (programs / "init").read_bytes())
     cpio.write(initrd, [*folders, init, cpio.Entry(RUN_CONFIG, 0o400, json.dumps(run).encode())])
+    described = json.loads(version.record.read_text())
+    described["spec"]["stop_signal"] = described["stop_signal"]
+    for field in ("format", "image", "stop_signal"):
+        del described[field]
+    replace(version.record, json.dumps(described).encode(), 0o444)
     replace(version.file(KILN_CONFIG), json.dumps(kiln).encode(), 0o444)
     replace(version.file(record.exec_name), (programs / "kiln").read_bytes(), 0o755)
     replace(version.file("initrd.cpio"), initrd.getvalue(), 0o444)

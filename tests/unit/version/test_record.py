@@ -69,9 +69,26 @@ def test_one_of_the_next_release_is_read(version: VersionDir) -> None:
     assert versions.read(version) == RECORD
 
 
-def test_one_of_the_release_before_is_read_though_its_spec_has_fewer_fields(version: VersionDir) -> None:
+def test_a_spec_with_fewer_fields_is_read(version: VersionDir) -> None:
     change(version, spec={"image": "nginx:latest"})
     assert versions.read(version) == RECORD._replace(spec=Spec("nginx:latest"))
+
+
+def test_one_of_the_release_before_is_read(version: VersionDir, paths: Paths) -> None:
+    """As 0.1.0 wrote it: without a number, the stop signal in the spec, the image among the inputs alone."""
+    before = json.loads(version.record.read_text())
+    for name in ("format", "image", "stop_signal"):
+        del before[name]
+    before["spec"] = {"image": "nginx:latest", "vcpus": 1, "memory": 256, "tty": True, "stop_signal": 3}
+    before["artifacts"] = {"kiln": "5" * 64}
+    version.record.write_text(json.dumps(before))
+    assert versions.read(version) == RECORD
+    assert stop._stop_signal(version) == 3
+    assert catalog.users(load_settings({"INFERNO_ROOT": str(paths.root)}, Path("/nowhere"))) == {DIGEST: {"web1"}}
+    del before["inputs"]["image"]
+    version.record.write_text(json.dumps(before))
+    with pytest.raises(BadRecordError, match=r"version\.json: inputs: image is missing"):
+        versions.read(version)
 
 
 @pytest.mark.parametrize(
