@@ -20,7 +20,7 @@ from doit.exceptions import InvalidDodoFile, TaskFailed
 from inferno.base import processes
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import options
-from inferno.console.create_options import CREATE
+from inferno.console.image_options import CREATE
 from inferno.console.verbs.table import TASKS
 from inferno.image.stamp import key
 from inferno.settings import load_settings

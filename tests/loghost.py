@@ -133,7 +133,7 @@ class Vm:
 
 
 class LogHost:
-    """See the module. `end` waits for the collector's end, which comes by itself."""
+    """A host whose collector takes lines. `end` waits for the collector's end, which comes by itself."""
 
     def __init__(self, root: Path, **environ: str) -> None:
         self.settings = load_settings({"HOME": "/root", "INFERNO_ROOT": str(root), **environ}, Path("/nonexistent"))

@@ -13,7 +13,7 @@ use crate::peer::Peer;
 use crate::record::ending;
 use crate::sys::{self, PollFd};
 
-/// See the module.
+/// A host that watches the image's process, its stream, and what of it is still to be sent.
 #[derive(Debug)]
 pub struct Attachment {
     host: Option<Peer>,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::http::{self, Answer, MAX_BODY_BYTES, MAX_HEAD_BYTES, Request};
 use crate::sys::{self, PollFd};
 
-/// See the module.
+/// A connection of the host's to the API, from its request to the answer.
 #[derive(Debug)]
 pub struct Connection {
     socket: File,

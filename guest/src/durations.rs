@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// See the module. The default is what guests have; tests choose others.
+/// The time limits of init. The default is what guests have; tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Durations {
     /// For start.json, which kiln sends as soon as the log is connected.

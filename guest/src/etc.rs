@@ -35,7 +35,7 @@ pub fn write_all(run: &Run, start: &Start) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the image leaves its machine-id(5) to whoever starts it: a file that says so, or none beside a systemd.
+/// Whether the image leaves its machine-id(5) to what starts it: a file that says so, or none beside a systemd.
 fn wants_machine_id(root: &Path) -> bool {
     let file = root.join("etc/machine-id");
     match user::read(&file) {

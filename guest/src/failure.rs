@@ -11,7 +11,7 @@ pub const CODE_NOT_EXECUTABLE: u8 = 126;
 /// There is no such program.
 pub const CODE_NOT_FOUND: u8 = 127;
 
-/// See the module.
+/// Why the image's process could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What the host shows as the exit code.

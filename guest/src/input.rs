@@ -17,7 +17,7 @@ const GRANT_BYTES: u32 = 16 * 1024;
 /// What a terminal in its usual mode takes for the end of input: VEOF, Control-D.
 const END_OF_INPUT: u8 = 4;
 
-/// See the module.
+/// The standard input of a process, and the host's bytes that it has not taken yet.
 #[derive(Debug)]
 pub struct Input {
     pipe: Option<File>,

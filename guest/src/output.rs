@@ -18,7 +18,7 @@ const MAX_SEEN_BYTES: usize = 16 * 1024;
 /// What is kept for the first host that attaches to a process with standard input, which is to get all of it.
 const MAX_AWAITING_BYTES: usize = 64 * 1024;
 
-/// See the module.
+/// One output stream of the image's process, and the line that it has begun.
 #[derive(Debug)]
 pub struct Output {
     pipe: Option<File>,

@@ -13,7 +13,7 @@ use crate::sys::{self, PollFd};
 const HIGH_WATER_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 
-/// See the module.
+/// The host at the other end of a stream.
 #[derive(Debug)]
 pub struct Peer {
     socket: File,

@@ -37,7 +37,7 @@ pub enum Offer {
     Taken,
 }
 
-/// See the module.
+/// Answer a request, or say what its connection becomes.
 pub fn respond(
     request: &Request<'_>,
     status: &Status,

@@ -14,7 +14,7 @@ pub const PATH: &str = "/inferno/run.json";
 /// The one that is read here.
 pub const FORMAT: u32 = 2;
 
-/// See the module.
+/// run.json. All fields are required, and no other is taken.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {

@@ -17,7 +17,7 @@ use crate::peer::{Passed, Peer};
 use crate::record::ending;
 use crate::sys::{self, PollFd, Started};
 
-/// See the module.
+/// A command of the host's and the stream that it is run over.
 #[derive(Debug)]
 pub struct Session {
     host: Option<Peer>,

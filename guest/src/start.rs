@@ -17,7 +17,7 @@ pub const FORMAT: u32 = 1;
 /// kiln sends no more.
 pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
-/// See the module. All fields are required, and none else is taken.
+/// start.json. All fields are required, and no other is taken.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {

@@ -30,7 +30,7 @@ const MAX_SESSIONS: usize = 128;
 /// struct signalfd_siginfo, signalfd(2).
 const SIGINFO_BYTES: usize = 128;
 
-/// See the module.
+/// The image's process and all that is waited for while it runs.
 #[derive(Debug)]
 pub struct Supervisor {
     pid: i32,
@@ -124,7 +124,7 @@ impl Supervisor {
     fn turn(&mut self) -> std::io::Result<()> {
         let mut fds = self.interests();
         sys::poll(&mut fds, self.patience())?;
-        // A descriptor that is not asked about is not ready, whoever had its number before.
+        // A descriptor that is not asked about is not ready, whatever had its number before.
         let ready: Vec<i32> = fds.iter().filter(|fd| fd.revents != 0).map(|fd| fd.fd).collect();
         if ready.contains(&self.signals.as_raw_fd()) {
             self.take_signals();

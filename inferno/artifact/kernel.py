@@ -66,7 +66,7 @@ def build(
     entry = cache / "kernel" / key
     if not _complete(entry):
         with files.lock(cache / "kernel" / "lock", "building the guest kernel"):
-            if not _complete(entry):  # whoever held the lock may have built this very one
+            if not _complete(entry):  # the last holder of the lock may have built this very one
                 _build_into(entry, fragment, inputs, progress, jobs)
     if not (out.is_file() and files.sha256(out) == files.sha256(entry / "vmlinux")):
         caches.install(entry / "vmlinux", out, 0o644)

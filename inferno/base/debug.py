@@ -1,7 +1,7 @@
 """What a command runs and decides, for those who asked to be told: LOG_LEVEL=debug. Nobody is told anything else here.
 
 Which programs are run, with all their arguments, is told by base/processes.py; what else is worth telling, by who
-decides it. `tell` is replaced once, by whoever talks to people; until then this costs a comparison.
+decides it. `tell` is replaced once, by the command that talks to people; until then this costs a comparison.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def write(path: Path, content: bytes | str, mode: int = 0o644) -> bool:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed writers of `path` left; by whoever holds the lock under which alone it is written."""
+    """Remove what killed writers of `path` left; the caller holds the lock under which alone it is written."""
     for stale in path.parent.glob(f".{path.name}.*.tmp"):
         stale.unlink(missing_ok=True)
 
@@ -240,7 +240,7 @@ def sha256(path: Path) -> str:
 def lock(path: Path, what: str, *, wait: bool = True, shared: bool = False, keep: bool = False) -> Iterator[None]:
     """Hold an flock on `path` (made when missing, removed on release unless `keep`).
 
-    `what` is written into it, for whoever finds it busy. Without `wait` raises BusyError naming the holder.
+    `what` is written into it, for the one who finds it busy. Without `wait` raises BusyError naming the holder.
     The kernel drops the lock with its holder, however that ends, so no lock is ever stale.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def _follow(start: Start, stopper: _Stopper, shows: bool) -> None:
             if shows:
                 try:
                     vm_output.write(record)
-                except BrokenPipeError:  # whoever read it is gone: as for any program, that is its end
+                except BrokenPipeError:  # its reader is gone: as for any program, that is its end
                     stopper.ask()
             vm_output.say_dropped(vm.name, record)
 

@@ -117,7 +117,7 @@ def _read(path: Path, limit: int, ref: Reference) -> bytes:
             data = file.read(limit + 1)
     except FileNotFoundError:
         known = os.path.isdir(ref.name)
-        hint = "the folder is no OCI layout, or not whole" if known else "give the folder of an OCI layout"
+        hint = "the folder is not an OCI layout, or not whole" if known else "give the folder of an OCI layout"
         raise UsageError(f"there is no image at {ref.name}: {path.name} is missing", hint) from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "give the folder of an OCI layout") from None

@@ -117,7 +117,7 @@ def _note(found: Image, made: Stamp, path: Path, settings: Settings) -> None:
 
 
 def lock(settings: Settings, what: str, *, alone: bool = False) -> contextlib.AbstractContextManager[None]:
-    """Held by whoever makes something of images, and `alone` by what removes some."""
+    """Held by what uses images to make something, and `alone` by what removes some."""
     return files.lock(Paths(settings.root).lock("images"), what, shared=not alone, keep=True)
 
 

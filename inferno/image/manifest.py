@@ -114,7 +114,7 @@ def _json(text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise UsageError("the image's manifest is no JSON") from None
+        raise UsageError("the image's manifest is not JSON") from None
     if not isinstance(value, dict):
-        raise UsageError("the image's manifest is no JSON object")
+        raise UsageError("the image's manifest is not a JSON object")
     return value

@@ -42,9 +42,9 @@ def parse(text: bytes | str) -> ImageConfig:
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError):
-        raise UsageError("the image's configuration is no JSON") from None
+        raise UsageError("the image's configuration is not JSON") from None
     if not isinstance(whole, dict):
-        raise UsageError("the image's configuration is no JSON object")
+        raise UsageError("the image's configuration is not a JSON object")
     inner, rootfs = _object(whole, "config"), _object(whole, "rootfs")
     return ImageConfig(
         entrypoint=_words(inner, "Entrypoint"),

@@ -130,7 +130,7 @@ def sync(settings: Settings) -> None:
 
 
 def flush(paths: Paths) -> None:
-    """The same, for whoever has no settings."""
+    """The same, for a caller without settings."""
     with contextlib.suppress(OSError):
         _ask(paths, SYNC)
 
@@ -160,7 +160,7 @@ def status(paths: Paths) -> CollectorStatus | None:
 
 @contextlib.contextmanager
 def gate(paths: Paths) -> Iterator[None]:
-    """Held for moments: by whoever starts a collector, and by a collector while it decides to end."""
+    """Held for moments: by what starts a collector, and by a collector while it decides to end."""
     with files.lock(paths.collector / "gate", "start or end the log collector", keep=True):
         yield
 

@@ -39,7 +39,7 @@ class End:
 
 
 class Follower:
-    """An iterator of records, and a context manager. See the module, and `vm_logs.follow`."""
+    """An iterator of records, and a context manager. It is made by `vm_logs.follow`."""
 
     def __init__(self, paths: Paths, log: Path, since: int, end: End | None) -> None:
         self._paths = paths

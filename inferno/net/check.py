@@ -83,7 +83,7 @@ def check_tap(slot: Slot, name: str, uid: int, gid: int) -> None:
     here = devices()
     device = here.get(slot.tap)
     if device is None or device.kind != "tun":
-        raise InfernoError(f"there is no TAP {slot.tap}")
+        raise InfernoError(f"there is not a TAP {slot.tap}")
     if (device.owner, device.group) != (uid, gid):
         raise InfernoError(f"{slot.tap} belongs to {device.owner}:{device.group} instead of {uid}:{gid}")
     if not device.up or device.multicast:

@@ -92,7 +92,7 @@ def check_free(slot: Slot) -> None:
 def remove(slot: Slot) -> None:
     """Remove the TAP, its addresses and routes; none there is fine, and one in use stays.
 
-    Raises InfernoError when it is no TAP.
+    Raises InfernoError when it is not a TAP.
     """
     with Socket(netlink.ROUTE) as kernel:
         link = _find(kernel, slot.tap)

@@ -1,6 +1,6 @@
 """Our end of a stream to a process in a guest: what is to be sent, the leave to send input, how the process ended.
 
-Nothing here waits: whoever uses it polls, and then lets it `send` and `receive`.
+Nothing here waits: its user polls, and then lets it `send` and `receive`.
 """
 
 from __future__ import annotations

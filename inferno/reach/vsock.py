@@ -153,7 +153,7 @@ def _receive_head(guest: socket.socket, deadline: float) -> tuple[int, dict[str,
     named = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
     status = _number(rest[:3])
     if version != "HTTP/1.1":
-        raise InfernoError("the guest answered with no HTTP/1.1")
+        raise InfernoError("the guest answered in something that is not HTTP/1.1")
     return status, named, data[end + 4 :]
 
 
@@ -167,12 +167,12 @@ def _receive_body(guest: socket.socket, fields: dict[str, str], body: bytes, dea
     try:
         return json.loads(body[:length])
     except (ValueError, RecursionError):
-        raise InfernoError("the guest answered with something that is no JSON") from None
+        raise InfernoError("the guest answered with something that is not JSON") from None
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InfernoError("the guest answered with something that is no HTTP")
+        raise InfernoError("the guest answered with something that is not HTTP")
     return int(text)
 
 

@@ -42,7 +42,7 @@ class Tmpfs:
 
 
 def check_text(words: Iterable[str]) -> None:
-    """Raise UsageError for a word of the command line that is no UTF-8: JSON, and so a guest, cannot have it."""
+    """Raise UsageError for a word of the command line that is not UTF-8: JSON, and so a guest, cannot have it."""
     for word in words:
         if not word.isprintable() and any("\ud800" <= char <= "\udfff" for char in word):
             raise UsageError(f"{word!a} is not UTF-8")

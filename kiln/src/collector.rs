@@ -16,7 +16,7 @@ use crate::host_log::{Entry, HELLO, Level, Source, VERSION};
 use crate::outbox::Outbox;
 use crate::sys;
 
-/// See the module.
+/// The connection to the collector, or what is known while there is none.
 #[derive(Debug)]
 pub struct Collector {
     path: PathBuf,
@@ -101,7 +101,7 @@ impl Collector {
         }
     }
 
-    /// A name appeared in the directory: if it is the socket's, whoever listens there now is the collector.
+    /// A name appeared in the directory: if it is the socket's, what listens there now is the collector.
     pub fn on_names(&mut self) {
         let mut events = [0; 4096];
         let name = self.path.file_name().unwrap_or_default().as_bytes().to_owned();

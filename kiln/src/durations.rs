@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// See the module. The default is what every VM's kiln has; tests choose others.
+/// The time limits of kiln. The default is what every VM's kiln has; tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Durations {
     /// From init's exit report to the guest's end: it only has to sync, unmount and reboot.

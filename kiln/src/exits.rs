@@ -25,7 +25,7 @@ struct Connection {
     posted: Option<Posted>,
 }
 
-/// See the module.
+/// The listener for exit reports, and the connections to it.
 #[derive(Debug)]
 pub struct ExitReports {
     listener: UnixListener,

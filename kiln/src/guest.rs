@@ -34,7 +34,7 @@ enum State {
     Over,
 }
 
-/// See the module.
+/// The listener for init's log, and the one connection that it takes.
 #[derive(Debug)]
 pub struct GuestLog {
     listener: UnixListener,

@@ -13,7 +13,7 @@ use crate::ring::LineRing;
 /// How much may be unacknowledged before more is sent: what the collector reads at a time, so that it never waits.
 pub(crate) const WINDOW_BYTES: usize = 64 * 1024;
 
-/// See the module.
+/// The lines that the collector has not acknowledged.
 #[derive(Debug)]
 pub struct Outbox {
     origin: Origin,

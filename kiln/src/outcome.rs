@@ -14,7 +14,7 @@ const LAST_LINES: usize = 20;
 /// As a shell shows a process that was killed: what `docker kill` leaves.
 const CODE_KILLED: u8 = 128 + 9;
 
-/// See the module.
+/// How the VM and its process ended, as far as is known.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// When the process was executed.

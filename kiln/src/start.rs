@@ -19,7 +19,7 @@ pub const MAX_BYTES: u64 = 64 * 1024;
 /// The length of a ULID.
 const RUN_CHARS: usize = 26;
 
-/// See the module.
+/// start.json, read and checked.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     /// The run's id, a ULID.

@@ -58,7 +58,7 @@ enum Token {
     Collector,
 }
 
-/// See the module.
+/// One VM: its Firecracker, its guest's connections, and how far it has come.
 #[derive(Debug)]
 pub struct Supervisor<'a> {
     config: &'a Config,

@@ -196,7 +196,7 @@ fn keep_and_forward(line: &Line<'_>, is_stderr: bool, console: &mut LineRing, co
 }
 
 /// Firecracker's log shares its stdout with the guest's serial console: `2026-11-24T14:17:02.123456789 [id:main] …`.
-/// A guest can write such lines on its console; they tell of no other VM, whoever wrote them.
+/// A guest can write such lines on its console; they tell of no other VM, however they came there.
 fn is_firecrackers(line: &str) -> bool {
     let Some((time, rest)) = line.split_once(' ') else {
         return false;

@@ -9,7 +9,7 @@ the same two commands read anything from 0.3 to 0.9 within an hour, for three re
   before it takes another (recently_deleted() in the kernel's fs/ext4/ialloc.c). So whatever removed 16,000 files, an
   earlier run of this benchmark included, slows the next that unpacks as many: `tar` and mkfs.erofs took 7 to 9 s of
   processor instead of 5.
-* What one side wrote goes to the disk while the other is timed; whoever syncs waits for it, and that is our side.
+* What one side wrote goes to the disk while the other is timed; the side that syncs waits for it, and that is our side.
 * Other programs write to the same disk.
 
 None of them is there in memory. Two costs of a disk are left out with them: creating 16,000 files, which is theirs

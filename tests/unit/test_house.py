@@ -139,3 +139,17 @@ WORKPLACE = re.compile(r"(?<![\w.])/(?:wo" + r"rk/|tmp/help" + r"ers)")
 def test_words_that_are_not_committed(pattern: re.Pattern[str], why: str) -> None:
     found = [f"{where(path)}: {match[0]} ({why})" for path, text in texts() for match in pattern.finditer(text)]
     assert found == []
+
+
+# "There is no VM" is plain English; "it is" before "no VM" is not.
+NOT_PLAIN = re.compile(
+    r"\b(?:who" + r"ever|See the mod" + r"ule)\b"
+    r"|(?<!there )(?<!There )(?<!where )\bis " + r"no (?!longer\b|more\b|good\b|slower\b|such\b)"
+)
+
+
+def test_prose_is_plain() -> None:
+    prose = [(path, text) for path, text in texts() if path.suffix in (".py", ".rs", ".md")]
+    assert [
+        f"{where(path)}: {text[m.start() : m.end() + 20]!r}" for path, text in prose for m in NOT_PLAIN.finditer(text)
+    ] == []

@@ -8,14 +8,14 @@ from inferno.settings import DEFAULT_STOP_TIMEOUT_S
 
 
 def _create() -> tuple[Option, ...]:
-    from inferno.console.create_options import CREATE
+    from inferno.console.image_options import CREATE
 
     return CREATE
 
 
 def access() -> tuple[Option, ...]:
     """How an image is to be had."""
-    from inferno.console.create_options import ACCESS
+    from inferno.console.image_options import ACCESS
 
     return ACCESS
 

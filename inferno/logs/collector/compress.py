@@ -21,7 +21,7 @@ _NICEST = 19
 
 
 class Compressor:
-    """See the module. The thread is started with the first file."""
+    """Compresses rotated files, in a thread that the first file starts."""
 
     def __init__(self) -> None:
         self._files: queue.SimpleQueue[Path] = queue.SimpleQueue()

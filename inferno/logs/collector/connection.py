@@ -24,7 +24,7 @@ _ACKNOWLEDGED = struct.Struct("<I")
 
 
 class Peer:
-    """See the module."""
+    """The connection of one VM's kiln, and the lines that come over it."""
 
     def __init__(self, connection: socket.socket, uid: int, sender: Sender, log: LogFile) -> None:
         """`log` is the VM's."""

@@ -32,7 +32,7 @@ class Limits:
 
 
 class LogFile:
-    """See the module. `on_rotated` is told of each file that was rotated away."""
+    """The log of one VM, or of all. `on_rotated` is told of each file that was rotated away."""
 
     def __init__(self, path: Path, limits: Limits, on_rotated: Callable[[Path], None]) -> None:
         self.path = path

@@ -31,8 +31,9 @@ _CONNECTIONS_PER_UID = 4
 
 
 class Server:
-    """See the module. `listener` is the listening socket, `name` its file, `links` an inotify that watches that.
+    """Takes the connections of all kilns, and ends when none is left.
 
+    `listener` is the listening socket, `name` its file, `links` an inotify that watches that.
     They are the starter's: by the time that this process runs, another collector may have the name.
     """
 
@@ -223,7 +224,7 @@ class Server:
         """End without a loss: who sends is told that nobody reads any more, and keeps the line it is in."""
         with collector_client.gate(self._paths):  # no other begins before this one has ended
             self._unlink()
-            self._listener.shutdown(socket.SHUT_RD)  # whoever connects from now on is refused, and knows it
+            self._listener.shutdown(socket.SHUT_RD)  # what connects from now on is refused, and knows it
             while self._accept():
                 pass
             for peer in list(self._peers.values()):

@@ -15,7 +15,7 @@ _SHARED = "unset INFERNO_JAIL_UID and INFERNO_JAIL_GID; restart the VMs"
 def rules(world: World) -> list[Rule]:
     rule = world.rule
     return [
-        rule(6, True, "VMs in their jails", "whoever breaks out of Firecracker sees what it sees", jailed),
+        rule(6, True, "VMs in their jails", "an attacker who breaks out of Firecracker sees what it sees", jailed),
         rule(7, True, "VMs as their own users", "one that broke out has the rights of its process", own_users),
     ]
 

@@ -94,7 +94,7 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
     ("hostile", "says"),
     [
         (served(manifest=None), "cannot be had"),
-        (served(manifest=b"[" * 100_000), "cannot be had|no JSON"),
+        (served(manifest=b"[" * 100_000), "cannot be had|not JSON"),
         (served(config=None), "cannot be had"),
         (served(config=CONFIG.encode() + b" " * (50 << 20)), "cannot be had"),
         (served(config=CONFIG.encode() + b" "), "cannot be had"),

@@ -176,7 +176,7 @@ def test_what_is_not_there_is_said_in_one_line(registry: Registry, settings: Set
 def test_foreign_layers_are_not_fetched_from_where_an_image_says(
     registry: Registry, tmp_path: Path, settings: Settings
 ) -> None:
-    """Their `urls` are the image's word: whoever made it would choose what this host asks. Without any, they are plain
+    """Their `urls` are the image's word: its maker would choose what this host asks. Without any, they are plain
     layers."""
     registry.push(layout(tmp_path), "foreign:v1")
     raw = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/foreign:v1"]

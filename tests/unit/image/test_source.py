@@ -203,7 +203,7 @@ def a_path_for_a_digest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "says"),
     [(damage_manifest, "damaged"), (many_layers, "10000 layers"), (huge_config, "more than"), (no_index, "no image at"),
-     (garbage, "no JSON"), (a_path_for_a_digest, "malformed")],
+     (garbage, "not JSON"), (a_path_for_a_digest, "malformed")],
 )  # fmt: skip
 def test_a_bad_layout_is_refused(harm: Callable[[Path], None], says: str, tmp_path: Path, settings: Settings) -> None:
     folder = images.build(tmp_path / "l", [LAYER], Cmd=["/a"])

@@ -55,7 +55,7 @@ def run(vm: Instance, status: ExitStatus | None = KILLED) -> VersionDir:
     return version
 
 
-def test_whoever_comes_next_completes_the_run(vm: Instance) -> None:
+def test_the_next_command_completes_the_run(vm: Instance) -> None:
     run(vm)
     (seen,) = runs.history(vm)
     assert (seen.ended_at, seen.signal, seen.noticed_by) == (KILLED.exited_at, 9, None), (

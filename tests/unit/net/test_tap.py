@@ -67,7 +67,7 @@ def test_a_tap_is_made_once() -> None:
         ("addr flush dev inf70", "inf70 has the addresses none"),
         ("addr add 10.0.0.1/8 dev inf70", r"inf70 has the addresses 10\.0\.0\.1/8, 172\.16\.1\.25/30"),
         (f"link property del dev inf70 altname tap_inferno_{NAME}", "inf70 is not known as tap_inferno_a"),
-        ("link delete inf70", "there is no TAP inf70"),
+        ("link delete inf70", "there is not a TAP inf70"),
     ],
 )
 def test_what_is_damaged_is_named_and_repaired(damage: str, says: str) -> None:

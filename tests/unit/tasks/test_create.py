@@ -258,7 +258,7 @@ def test_a_vms_versions_are_found_without_a_look_at_others(host: Host, layout: s
         host.type("create", name, "--image", layout)
     others = host.version("web2") / "version.json"
     others.unlink()
-    os.mkfifo(others)  # whoever opens it waits for ever
+    os.mkfifo(others)  # what opens it waits for ever
     host.type("create", "web1", "--memory", "200")
     assert os.listdir(host.root / "versions/web1") == [host.version("web1").name]
     (host.root / "inferno.db").unlink()
