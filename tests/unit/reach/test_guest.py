@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -349,7 +350,7 @@ def test_ssh_reads_the_configuration_and_asks_exec(known_vm: Path, tmp_path: Pat
     argv = [ssh, "-F", tmp_path / "config", "-G", "web1"]
     said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     assert "user root\n" in said
-    assert f"{program} exec -i -u 0 web1 -- sh -c " in said
+    assert f"{shlex.quote(str(program))} exec -i -u 0 web1 -- sh -c " in said
     argv = [ssh, "-F", tmp_path / "config", "web1"]
     done = subprocess.run(argv, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert "error: web1 does not run" in done.stderr
