@@ -4,6 +4,7 @@ What is asked of a VM is refused to an ordinary user before anything else, so th
 """
 
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -163,7 +164,7 @@ def test_a_database_of_a_newer_inferno_is_refused(tmp_path: Path) -> None:
 def test_standard_output_may_be_closed_or_full_or_broken(tmp_path: Path, line: str) -> None:
     def typed(rest: str) -> CompletedProcess[str]:
         env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
-        command = f"set -o pipefail; {BIN}/{line} {rest}"
+        command = f"set -o pipefail; {shlex.quote(str(BIN))}/{line} {rest}"
         return run(["bash", "-c", command], env=env, check=False, cwd=CHECKOUT, stderr=PIPE, text=True, timeout=60)
 
     closed, full, broken, mute = typed(">&-"), typed("> /dev/full"), typed("| true"), typed("> /dev/null 2>&- <&-")

@@ -308,7 +308,7 @@ def test_the_command_follows_until_interrupted(paths: Paths, writer: Writer) -> 
 def test_a_reader_that_leaves_is_no_error(paths: Paths, writer: Writer) -> None:
     writer.write(2000)
     shown = subprocess.run(
-        f"{CTL} logs show --vm web | head -1", shell=True, capture_output=True, text=True, check=True
+        f"'{CTL}' logs show --vm web | head -1", shell=True, capture_output=True, text=True, check=True
     )
     assert (shown.stdout.count("\n"), shown.stderr) == (1, "")
 
