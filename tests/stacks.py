@@ -67,8 +67,12 @@ def listing(stream: bytes) -> Listing:
     return found
 
 
-def unpack(root: Path, layers: Sequence[Sequence[Member]]) -> None:
-    """A plain unpacker, as the OCI spec describes one, in a folder of the test's own; no symlinked parents."""
+def unpack(root: Path, layers: Sequence[Sequence[Member]]) -> set[str]:
+    """A plain unpacker, as the OCI spec describes one, in a folder of the test's own; no symlinked parents.
+
+    Returns the directories in which it had to make a parent that no layer describes, and that no layer describes later.
+    """
+    disturbed = set[str]()
     for layer in layers:
         for member in layer:
             head, _, base = member.name.rpartition("/")
@@ -79,7 +83,17 @@ def unpack(root: Path, layers: Sequence[Sequence[Member]]) -> None:
                 remove(root / head / base[4:])
         for member in layer:
             if not member.name.rpartition("/")[2].startswith(".wh."):
+                disturbed |= parents_made(root, member)
+                disturbed.discard(member.name)
                 place(root, member)
+    return disturbed
+
+
+def parents_made(root: Path, member: Member) -> set[str]:
+    """The directory in which the first missing parent of a member is to be made; none when its parent is there."""
+    missing = [parent for parent in (root / member.name).parents if parent != root and not parent.is_dir()]
+    missing = [parent for parent in missing if parent.is_relative_to(root)]
+    return {str(missing[-1].parent.relative_to(root))} if missing else set()
 
 
 def remove(path: Path) -> None:

@@ -83,7 +83,9 @@ def _compile(folder: Path) -> bytes:
     return program
 
 
-@pytest.mark.parametrize(("name", "least"), [("hard", 2000), ("nginx", 1000), ("many", 250)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("hard", 2000), pytest.param("nginx", 1000, marks=pytest.mark.full), ("many", 250)]
+)
 def test_a_base_holds_what_umoci_unpacks(host: Host, name: str, least: int) -> None:
     assert umoci.compare(host, name) > least
 
