@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+from inferno.reach.guest import Guest
 from tests.examples import example
 
 DEADLINE_S = 20
@@ -159,6 +162,16 @@ class GuestLab:
             process.kill()
             process.communicate()
         self._log.close()
+
+
+@contextlib.contextmanager
+def real_guest(folder: Path) -> Iterator[Guest]:
+    """The guest `web1`, whose init is real, in `folder` (which is made); it sees this machine's own file system."""
+    lab = GuestLab(folder, supervise(), "exec sleep 1000")
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    yield Guest("web1", "-", root)
+    os.close(root)
+    lab.kill()
 
 
 def exec_argv(folder: Path, *args: str, **how: object) -> list[str]:

@@ -7,14 +7,13 @@ last, so that a killed destroy can be asked for again, and its slot is nobody el
 from __future__ import annotations
 
 import contextlib
-import difflib
 
 from inferno.base import files
-from inferno.base.errors import UsageError
 from inferno.life.instance import Instance
 from inferno.life.stop import Request, stop
 from inferno.sandbox import cgroup
 from inferno.settings import Settings
+from inferno.state import names
 from inferno.state.database import State
 from inferno.state.paths import Paths
 from inferno.state.slot import Slot
@@ -64,8 +63,7 @@ def check(settings: Settings, state: State, name: str) -> None:
     paths = Paths(settings.root)
     if state.vm(name) or paths.vm(name).is_dir() or versions.owned(paths, name):
         return
-    near = difflib.get_close_matches(name, state.names(), 1)
-    raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
+    raise names.unknown(name, state.names())
 
 
 def _find(settings: Settings, state: State, name: str) -> Instance:

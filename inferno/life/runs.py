@@ -17,7 +17,7 @@ from inferno.base import files
 from inferno.life import exit_status
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
-from inferno.state.database import State
+from inferno.state.database import State, if_there
 from inferno.state.paths import VersionDir
 from inferno.state.runs import Begin, End, Run
 
@@ -94,10 +94,7 @@ def _opened(vm: Instance) -> Iterator[State | None]:
 
     A full disk is not a reason to leave a run as it is: better that the history lacks it.
     """
-    if not vm.settings.db_path.exists():
-        yield None
-        return
-    with contextlib.closing(State(vm.settings.db_path)) as state:
+    with if_there(vm.settings.db_path) as state:
         try:
             yield state
         except sqlite3.OperationalError as error:

@@ -8,17 +8,15 @@ import contextlib
 import datetime
 import os
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from inferno.base import records
-from inferno.base.errors import UsageError
 from inferno.life import exit_status
 from inferno.life.instance import Instance
 from inferno.sandbox import cgroup
 from inferno.settings import Settings
 from inferno.state import names
-from inferno.state.database import State, VmRow
+from inferno.state.database import VmRow, if_there
 from inferno.state.paths import VersionDir
 from inferno.version import versions
 from inferno.wire import start
@@ -87,19 +85,16 @@ class _Asked(NamedTuple):
 def row(settings: Settings, name: str) -> VmRow:
     """The VM's row. Raises UsageError, with a guess, when there is no such VM."""
     names.check_name(name)
-    with _state(settings) as state:
+    with if_there(settings.db_path) as state:
         found = state.vm(name) if state else None
         if found is not None and found.version is not None:
             return found
-        import difflib
-
-        near = difflib.get_close_matches(name, state.names() if state else (), 1)
-    raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
+        raise names.unknown(name, state.names() if state else ())
 
 
 def list_all(settings: Settings) -> list[Summary]:
     """A summary of every VM, by name. Raises BadRecordError when a VM's spec in the database is damaged."""
-    with _state(settings) as state:
+    with if_there(settings.db_path) as state:
         rows = state.vms() if state else []
     return [summary(settings, each) for each in rows]
 
@@ -171,16 +166,3 @@ def _with_run(shown: Summary, vm: Instance, running: VersionDir) -> Summary:
 def _run_id(vm: Instance) -> str | None:
     started = vm.started()
     return start.run_of(started.start) if started else None
-
-
-@contextlib.contextmanager
-def _state(settings: Settings) -> Iterator[State | None]:
-    """The database, or None when nothing was ever created: looking makes no files."""
-    if not settings.db_path.exists():
-        yield None
-        return
-    state = State(settings.db_path)
-    try:
-        yield state
-    finally:
-        state.close()

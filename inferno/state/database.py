@@ -4,10 +4,11 @@ Standard sqlite3 with parameters: `infernoctl list` may cost no more than a hand
 sqlite-utils, which makes and changes the schema (`migrations`), takes 45 ms to import.
 """
 
+import contextlib
 import json
 import sqlite3
 from _thread import get_ident  # threading would cost `list` a millisecond
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -147,3 +148,13 @@ def _row(row: tuple[str, int, str | None, str | None, str | None, str]) -> VmRow
     if spec and env:
         spec["env"] = json.loads(env)
     return VmRow(name, slot, spec, version, created_at)
+
+
+@contextlib.contextmanager
+def if_there(path: Path) -> Iterator[State | None]:
+    """The database, or None when nothing was ever created: looking makes no files."""
+    if not path.exists():
+        yield None
+        return
+    with contextlib.closing(State(path)) as state:
+        yield state

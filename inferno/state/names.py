@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from inferno.base.errors import UsageError
 
@@ -22,3 +23,11 @@ def check_name(name: str) -> str:
             "use 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit",
         )
     return name
+
+
+def unknown(name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that no VM has, with a guess among the `known` ones."""
+    import difflib  # only for a name that is wrong
+
+    near = difflib.get_close_matches(name, known, 1)
+    return UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from inferno.base.errors import UsageError
 from inferno.console import ask
 from inferno.image.source import Access
 from inferno.image.stamp import split
@@ -53,8 +51,7 @@ class Asked:
         names.check_name(name)
         row = self.state.vm(name)
         if row is None or row.version is None:
-            near = difflib.get_close_matches(name, self.state.names(), 1)
-            raise UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
+            raise names.unknown(name, self.state.names())
         return row
 
     def plan(self, name: str) -> Plan:

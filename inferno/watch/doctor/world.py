@@ -12,7 +12,7 @@ from inferno.base import records
 from inferno.base.requirements import Check
 from inferno.life.instance import Instance
 from inferno.settings import Settings
-from inferno.state.database import State
+from inferno.state.database import if_there
 from inferno.state.paths import Paths, VersionDir
 from inferno.watch.doctor.rule import NotApplicableError, Rule, UnknownError
 
@@ -67,13 +67,8 @@ class World:
 
     @classmethod
     def of(cls, settings: Settings) -> World:
-        if not settings.db_path.exists():
-            return cls(settings, ())
-        state = State(settings.db_path)
-        try:
-            return cls(settings, tuple(Instance.of(settings, row) for row in state.vms()))
-        finally:
-            state.close()
+        with if_there(settings.db_path) as state:
+            return cls(settings, tuple(Instance.of(settings, row) for row in (state.vms() if state else ())))
 
     @property
     def paths(self) -> Paths:

@@ -14,9 +14,9 @@ from inferno.life import stop as ending
 from inferno.sandbox import cgroup
 from inferno.state.database import State
 from inferno.state.paths import VersionDir
+from tests.known import ULID, known_vm
 
 BIN = Path(sys.executable).parent
-ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
 
 
 @pytest.fixture
@@ -24,11 +24,7 @@ def root(tmp_path: Path) -> Path:
     """An INFERNO_ROOT that knows a VM `web1`."""
     folder = tmp_path / "root"
     folder.mkdir()
-    state = State(folder / "inferno.db")
-    state.reserve("web1")
-    state.save("web1", {"image": "oci:x"}, ULID)
-    state.close()
-    return folder
+    return known_vm(folder)
 
 
 @pytest.mark.root

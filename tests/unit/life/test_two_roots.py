@@ -16,14 +16,13 @@ from inferno.life.instance import Instance
 from inferno.life.start import STEPS, Start
 from inferno.net import nft, tap
 from inferno.settings import load_settings
-from inferno.state.database import State
 from inferno.state.slot import Slot
+from tests.known import ULID, known_vm
 from tests.netlab import Namespace, open_tap
 
 pytestmark = pytest.mark.root
 BIN = Path(sys.executable).parent
 SLOT = Slot(0)
-ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
 
 
 @pytest.fixture
@@ -31,11 +30,7 @@ def root(tmp_path: Path) -> Path:
     """The other INFERNO_ROOT: its VM `web2` has slot 0, and does not run."""
     folder = tmp_path / "root"
     folder.mkdir()
-    state = State(folder / "inferno.db")
-    state.reserve("web2")
-    state.save("web2", {"image": "oci:x"}, ULID)
-    state.close()
-    return folder
+    return known_vm(folder, "web2")
 
 
 @pytest.fixture(autouse=True)

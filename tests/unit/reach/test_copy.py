@@ -12,7 +12,7 @@ import pytest
 from inferno.base.errors import InfernoError, UsageError
 from inferno.reach import copy
 from inferno.reach.guest import Guest
-from tests.guestlab import GuestLab, supervise
+from tests.guestlab import real_guest
 
 pytestmark = pytest.mark.root
 TREE = """
@@ -27,12 +27,8 @@ TREE = """
 @pytest.fixture(scope="module")
 def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """It sees this machine's own file system."""
-    folder = tmp_path_factory.mktemp("guest") / "root"
-    lab = GuestLab(folder, supervise(), "exec sleep 1000")
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    yield Guest("web1", "-", root)
-    os.close(root)
-    lab.kill()
+    with real_guest(tmp_path_factory.mktemp("guest") / "root") as guest:
+        yield guest
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from inferno.reach.command import Command, NotStartedError
 from inferno.reach.guest import Guest
 from inferno.reach.unpack import Place, unpack
 from inferno.sandbox import usage
-from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, supervise
+from tests import known
+from tests.guestlab import DEADLINE_S, exec_argv, real_guest
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: inferno-stream/1\r\n\r\n"
 ENDED = frame.encode(frame.EXIT, b'{"exit_code": 0, "signal": null}')
@@ -65,12 +66,8 @@ def hostile(tmp_path: Path) -> Iterator[Hostile]:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    folder = tmp_path_factory.mktemp("guest") / "root"
-    lab = GuestLab(folder, supervise(), "exec sleep 1000")
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    yield Guest("web1", "-", root)
-    os.close(root)
-    lab.kill()
+    with real_guest(tmp_path_factory.mktemp("guest") / "root") as guest:
+        yield guest
 
 
 def body(value: object) -> bytes:
@@ -369,11 +366,4 @@ def test_a_place_that_would_be_a_line_of_its_own_gets_no_configuration(tmp_path:
 @pytest.fixture(scope="module")
 def known_vm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An INFERNO_ROOT that knows a VM `web1`, which never ran."""
-    from inferno.state.database import State
-
-    root = tmp_path_factory.mktemp("inferno")
-    state = State(root / "inferno.db")
-    state.reserve("web1")
-    state.save("web1", {"image": "oci:x"}, "01JD8ZK3V5N9Q2R7T4W6X8Y0AB")
-    state.close()
-    return root
+    return known.known_vm(tmp_path_factory.mktemp("inferno"))
