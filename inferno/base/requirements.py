@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferno.base import processes
 from inferno.base.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One thing the host must have: `what` it is, `reason` it is needed for; `probe` raises InfernoError without it."""
 
     what: str

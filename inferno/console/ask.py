@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 
@@ -16,6 +15,8 @@ def registry_password(user: str) -> str:
     """
     password = os.environ.get("INFERNO_REGISTRY_PASSWORD")
     if password is None and sys.stdin.isatty():
+        import getpass
+
         password = getpass.getpass(f"password of {user}: ")
     if password is None:
         raise UsageError("--creds without a password", "set INFERNO_REGISTRY_PASSWORD, or type it at a terminal")

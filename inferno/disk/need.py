@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from inferno.base.errors import InfernoError
 from inferno.state.paths import VersionDir
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """The scratch of the next run of `version`: like `template`, and open to `uid` and `gid` alone."""
 
     version: VersionDir

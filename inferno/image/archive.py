@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def _open(ask: Ask, held: contextlib.ExitStack) -> Archive:
     blob = decompress.Blob(descriptor, 0, size, None, None)
     if not decompress.is_plain(blob):
         packed, descriptor = descriptor, held.enter_context(files.nameless(Paths(settings.root).images))
-        job = {"do": "plain", "packed": asdict(blob), "out": descriptor}
+        job = {"do": "plain", "packed": blob._asdict(), "out": descriptor}
         worker_process.run(job, [packed], [descriptor], settings, ask.progress, needed=size)
         size = os.fstat(descriptor).st_size
     return index(ref, descriptor, size)

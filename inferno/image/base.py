@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, MissingToolError
 from inferno.base.progress import Progress, quiet
-from inferno.image import local_images, reference, source, worker_process
-from inferno.image.layers.decompress import Blob
+from inferno.image import local_images, reference, source
 from inferno.image.source import PUBLIC, Access, Ask
 from inferno.image.stamp import Stamp, key
 from inferno.settings import LZ4, Settings
 from inferno.state.paths import Paths
+
+if TYPE_CHECKING:
+    from inferno.image.layers.decompress import Blob
 
 MINIMUM = (1, 7)  # of erofs-utils: the first with --tar
 
@@ -124,13 +125,15 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
     os.fchown(out, settings.worker_uid, settings.worker_uid)  # mkfs opens it once more, as that user
     job = {
         "do": "base",
-        "layers": [(asdict(layer), spool) for layer, spool in zip(layers, spools, strict=True)],
+        "layers": [(layer._asdict(), spool) for layer, spool in zip(layers, spools, strict=True)],
         "out": out,
         "mkfs": mkfs,
         "uuid": _uuid(made.parent.name),
         "compress": settings.image_compression == LZ4,
         "max_entries": settings.image_max_entries,
     }
+    from inferno.image import worker_process
+
     needed = sum(layer.size for layer in layers)
     worker_process.run(
         job, [mkfs, *{layer.descriptor for layer in layers}], [out, *spools], settings, progress, needed=needed

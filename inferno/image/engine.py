@@ -77,9 +77,9 @@ def _checked(saved: archive.Archive, ask: Ask, wanted: str) -> tuple[archive.Arc
         name = archive.blob_name(wanted)
         if name not in saved.parts:
             raise _another(found.digest, wanted)
-        saved = replace(saved, ref=replace(saved.ref, transport=reference.OCI_ARCHIVE))
+        saved = replace(saved, ref=saved.ref._replace(transport=reference.OCI_ARCHIVE))
         index = [{"digest": wanted, "size": saved.part(name).size}]
-        inside = replace(ask, ref=saved.ref)
+        inside = ask._replace(ref=saved.ref)
         found = layout.from_index(index, inside, lambda blob: archive.read_blob(saved, blob), "engine")
     return saved, Image(found.digest, found.manifest, found.config, "engine", wanted)
 

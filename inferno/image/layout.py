@@ -7,15 +7,17 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.image import manifest, oci_config
-from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.source import Access, Ask, Image, open_part
+
+if TYPE_CHECKING:
+    from inferno.image.layers.decompress import Blob
 
 _TAG = "org.opencontainers.image.ref.name"
 # Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
@@ -38,6 +40,8 @@ def seen(ask: Ask) -> str | None:
 
 
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
+    from inferno.image.layers.decompress import Blob
+
     folder = Path(ask.ref.name)
     return [
         Blob(*open_part(held, _blob(folder, layer.digest)), layer.digest, diff_id)

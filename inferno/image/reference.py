@@ -8,11 +8,9 @@ oci:DIR[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:REF]
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from inferno.base.errors import UsageError
 
@@ -29,8 +27,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_CHARS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A parsed reference. `name` is a path for the transports of files, else host/path; `tag` what came behind it.
 
     `digest` (`sha256:` and hex) pins a manifest.
@@ -69,9 +66,11 @@ def parse(text: str) -> Reference:
         return _named(text, ENGINE, rest)
     if transport in _FILES and colon:
         return _file(text, transport, rest)
-    near = difflib.get_close_matches(transport, [ENGINE, *_FILES], 1, 0.8)
-    if colon and near and not _TAG.fullmatch(rest):
-        raise UsageError(f"unknown transport {transport!r} in image {text!r}", f"did you mean {near[0]}:{rest} ?")
+    if colon and not _TAG.fullmatch(rest):
+        import difflib  # a misspelt transport, perhaps
+
+        if near := difflib.get_close_matches(transport, [ENGINE, *_FILES], 1, 0.8):
+            raise UsageError(f"unknown transport {transport!r} in image {text!r}", f"did you mean {near[0]}:{rest} ?")
     return _named(text, ANY, text)
 
 

@@ -13,18 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.base.progress import Progress, quiet
 from inferno.image import reference
-from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
 from inferno.settings import Settings
 
+if TYPE_CHECKING:
+    from inferno.image.layers.decompress import Blob
 
-@dataclass(frozen=True, slots=True)
-class Image:
+
+class Image(NamedTuple):
     """What a reference means: the digest that names the image, its manifest and configuration as they came.
 
     `place` names the module that has it. `seen` is what of the place would change with another image there: looking
@@ -53,8 +55,7 @@ class Access:
 PUBLIC = Access()
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What every place is asked with: the reference, how it is to be had, and whom to tell of long work."""
 
     ref: Reference

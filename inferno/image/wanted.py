@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferno.base.errors import UsageError
 from inferno.image.local_images import MISSING, POLICIES
@@ -16,8 +16,7 @@ from inferno.image.source import PUBLIC, Access
 from inferno.image.stamp import PLATFORM, key, split
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """`pull` is one of local_images.POLICIES."""
 
     ref: str

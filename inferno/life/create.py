@@ -12,7 +12,6 @@ from typing import NamedTuple
 from inferno.base import files
 from inferno.life import host
 from inferno.life.instance import Instance
-from inferno.sandbox import cgroup
 from inferno.settings import Settings
 from inferno.state import vm_record
 from inferno.state.database import State, VmRow
@@ -21,7 +20,6 @@ from inferno.state.slot import Slot
 from inferno.version import make, versions
 from inferno.version.make import Made
 from inferno.version.plan import Plan
-from inferno.version.prune import sweep
 
 
 class Network(NamedTuple):
@@ -89,7 +87,10 @@ def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
     _record(plan, state, plan.spec.to_json(), made.ulid)
     versions.note_current(plan.paths, plan.name, plan.paths.version(made.ulid))
     undo.pop_all()
-    from inferno.life import destroy  # a create that has nothing to do is not to load the ends of VMs
+    # A create that has nothing to do is not to load the ends of VMs.
+    from inferno.life import destroy
+    from inferno.sandbox import cgroup
+    from inferno.version.prune import sweep
 
     _keep_end(plan, state)
     sweep(plan.paths, plan.name, cgroup.populated)

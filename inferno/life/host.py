@@ -10,7 +10,6 @@ import os
 
 from inferno.base.errors import UsageError
 from inferno.base.requirements import Check, need_root, tool
-from inferno.sandbox import cgroup
 
 # Firecracker refuses more (vmm/src/vmm_config/machine_config.rs, MAX_SUPPORTED_VCPUS).
 MAX_VCPUS = 32
@@ -40,6 +39,8 @@ def need_kvm() -> None:
 
 def need_cgroup() -> None:
     """Raises UsageError unless cgroup v2 has every controller that limits a VM."""
+    from inferno.sandbox import cgroup
+
     cgroup.need_controllers(cgroup.mount())
 
 

@@ -5,7 +5,6 @@ cost it 50 ms.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -261,6 +260,8 @@ def merge(saved: Mapping[str, object] | None, asked: Mapping[str, object], name:
     unknown = set(values) - set(FIELDS)
     if unknown:
         word = min(unknown)
+        import difflib  # only for a guess
+
         near = difflib.get_close_matches(word, FIELDS, 1)
         raise UsageError(f"{name}: unknown field {word!r}", f"did you mean {near[0]!r}?" if near else None)
     if not values.get("image"):

@@ -9,9 +9,8 @@ from pathlib import Path
 from inferno.base import files
 from inferno.spec.row import Place
 from inferno.state.slot import Slot
-from inferno.version import host_facts, trusted_copies
+from inferno.version import host_facts
 from inferno.version.plan import Plan, makers
-from inferno.wire import cpio
 from inferno.wire.shared import RUN_CONFIG
 
 
@@ -41,7 +40,8 @@ def make(plan: Plan, slot: Slot) -> None:
 
     Raises UsageError when there is no program to run, InfernoError before the image was looked up.
     """
-    from inferno.wire import models, render
+    from inferno.version import trusted_copies
+    from inferno.wire import cpio, models, render
 
     initrd, run_json = targets(plan)
     run = render.run(
@@ -67,6 +67,8 @@ def make(plan: Plan, slot: Slot) -> None:
 
 def _archive_of_init(plan: Plan) -> Path:
     """The archive with init in it, made once per init and shared by all VMs."""
+    from inferno.wire import cpio
+
     digest = files.sha256(plan.init)
     archive = plan.paths.stored(digest, "init.cpio")
     if not archive.exists():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +19,8 @@ from inferno.settings import Settings
 from inferno.spec.fields import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
-from inferno.version import trusted_copies
 from inferno.version.inputs import causes, differences
 from inferno.version.plan import Plan
-from inferno.version.prune import remove
 from inferno.version.record import FORMAT, VersionRecord
 from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, usable
 from inferno.wire.shared import RUN_CONFIG
@@ -31,8 +28,7 @@ from inferno.wire.shared import RUN_CONFIG
 _EXECUTABLE = frozenset({"kiln", "firecracker", "jailer"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(NamedTuple):
     """What is here to make a version from. `stored` has each artifact's digest and its trusted copy."""
 
     image: str
@@ -74,6 +70,8 @@ def create(plan: Plan, slot: Slot) -> Made:
 
     Raises UsageError when the disk is full; then nothing but the old version is left.
     """
+    from inferno.version import trusted_copies
+
     paths = plan.paths
     scratch_template = template.ensure(plan.settings)
     with trusted_copies.lock(paths):
@@ -95,6 +93,8 @@ def create(plan: Plan, slot: Slot) -> Made:
 
 def take_back(paths: Paths, name: str, made: Made) -> None:
     """Undo `create`: the version before is current again."""
+    from inferno.version.prune import remove
+
     if made.before is None:
         paths.current(name).unlink(missing_ok=True)
     else:
@@ -130,6 +130,8 @@ def _parts(plan: Plan, scratch_template: Path) -> _Parts:
 
 
 def _put(plan: Plan, name: str) -> tuple[str, Path]:
+    from inferno.version import trusted_copies
+
     source = plan.settings.share_dir / name
     if not source.exists():
         raise InfernoError(f"artifact {name} is missing from {plan.settings.share_dir}", "doit artifacts")
@@ -201,6 +203,8 @@ def _lay(plan: Plan, parts: _Parts, record: VersionRecord) -> None:
         files.sync_tree(making)
         os.rename(making, final.dir)
     except BaseException as error:
+        from inferno.version.prune import remove
+
         remove(paths, plan.name, final)
         if isinstance(error, OSError):
             raise _explained(error, paths.versions) from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import inferno
 from inferno.base import files
@@ -35,8 +35,7 @@ MAKERS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One VM, and what was asked of it. Its slot is not part of this: the first step that makes something takes it."""
 
     settings: Settings

@@ -10,16 +10,14 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A directory (content is None) or a file, root's, of time 0; `path` is relative, `mode` the permission bits."""
 
     path: str

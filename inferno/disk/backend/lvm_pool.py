@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.processes import Arg, CommandError, Result, run
@@ -24,8 +24,7 @@ _MENDED = ("--config", 'global/thin_check_options=["-q", "--auto-repair"]')
 _TIMEOUT_S = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(NamedTuple):
     """`volumes` maps all logical volumes of the group to their tags. Percentages are of data and metadata."""
 
     group: str

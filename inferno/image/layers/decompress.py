@@ -10,8 +10,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from inferno.image.layers.entry import BadImageError
 
@@ -24,8 +23,7 @@ _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", 
 _MAX_WINDOW_BYTES = 1 << 27
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """A layer as it is stored: `size` bytes from `offset` of the open file `descriptor`. Digests are `sha256:` and hex.
 
     `diff_id` is None where nothing says what it should be.
