@@ -67,10 +67,11 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     let groups = cgroup::make()?;
     let name = run.process.args.first().cloned().unwrap_or_default();
     let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups);
-    launcher.make_cwd()?;
     for tmpfs in &run.tmpfs {
         mounts::make_tmpfs(tmpfs)?;
     }
+    // Behind those, in one of which it may be.
+    launcher.make_cwd()?;
     if !run.ssh_keys.is_empty() {
         ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
         ssh::make_folder()?;

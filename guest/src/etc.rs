@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing, Failure};
@@ -29,6 +29,7 @@ pub fn write_all(run: &Run, start: &Start) -> Result<(), Failure> {
     if let Some(text) = resolv(&start.etc_resolv) {
         write(Path::new("/etc/resolv.conf"), 0o644, &text)?;
     }
+    make_mtab(Path::new("/"))?;
     for file in &run.files {
         write(Path::new(&file.path), file.mode, &file.content)?;
     }
@@ -44,6 +45,17 @@ fn wants_machine_id(root: &Path) -> bool {
             ["usr/lib/systemd/systemd", "lib/systemd/systemd"].iter().any(|path| root.join(path).exists())
         }
         Err(_) => false,
+    }
+}
+
+/// A link for programs that ask /etc what is mounted, unless the image has anything there.
+fn make_mtab(root: &Path) -> Result<(), Failure> {
+    let link = root.join("etc/mtab");
+    match fs::symlink_metadata(&link) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            symlink("/proc/self/mounts", &link).doing("link /etc/mtab")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -98,7 +110,6 @@ pub fn write(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
 
     #[test]
     fn texts() {
@@ -130,6 +141,24 @@ mod tests {
         ] {
             fs::write(root.join("etc/machine-id"), text).unwrap();
             assert_eq!(wants_machine_id(&root), wants, "{text:?}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn an_mtab_of_the_images_own_stays() {
+        let root = std::env::temp_dir().join(format!("inferno-mtab-{}", std::process::id()));
+        let link = root.join("etc/mtab");
+        fs::create_dir_all(root.join("etc")).unwrap();
+        for own in ["/nowhere/at/all", "../proc/mounts"] {
+            symlink(own, &link).unwrap();
+            make_mtab(&root).unwrap();
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new(own));
+            fs::remove_file(&link).unwrap();
+        }
+        for _ in 0..2 {
+            make_mtab(&root).unwrap();
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new("/proc/self/mounts"));
         }
         fs::remove_dir_all(root).unwrap();
     }

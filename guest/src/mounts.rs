@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use crate::failure::{Doing, Failure};
@@ -163,9 +163,49 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<(), Failure> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).doing(&what)
 }
 
+/// The same with mode 0755, and all that is made becomes the user's.
+pub fn make_directory_for(path: &Path, uid: u32, gid: u32) -> Result<(), Failure> {
+    let what = format!("make directory {}", path.display());
+    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.is_dir()).collect();
+    for folder in missing.into_iter().rev() {
+        fs::create_dir(folder).doing(&what)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).doing(&what)?;
+        lchown(folder, Some(uid), Some(gid)).doing(&what)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_is_made_for_a_user_is_the_users_and_what_was_there_is_not() {
+        let top = std::env::temp_dir().join(format!("inferno-cwd-{}", std::process::id()));
+        fs::create_dir_all(top.join("there")).unwrap();
+        symlink("there", top.join("link")).unwrap();
+        fs::write(top.join("file"), "").unwrap();
+        fs::set_permissions(top.join("there"), fs::Permissions::from_mode(0o700)).unwrap();
+        let me = fs::metadata("/proc/self").unwrap();
+        let make = |path: &str| make_directory_for(&top.join(path), me.uid(), me.gid());
+        for path in ["there", "link/a/b", "there/a/b", "y/z"] {
+            make(path).unwrap();
+        }
+        let mode = |path: &str| fs::metadata(top.join(path)).unwrap().mode() & 0o7777;
+        assert_eq!(
+            [mode("there"), mode("there/a"), mode("there/a/b"), mode("y/z")],
+            [0o700, 0o755, 0o755, 0o755]
+        );
+        for path in ["file", "file/x"] {
+            let refused = make(path).unwrap_err().text;
+            assert!(
+                refused.starts_with("make directory ") && refused.ends_with(": file exists"),
+                "{refused}"
+            );
+        }
+        fs::remove_dir_all(top).unwrap();
+    }
 
     #[test]
     fn what_holds_data_is_known_by_its_place() {

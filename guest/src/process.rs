@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::api;
 use crate::cgroup::Groups;
@@ -14,7 +14,7 @@ use crate::failure::{Doing, Failure, reason};
 use crate::files;
 use crate::limits;
 use crate::lookup;
-use crate::mounts::make_directory;
+use crate::mounts::make_directory_for;
 use crate::run::Process;
 use crate::sys::{self, Exec, Limit, Started, Step, Streams, View};
 use crate::user::{self, User};
@@ -86,15 +86,20 @@ impl Launcher {
         Self { groups: Some(groups), limits, ..self }
     }
 
-    /// Makes the working directory when it is missing, as Docker does.
+    /// Makes the working directory, and what is missing on the way to it: all of it the user's.
     pub fn make_cwd(&self) -> Result<(), Failure> {
-        make_directory(&Path::new("/").join(&self.image.cwd), 0o755)
+        let cwd = directory(&self.image.cwd);
+        if cwd.is_dir() {
+            return Ok(());
+        }
+        let user = self.user()?;
+        make_directory_for(&cwd, user.uid, user.gid)
     }
 
     /// Starts the image's process.
     pub fn start(&mut self) -> Result<Started, Failure> {
         let user = self.user()?;
-        let cwd = Path::new("/").join(&self.image.cwd);
+        let cwd = directory(&self.image.cwd);
         let mut asked = self.image.env.clone();
         let mut view = View::Machine;
         if is_init_system(&self.image.args) {
@@ -145,7 +150,7 @@ impl Launcher {
     /// Starts a further process beside it.
     pub fn exec(&self, asked: &api::Exec) -> Result<Started, Failure> {
         let user = user::look_up(asked.user.as_ref().unwrap_or(&self.image.user))?;
-        let cwd = Path::new("/").join(asked.cwd.as_ref().unwrap_or(&self.image.cwd));
+        let cwd = directory(asked.cwd.as_ref().unwrap_or(&self.image.cwd));
         let mut env = [self.image.env.as_slice(), &asked.env].concat();
         let streams = match asked.tty {
             Some(size) => with_terminal(size, &mut env),
@@ -246,6 +251,19 @@ fn with_terminal(size: api::Size, env: &mut Vec<String>) -> Streams {
     Streams::Terminal { rows: size.rows, cols: size.cols }
 }
 
+/// A working directory as Docker reads it: `..` goes up in its text, whatever link is there.
+fn directory(path: &str) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for part in Path::new(path).components() {
+        match part {
+            Component::ParentDir => drop(clean.pop()),
+            Component::Normal(name) => clean.push(name),
+            _ => {}
+        }
+    }
+    clean
+}
+
 /// Whether a program insists on being PID 1: systemd, OpenRC's and others' init, s6-overlay's /init. As podman has it.
 fn is_init_system(args: &[String]) -> bool {
     let name = args.first().and_then(|name| Path::new(name).file_name());
@@ -258,4 +276,18 @@ fn texts(strings: &[String]) -> Result<Vec<CString>, Failure> {
 
 fn text(bytes: &[u8]) -> Result<CString, Failure> {
     CString::new(bytes).map_err(|_| Failure::new("an argument, variable or path holds a NUL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_working_directory_is_absolute_and_plain() {
+        for (path, plain) in
+            [("", "/"), ("srv", "/srv"), ("/a/../b/./c//", "/b/c"), ("/../..", "/"), ("a/..", "/")]
+        {
+            assert_eq!(directory(path), Path::new(plain), "{path:?}");
+        }
+    }
 }

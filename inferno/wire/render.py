@@ -84,7 +84,7 @@ def run(
             )
         ],
         root=models.OverlayRoot(),
-        etc_hosts=[models.Host(address=str(slot.guest), names=list(dict.fromkeys([hostname, name])))],
+        etc_hosts=[models.Host(address=str(slot.guest), names=_names(hostname, name))],
         ssh_keys=ssh_keys,
         files=[],
         log=models.Log(debug=debug),
@@ -94,6 +94,11 @@ def run(
             for one in map(grammar.tmpfs, spec.tmpfs)
         ],
     )
+
+
+def _names(hostname: str, name: str) -> list[str]:
+    """What a guest calls itself: its host name, whole first and then short as Docker writes it, and the VM's name."""
+    return list(dict.fromkeys([hostname, hostname.partition(".")[0], name]))
 
 
 def kiln(version: str, *, debug: bool = False) -> models.Kiln:

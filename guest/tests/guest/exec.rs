@@ -42,7 +42,9 @@ fn what_cannot_be_started_is_said_with_dockers_code() {
         (&["/etc/passwd"], json!({}), 126),
         (&["/etc"], json!({}), 126),
         (&["true"], json!({"cwd": "/no/such/folder"}), 126),
-        (&["true"], json!({"user": "no-such-user"}), 125),
+        (&["true"], json!({"user": "no-such-user"}), 126),
+        (&["true"], json!({"user": "4294967296"}), 126),
+        (&["true"], json!({"user": "0:4294967296"}), 126),
     ] {
         let (status, body) = machine.try_exec(args, &with).err().unwrap();
         assert_eq!((status, &body["exit_code"]), (422, &code.into()), "{args:?}: {body}");

@@ -75,7 +75,7 @@ def test_what_is_asked_is_what_the_command_gets(guest: GuestLab) -> None:
 
 @pytest.mark.parametrize(
     ("args", "how", "code"),
-    [(("no-such",), {}, 127), (("/etc/passwd",), {}, 126), (("true",), {"user": "nobody-such"}, 125)],
+    [(("no-such",), {}, 127), (("/etc/passwd",), {}, 126), (("true",), {"user": "nobody-such"}, 126)],
 )
 def test_what_cannot_be_executed_has_dockers_code_and_one_line(
     guest: GuestLab, args: tuple[str], how: dict[str, str], code: int

@@ -68,6 +68,20 @@ def test_entrypoint_and_command_are_joined_as_docker_does(
     assert run(Spec("nginx", entrypoint=entrypoint, cmd=cmd)).process.args == args
 
 
+@pytest.mark.parametrize(
+    ("hostname", "names"),
+    [
+        (None, ["web1"]),
+        ("web1", ["web1"]),
+        ("box", ["box", "web1"]),
+        ("box.example.org", ["box.example.org", "box", "web1"]),
+        ("web1.example.org", ["web1.example.org", "web1"]),
+    ],
+)
+def test_a_guest_knows_its_host_name_whole_and_short(hostname: str | None, names: list[str]) -> None:
+    assert [host.names for host in run(Spec("nginx", hostname=hostname)).etc_hosts] == [names]
+
+
 def test_a_process_without_a_program_is_refused() -> None:
     with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
         run(Spec("scratch"), Image([], [], [], "", ""))
