@@ -145,3 +145,31 @@ def busybox(folder: Path, *more: Member, tag: str = TAG, **config: Any) -> Path:
     """A small image that boots: busybox, running `sleep infinity` unless `config` says else."""
     wanted = {"Cmd": ["/bin/sleep", "infinity"], "Env": ["PATH=/usr/bin:/bin"], **config}
     return build(folder, [busybox_layer(*more)], tag=tag, **wanted)
+
+
+def rename_digests(folder: Path, algorithm: str = "sha512") -> str:
+    """Name all that a layout holds by another algorithm, as its maker could have; return the manifest's new digest."""
+
+    def moved(descriptor: dict[str, Any], data: bytes) -> dict[str, Any]:
+        value = hashlib.new(algorithm, data).hexdigest()
+        (folder / "blobs" / algorithm).mkdir(exist_ok=True)
+        (folder / "blobs" / algorithm / value).write_bytes(data)
+        return descriptor | {"digest": f"{algorithm}:{value}", "size": len(data)}
+
+    def content(descriptor: dict[str, Any]) -> bytes:
+        return (folder / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
+
+    index = json.loads((folder / "index.json").read_text())
+    entry = index["manifests"][0]
+    manifest = json.loads(content(entry))
+    config = json.loads(content(manifest["config"]))
+    layers = [content(layer) for layer in manifest["layers"]]
+    plain = [gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data for data in layers]
+    config["rootfs"]["diff_ids"] = [f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}" for data in plain]
+    manifest["config"] = moved(manifest["config"], json.dumps(config).encode())
+    manifest["layers"] = [moved(layer, data) for layer, data in zip(manifest["layers"], layers, strict=True)]
+    index["manifests"][0] = moved(entry, json.dumps(manifest).encode())
+    for old in (folder / "blobs/sha256").iterdir():
+        old.unlink()
+    (folder / "index.json").write_text(json.dumps(index))
+    return str(index["manifests"][0]["digest"])

@@ -11,12 +11,11 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import layout, manifest, oci_config, reference, worker_process
+from inferno.image import digests, layout, manifest, oci_config, reference, worker_process
 from inferno.image.layers import decompress, tar
 from inferno.image.layers.decompress import Blob
 from inferno.image.layers.entry import FILE, SYMLINK, BadImageError, Entry
@@ -195,4 +194,4 @@ def read_blob(archive: Archive, wanted: Descriptor) -> bytes:
 
 
 def blob_name(digest: str) -> str:
-    return str(Path("blobs", *digest.split(":", 1)))
+    return f"blobs/{digests.path(digest)}"

@@ -7,7 +7,7 @@ import json
 import os
 
 from inferno.base import files
-from inferno.image import base, local_images, manifest, registry
+from inferno.image import base, digests, local_images, manifest, registry
 from inferno.image.catalog import Entry
 from inferno.settings import Settings
 from inferno.state.paths import Paths
@@ -56,7 +56,7 @@ def _blobs(entry: Entry, settings: Settings) -> list[str]:
     problems = []
     for digest in {str(layer.get("digest")) for layer in layers}:
         path = registry.blob(settings, digest)
-        if path.exists() and f"sha256:{files.sha256(path)}" != digest:
+        if path.exists() and digests.of_file(path, digest) != digest:
             path.unlink()
             problems.append(f"layer {digest} is damaged; removed, the next create fetches it again")
     return problems

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import manifest, oci_config
+from inferno.image import digests, manifest, oci_config
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.source import Access, Ask, Image, open_part
@@ -105,14 +105,13 @@ def read_blob(path: Path, wanted: Descriptor, ref: Reference) -> bytes:
 
 
 def check_blob(data: bytes, wanted: Descriptor, ref: Reference) -> bytes:
-    if manifest.digest_of(data) != wanted.digest:
+    if not digests.match(data, wanted.digest):
         raise UsageError(f"{ref.name} is damaged: {wanted.digest} has other content", "fetch or build the image again")
     return data
 
 
 def _blob(folder: Path, digest: str) -> Path:
-    algorithm, _, value = digest.partition(":")
-    return folder / "blobs" / algorithm / value
+    return folder / "blobs" / digests.path(digest)
 
 
 def _read(path: Path, limit: int, ref: Reference) -> bytes:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.image import digests
 
 MAX_MANIFEST_BYTES = 4 << 20
 # Docker's own limit is 127; OCI has none, but no honest image comes near this.
 MAX_LAYERS = 512
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -25,7 +23,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of a blob: `sha256:` and hex, bytes."""
+    """What a manifest says of a blob: its digest, as `digests.check` passed it, and bytes."""
 
     digest: str
     size: int
@@ -34,7 +32,10 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image for one platform; `layers` from the lowest up. `text` is what its digest is of."""
+    """One image for one platform; `layers` from the lowest up. `text` is what its digest is of.
+
+    That is sha256's, whichever algorithm others name the manifest by: so one image has one name here.
+    """
 
     text: bytes
     config: Descriptor
@@ -46,7 +47,7 @@ class Manifest:
 
 
 def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return digests.of(data)
 
 
 def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
@@ -72,11 +73,9 @@ def descriptor(value: Any) -> Descriptor:
     """Read a descriptor of a manifest's. Raises UsageError for a malformed one."""
     fields = value if isinstance(value, dict) else {}
     digest, size, media_type = fields.get("digest"), fields.get("size"), fields.get("mediaType") or ""
-    if not (isinstance(digest, str) and isinstance(size, int) and isinstance(media_type, str)):
-        digest, size, media_type = "", -1, ""
-    if _DIGEST.fullmatch(digest) and 0 <= size < 1 << 50:
-        return Descriptor(digest, size, media_type)
-    raise UsageError("the image's manifest is malformed: a descriptor without a sha256 digest and a size")
+    if isinstance(digest, str) and isinstance(media_type, str) and isinstance(size, int) and 0 <= size < 1 << 50:
+        return Descriptor(digests.check(digest, "a digest in the image's manifest"), size, media_type)
+    raise UsageError("the image's manifest is malformed: a descriptor without a digest and a size")
 
 
 def choose(entries: list[dict[str, Any]], image: str, platform: str | None = None) -> Descriptor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.image import digests
 from inferno.spec.signals import signal_number
 
 # Real ones have some 10 KiB; containers/image refuses manifests and configurations above 4 MiB too.
@@ -56,7 +57,7 @@ def parse(text: bytes | str) -> ImageConfig:
         exposed_ports=sorted(_object(inner, "ExposedPorts")),
         volumes=sorted(_object(inner, "Volumes")),
         healthcheck=_object(inner, "Healthcheck") or None,
-        diff_ids=_words(rootfs, "diff_ids"),
+        diff_ids=[digests.check(word, "a diff ID in the image's configuration") for word in _words(rootfs, "diff_ids")],
         architecture=_text(whole, "architecture"),
         os=_text(whole, "os"),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
-from inferno.image import base, catalog, local_images, stamp
+from inferno.image import base, catalog, digests, local_images, stamp
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 
@@ -92,11 +92,12 @@ def _unused_blobs(settings: Settings, gone: set[str]) -> Iterator[Path]:
         known = local_images.image(entry.digest, settings)
         if known is not None and entry.digest not in gone:
             layers = json.loads(known[0]).get("layers") or []
-            wanted |= {str(layer.get("digest")).removeprefix("sha256:") for layer in layers}
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(images / "blobs" / "sha256"):
-            if name not in wanted:
-                yield images / "blobs" / "sha256" / name
+            wanted |= {digests.path(str(layer.get("digest"))) for layer in layers}
+    for algorithm in digests.ALGORITHMS:
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(images / "blobs" / algorithm):
+                if f"{algorithm}/{name}" not in wanted:
+                    yield images / "blobs" / algorithm / name
 
 
 def _bytes(folder: Path) -> int:

@@ -13,6 +13,7 @@ import re
 from typing import Final, NamedTuple
 
 from inferno.base.errors import UsageError
+from inferno.image import digests
 
 ANY, ENGINE, REGISTRY = "", "docker-daemon", "docker"
 OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
@@ -23,14 +24,13 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
 _NAME = re.compile(rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_CHARS = 4096
 
 
 class Reference(NamedTuple):
     """A parsed reference. `name` is a path for the transports of files, else host/path; `tag` what came behind it.
 
-    `digest` (`sha256:` and hex) pins a manifest.
+    `digest` pins a manifest; it is of an algorithm that is known here.
     """
 
     text: str
@@ -97,7 +97,9 @@ def _named(text: str, transport: str, rest: str) -> Reference:
     last, colon, tag = last.partition(":")
     name = f"{head}{slash}{last}"
     found = _NAME.fullmatch(name)
-    if not found or (at and not _DIGEST.fullmatch(digest)) or (colon and not _TAG.fullmatch(tag)):
+    if at:
+        digests.check(digest, f"the digest in image reference {text!r}")
+    if not found or (colon and not _TAG.fullmatch(tag)):
         hint = "NAME[:TAG] or NAME@sha256:DIGEST, in lower case; or TRANSPORT:… (see infernoctl create --help)"
         raise UsageError(f"bad image reference {text!r}", hint)
     return Reference(text, transport, _complete(found), tag or (None if at else "latest"), digest or None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import layout, manifest, oci_config
+from inferno.image import digests, layout, manifest, oci_config
 from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
@@ -57,7 +57,7 @@ def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
 
 def blob(settings: Settings, digest: str) -> Path:
     """Where a layer is kept, or would be."""
-    return Paths(settings.root).images / "blobs" / "sha256" / digest.removeprefix("sha256:")
+    return Paths(settings.root).images / "blobs" / digests.path(digest)
 
 
 def is_whole(settings: Settings, layer: Descriptor) -> bool:
@@ -157,12 +157,12 @@ def _take_notes(folder: Path, image: Manifest, settings: Settings) -> bytes | No
 def _known_config(settings: Settings, image: Manifest) -> bytes | None:
     with contextlib.suppress(OSError):
         text = (Paths(settings.root).image(image.digest) / "config.json").read_bytes()
-        if manifest.digest_of(text) == image.config.digest:
+        if digests.match(text, image.config.digest):
             return text
     return None
 
 
 def _checked(text: bytes, digest: str | None, ref: Reference) -> bytes:
-    if digest is not None and manifest.digest_of(text) != digest:
+    if digest is not None and not digests.match(text, digest):
         raise UsageError(f"the registry sent another manifest for {ref.text}", "is there a proxy in between?")
     return text

@@ -6,27 +6,34 @@ The blob's digest is that of the manifest, the content's (diff ID) that of the i
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
+import re
 from collections.abc import Callable
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
+from inferno.image.digests import Sums
+from inferno.image.layers import members, tar
 from inferno.image.layers.entry import BadImageError
 
 # Stays in the processor's own cache between decompressing, hashing and writing, and below the size from which malloc
 # maps every piece anew: with 1 MiB the kernel worked four times as long.
 _PIECE_BYTES = 1 << 17
-_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2"))
-# zstd frames may ask for a window of up to 2 GiB; the format's own recommendation for decoders is 8 MiB (RFC 8878,
-# 3.1.1.1.2), and `zstd --long` goes to 128.
-_MAX_WINDOW_BYTES = 1 << 27
+_KINDS = (
+    (re.compile(rb"\x1f\x8b"), "gzip"),
+    # A frame, or one that a decoder skips, which pzstd and others write first: RFC 8878, 3.1.1 and 3.1.2.
+    (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), "zstd"),
+    (re.compile(rb"\xfd7zXZ\0"), "xz"),
+    # With the mark of its first block, or of an empty content: a tar may begin with a file named BZh.
+    (re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), "bzip2"),
+)
+_FORMATS = {"gzip": members.gzip, "zstd": members.zstd, "xz": members.xz, "bzip2": members.bzip2}
 
 
 class Blob(NamedTuple):
-    """A layer as it is stored: `size` bytes from `offset` of the open file `descriptor`. Digests are `sha256:` and hex.
+    """A layer as it is stored: `size` bytes from `offset` of the open file `descriptor`.
 
-    `diff_id` is None where nothing says what it should be.
+    Digests were checked by `inferno.image.digests`; `diff_id` is None where nothing says what it should be.
     """
 
     descriptor: int
@@ -39,9 +46,8 @@ class Blob(NamedTuple):
 class _Source(io.RawIOBase):
     """The blob's bytes, hashed as they are read."""
 
-    def __init__(self, blob: Blob) -> None:
-        self._blob, self._at = blob, 0
-        self.digest = hashlib.sha256()
+    def __init__(self, blob: Blob, sums: Sums) -> None:
+        self._blob, self._at, self._sums = blob, 0, sums
 
     def readable(self) -> bool:
         return True
@@ -54,7 +60,7 @@ class _Source(io.RawIOBase):
         if not piece:
             raise BadImageError("a layer is shorter than its manifest says")
         buffer[: len(piece)] = piece
-        self.digest.update(piece)
+        self._sums.update(piece)
         self._at += len(piece)
         return len(piece)
 
@@ -66,11 +72,12 @@ def is_plain(blob: Blob) -> bool:
 
 def verify(blob: Blob, progress: Callable[[int], None]) -> None:
     """Check a blob that needs no decompression."""
-    source = _Source(blob)
+    sums = Sums(blob.digest, blob.diff_id)
+    source = _Source(blob, sums)
     buffer = memoryview(bytearray(_PIECE_BYTES))
     while length := source.readinto(buffer):
         progress(length)
-    _check(blob, source.digest.hexdigest(), source.digest.hexdigest())
+    _check(blob, sums, sums)
 
 
 def decompress(blob: Blob, out: int, max_bytes: int, progress: Callable[[int], None]) -> int:
@@ -78,19 +85,19 @@ def decompress(blob: Blob, out: int, max_bytes: int, progress: Callable[[int], N
 
     Raises BadImageError for a wrong digest, a damaged stream, or content beyond `max_bytes`.
     """
-    source = _Source(blob)
-    content = hashlib.sha256()
+    packed, content = Sums(blob.digest), Sums(blob.diff_id)
+    source = _Source(blob, packed)
     size = 0
     try:
-        with _open(_kind(blob), source) as stream:
-            while piece := stream.read(_PIECE_BYTES):
-                size += len(piece)
-                if size > max_bytes:
-                    raise BadImageError(f"a layer is larger than {max_bytes >> 20} MiB (INFERNO_IMAGE_MAX_MB)")
-                content.update(piece)
-                progress(len(piece))
-                _write(out, piece)
-    except BadImageError:
+        stream = _content(_kind(blob), source)
+        while piece := stream.read(_PIECE_BYTES):
+            size += len(piece)
+            if size > max_bytes:
+                raise BadImageError(f"a layer is larger than {max_bytes >> 20} MiB (INFERNO_IMAGE_MAX_MB)")
+            content.update(piece)
+            progress(len(piece))
+            _write(out, piece)
+    except (BadImageError, MemoryError):
         raise
     except OSError as error:
         if error.errno:  # the disk's; without a number it is the decompressor's
@@ -102,36 +109,20 @@ def decompress(blob: Blob, out: int, max_bytes: int, progress: Callable[[int], N
         raise BadImageError(f"a layer is damaged: {error}") from None
     while source.read(_PIECE_BYTES):  # what follows the compressed stream belongs to the blob's digest too
         pass
-    _check(blob, source.digest.hexdigest(), content.hexdigest())
+    _check(blob, packed, content)
     return size
 
 
 def _kind(blob: Blob) -> str | None:
-    start = os.pread(blob.descriptor, min(blob.size, 8), blob.offset)
-    return next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)
+    """What compressed the blob, by its first bytes; nothing when they are the header of an archive."""
+    start = os.pread(blob.descriptor, min(blob.size, tar.BLOCK), blob.offset)
+    kind = next((kind for magic, kind in _KINDS if magic.match(start)), None)
+    return None if kind and tar.is_header(start) else kind
 
 
-def _open(kind: str | None, source: _Source) -> IO[bytes]:
-    """The content's stream. Of gzip and zstd, several members make one content."""
-    if kind == "gzip":
-        from isal import igzip
-
-        opened = igzip.GzipFile(fileobj=io.BufferedReader(source, _PIECE_BYTES))  # type: ignore[no-untyped-call]
-        return cast(IO[bytes], opened)
-    if kind == "zstd":
-        import zstandard
-
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-        return cast(IO[bytes], decompressor.stream_reader(cast(IO[bytes], source), read_across_frames=True))
-    if kind == "xz":
-        import lzma
-
-        return cast(IO[bytes], lzma.LZMAFile(io.BufferedReader(source)))
-    if kind == "bzip2":
-        import bz2
-
-        return cast(IO[bytes], bz2.BZ2File(io.BufferedReader(source)))
-    return cast(IO[bytes], source)
+def _content(kind: str | None, source: _Source) -> members.Stream:
+    """The content's stream. Several members, or frames, make one content."""
+    return source if kind is None else members.Members(_FORMATS[kind](), source)
 
 
 def _write(out: int, piece: bytes) -> None:
@@ -140,7 +131,7 @@ def _write(out: int, piece: bytes) -> None:
         view = view[os.write(out, view) :]
 
 
-def _check(blob: Blob, digest: str, diff_id: str) -> None:
-    for expected, actual, what in ((blob.digest, digest, "digest"), (blob.diff_id, diff_id, "diff ID")):
-        if expected is not None and expected != f"sha256:{actual}":
-            raise BadImageError(f"a layer is damaged: its {what} is sha256:{actual}, it should be {expected}")
+def _check(blob: Blob, packed: Sums, content: Sums) -> None:
+    for expected, sums, what in ((blob.digest, packed, "digest"), (blob.diff_id, content, "diff ID")):
+        if found := sums.differs(expected):
+            raise BadImageError(f"a layer is damaged: its {what} is {found}, it should be {expected}")

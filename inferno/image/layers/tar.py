@@ -104,6 +104,16 @@ def _header(window: _Window, offset: int) -> tuple[bytes, ...] | None:
     return fields
 
 
+def is_header(block: bytes) -> bool:
+    """Whether the bytes are one of an archive's headers, by their checksum."""
+    try:
+        return len(block) == BLOCK and _number(block[148:156], "checksum") == checksum(
+            block[:148] + b" " * 8 + block[156:]
+        )
+    except BadImageError:
+        return False
+
+
 def checksum(block: bytes) -> int:
     """The sum of a header's bytes, 512 or fewer.
 

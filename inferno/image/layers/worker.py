@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import zstandard
-from isal import igzip
+from isal import igzip_lib
 
 from inferno.base import processes
 from inferno.base.errors import InfernoError
@@ -30,7 +30,7 @@ from inferno.image.layers.entry import BadImageError
 from inferno.image.layers.tree import Tree, measure
 
 # Loaded here, as root, since the folder of the Python packages may be closed to others.
-_LOADED = (bz2, lzma, igzip, zstandard)
+_LOADED = (bz2, lzma, igzip_lib, zstandard)
 _SAY_EVERY_S = 0.1
 _MAX_SAID_BYTES = 2000
 _BLOCK_BYTES = 4096
