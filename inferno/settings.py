@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from inferno.base import settings_file
 from inferno.base.errors import UsageError
 
 ENV_FILE = Path("/etc/inferno/env")
@@ -124,6 +125,19 @@ class Settings(NamedTuple):
     rootfs_size_mb: Annotated[
         int,
         Setting("ROOTFS_SIZE_MB", Counts.VERSION, "the size of a scratch disk, in MiB", 5120, 16, 16 << 20),
+    ]
+    # Half of what mke2fs gives by default, 16384: with that a disk of 5 GiB is full of files at 327,680 of them, and
+    # node_modules alone may hold as many. 8192 costs a thirty-second part of the disk.
+    scratch_bytes_per_inode: Annotated[
+        int,
+        Setting(
+            "INFERNO_SCRATCH_BYTES_PER_INODE",
+            Counts.VERSION,
+            "a scratch disk has room for [one file](storage.md#how-many-files) in each so many bytes",
+            8192,
+            1024,
+            64 << 20,
+        ),
     ]
     # Above what /etc/subuid hands out by default on Debian (100000 + 65536 each for the first users), below nspawn's
     # 524288..1879048191, collisions being merely possible.
@@ -255,7 +269,7 @@ BESIDE: dict[str, str] = {
 
 def load_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
     """Read the settings. Raises UsageError for a value that cannot be used, or an env file others may write."""
-    values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
+    values = {**settings_file.read(env_file), **(os.environ if environ is None else environ)}
     known: dict[str, Any] = {}
     for field, kind, row in ROWS:
         text = (values.get(row.name) or "").strip()
@@ -277,7 +291,7 @@ class Explained(NamedTuple):
 
 def explain_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[Explained]:
     """All settings in force. Raises UsageError as `load_settings` does."""
-    here, file = os.environ if environ is None else environ, _read_env_file(env_file)
+    here, file = os.environ if environ is None else environ, settings_file.read(env_file)
 
     def source(name: str) -> str:
         if not {**file, **here}.get(name):
@@ -290,13 +304,13 @@ def explain_settings(environ: Mapping[str, str] | None = None, env_file: Path = 
 def level(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> str:
     """LOG_LEVEL alone, without a look at the other settings. Raises UsageError."""
     row = next(row for field, _, row in ROWS if field == "log_level")
-    values = {**_read_env_file(env_file), **(os.environ if environ is None else environ)}
+    values = {**settings_file.read(env_file), **(os.environ if environ is None else environ)}
     return _word(row, (values.get(row.name) or INFO).strip())
 
 
 def unknown_names(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[str]:
     """The INFERNO_… variables that nothing reads: misspelt, or of another release."""
-    named = {*_read_env_file(env_file), *(os.environ if environ is None else environ)}
+    named = {*settings_file.read(env_file), *(os.environ if environ is None else environ)}
     return sorted(name for name in named if name.startswith("INFERNO_") and name not in _NAMES and name not in BESIDE)
 
 
@@ -362,27 +376,3 @@ _READERS: dict[Any, Callable[[Setting, str], Any]] = {
     str: _word,
     tuple[str, ...]: _words,
 }
-
-
-def _read_env_file(path: Path) -> dict[str, str]:
-    """NAME=value lines, `#` comments, optional quotes; read as data, never run by a shell."""
-    try:
-        with path.open() as file:
-            info = os.fstat(file.fileno())
-            if info.st_mode & 0o022 or info.st_uid != 0:
-                raise UsageError(f"{path} can be written by others than root", f"chown root {path}; chmod go-w {path}")
-            lines = file.read().splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except PermissionError:
-        return {}
-    values = {}
-    for number, line in enumerate(lines, 1):
-        text = line.strip().removeprefix("export ")
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"{path}:{number}: not NAME=value: {text!r}")
-        values[name] = value.strip().strip("\"'")
-    return values

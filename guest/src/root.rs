@@ -17,6 +17,9 @@ const BASE: &str = "/base";
 const SCRATCH: &str = "/scratch";
 const UPPER: &str = "/scratch/upper";
 const WORK: &str = "/scratch/work";
+/// Documentation/filesystems/overlayfs.rst; docs/storage.md says why each of them.
+const OVERLAY: &CStr = c"lowerdir=/base,upperdir=/scratch/upper,workdir=/scratch/work,\
+redirect_dir=on,metacopy=on,index=on,xino=on";
 
 /// Mounts the root and makes it this process's. Leaves nothing of the initramfs in memory.
 pub fn enter(root: &Root) -> Result<(), Failure> {
@@ -48,14 +51,7 @@ fn overlay(base: &str, base_fs: &str, scratch: &str, scratch_fs: &str) -> Result
     chown(UPPER, Some(image.uid()), Some(image.gid())).doing("own the upper layer")?;
     fs::set_permissions(UPPER, fs::Permissions::from_mode(image.mode() & 0o7777))
         .doing("open the upper layer")?;
-    sys::mount(
-        c"overlay",
-        NEW,
-        c"overlay",
-        0,
-        c"lowerdir=/base,upperdir=/scratch/upper,workdir=/scratch/work",
-    )
-    .doing("mount the overlay")?;
+    sys::mount(c"overlay", NEW, c"overlay", 0, OVERLAY).doing("mount the overlay")?;
     // The overlay holds clones of both; what names them can go.
     for layer in [c"/base", c"/scratch"] {
         sys::unmount(layer, sys::MNT_DETACH).doing("detach a layer")?;

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.base.errors import InfernoError
+from inferno.base.errors import InfernoError, UsageError
 from inferno.disk import scratch
 from inferno.disk import template as making
 from inferno.disk.backend import file
@@ -25,8 +25,9 @@ MAKE = "from inferno.disk import template; from inferno.settings import load_set
 pytestmark = pytest.mark.skipif(not shutil.which("mke2fs", path="/usr/sbin:/sbin"), reason="mke2fs makes templates")
 
 
-def settings(root: Path, size_mb: int = SIZE_MB) -> Settings:
-    return load_settings({"INFERNO_ROOT": str(root), "ROOTFS_SIZE_MB": str(size_mb)}, env_file=Path("/nonexistent"))
+def settings(root: Path, size_mb: int = SIZE_MB, **more: str) -> Settings:
+    values = {"INFERNO_ROOT": str(root), "ROOTFS_SIZE_MB": str(size_mb), **more}
+    return load_settings(values, env_file=Path("/nonexistent"))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def test_a_template_is_an_ext4_without_journal_and_with_nothing_left_to_do(templ
     assert features is not None
     words = set(features[1].split())
     assert {"ext_attr", "filetype", "extent"} <= words  # what an overlay's upper layer needs, and speed
+    assert "ea_inode" in words  # a file of the base may have xattrs that fit into no block
     assert not {"has_journal", "metadata_csum", "uninit_bg"} & words
     assert "INODE_UNINIT" not in said
     subprocess.run(["e2fsck", "-fn", template], env=env, capture_output=True, check=True)
@@ -66,6 +68,29 @@ def test_the_template_is_made_once_and_the_same_anywhere(tmp_path: Path) -> None
     assert first.stat() == before
     assert digest(making.ensure(settings(tmp_path / "b", 64))) == digest(first)
     assert making.ensure(settings(tmp_path / "a", 65)) != first
+
+
+def inodes(template: Path) -> int:
+    with template.open("rb") as file:
+        file.seek(1024)  # the super block, which begins with s_inodes_count
+        return int.from_bytes(file.read(4), "little")
+
+
+def test_a_template_has_room_for_400000_files_and_the_setting_for_more(template: Path, tmp_path: Path) -> None:
+    assert inodes(template) == (SIZE_MB << 20) // 8192
+    assert inodes(template) > 400_000
+    many = making.ensure(settings(tmp_path, 64, INFERNO_SCRATCH_BYTES_PER_INODE="1024"))
+    usual = making.ensure(settings(tmp_path, 64))
+    assert many != usual  # another recipe is another template, in the pool too, which has its folder's name
+    assert (inodes(many), inodes(usual)) == (65536, 8192)
+    assert on_disk(many) < 1 << 20
+
+
+def test_more_inodes_than_ext4_has_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    huge = settings(tmp_path, 16 << 20, INFERNO_SCRATCH_BYTES_PER_INODE="2048")
+    with pytest.raises(UsageError, match="32 bits"):
+        making.ensure(huge)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_many_at_once_and_killed_ones_leave_one_template(tmp_path: Path) -> None:
