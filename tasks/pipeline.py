@@ -119,7 +119,7 @@ def creator(verb: str) -> Creator:
     def create() -> Iterator[dict[str, Any]]:
         subject = TASKS[verb].subject
         if subject == "once":
-            yield {"basename": verb, **_task(verb, [verb])}
+            yield {"basename": verb, **_task(verb, ["task", verb])}
             return
         yield {"name": None, "doc": TASKS[verb].doc}
         if subject == "ref":

@@ -45,17 +45,23 @@ def restart(command: Command, name: str) -> Iterable[InfernoTask]:
 
 
 def destroy(command: Command, name: str) -> Iterable[InfernoTask]:
-    """Asks on a terminal; without one, and without --yes, nothing happens."""
+    """Asks on a terminal; without one, and without --yes, nothing happens. Of a VM that runs --force is asked for."""
     names.check_name(name)
     asked, given = command.asked, command.asked.given(f"destroy:{name}")
+    force = bool(given.get("force"))
+    sure = force or bool(given.get("yes"))
     if asked.selected:
         destroying.check(asked.settings, asked.state, name)
         require(host.STOP)
-        if not given.get("yes") and not ask.can_ask():
+        if not force and f"stop:{name}" not in asked.selected:
+            destroying.need_stopped(asked.settings, asked.state, name)
+        if not sure and not ask.can_ask():
             raise UsageError(f"destroy:{name} cannot ask: there is no terminal", "--yes says that you mean it")
 
     def action() -> None:
-        if not given.get("yes") and not ask.confirmed(f"destroy {name}, its versions and its log?"):
+        if not force:  # what was selected before it may have started the VM
+            destroying.need_stopped(asked.settings, asked.state, name)
+        if not sure and not ask.confirmed(f"destroy {name}, its versions and its log?"):
             raise InfernoError(f"{name} stays as it is")
         destroying.destroy(asked.settings, asked.state, name, keep_logs=bool(given.get("keep_logs")))
         forget_vm(asked.paths.task_db, name)

@@ -116,6 +116,11 @@ class GuestLab:
         assert self._vsock.stdout is not None
         assert self._vsock.stdout.readline() == b"ready\n"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that ends with init."""
+        return self._init.pid
+
     def argv(self, *args: str, **how: object) -> list[str]:
         """A command line that is `infernoctl exec` of `args` in this guest; `how` are fields of Command, and tty."""
         return exec_argv(self.folder, *args, **how)

@@ -74,7 +74,7 @@ def main(image: str) -> None:
         shown("infernoctl", "logs", "tail", "--vm", NAME, "-n", "20")
         _, stop_s = shown("infernoctl", "stop", NAME)
     finally:
-        shown("infernoctl", "destroy", NAME, "--yes")
+        shown("infernoctl", "destroy", NAME, "--force")
     place = "in the rig, emulated" if os.environ.get("DEMO_IN_RIG") else "on this host"
     print(f"\ndemo ({place}): create {create_s:.2f} s, {what} {start_s:.2f} s, stop {stop_s:.2f} s")
 

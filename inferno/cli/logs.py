@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import itertools
 import json
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inferno.base.errors import UsageError
+from inferno.console import guess
 from inferno.console.answer import print_json
 from inferno.console.typed import Typed
 from inferno.console.verbs.table import VERBS
@@ -82,10 +82,13 @@ def restart(_: Typed) -> int:
 
 
 def clear(typed: Typed) -> int:
-    """Delete logs: of one VM, or all of them."""
+    """Delete the combined log; or that of one VM; or all logs."""
     with _reading() as settings:
         paths, name = Paths(settings.root), _name(settings, typed)
-        chosen = [paths.log(name)] if name else [vm_logs.of(paths, each.vm) for each in keep.kept(paths)]
+        if typed.flag("all") and name:
+            raise UsageError(f"logs clear --all does not take {name!r}", f"infernoctl logs clear {name}")
+        every = [each.vm for each in keep.kept(paths)] if typed.flag("all") else [name]
+        chosen = [vm_logs.of(paths, each) for each in every]
         count = sum(keep.clear(log) for log in chosen)
     print(f"{count} log files deleted")
     return 0
@@ -110,7 +113,7 @@ def _check_action(settings: Settings, typed: Typed) -> None:
         _name(settings, typed)
     except UsageError:
         word, actions = typed.operands[0], [each.name for each in VERBS["logs"].actions]
-        if near := difflib.get_close_matches(word, actions, 1):
+        if near := guess.near(word, actions):
             raise UsageError(f"logs: {word!r} is neither a VM nor a verb of logs", f"did you mean {near[0]}?") from None
         raise
 

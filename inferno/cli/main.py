@@ -77,4 +77,4 @@ def _name_an_action(found: Found) -> int:
         return _help([found.called])
     from inferno.console import suggest
 
-    raise suggest.action(found.called, words[0], [each.name for each in found.verb.actions])
+    raise suggest.action(found.called, words[0], words[1:], [each.name for each in found.verb.actions])

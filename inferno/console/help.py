@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from inferno.console.options import Option
-from inferno.console.verbs.table import VERBS, find
+from inferno.console.verbs.table import TASKS, TASKS_ALONE, VERBS, find, typed_as
 from inferno.console.verbs.verb import GROUPS, Verb
 
 _LEFT, _OPTION, _WIDE = 22, 26, 100
@@ -16,8 +16,15 @@ def usage(words: list[str]) -> str:
     """The text of --help, or of `help VERB`. Raises UsageError for what is not a verb."""
     if not words or words[0] in ("help", "--help", "-h"):
         return _overview()
+    if words[0] == "task" and words[1:] and words[1] in TASKS:
+        return usage_of_task(words[1])
     found = find(words)
     return usage_of(found.page, found.called)
+
+
+def usage_of_task(task: str) -> str:
+    """The text of `task help TASK`."""
+    return usage_of(TASKS[task], typed_as(task))
 
 
 def _overview() -> str:
@@ -25,6 +32,7 @@ def _overview() -> str:
     for group in GROUPS:
         parts.append(f"{group}:")
         parts += [_line(each.name, each, _LEFT) for each in VERBS.values() if each.group == group]
+        parts += [_line(typed_as(name), each, _LEFT) for name, each in TASKS_ALONE.items() if each.group == group]
         parts.append("")
     return "\n".join([*parts, _END])
 

@@ -106,15 +106,14 @@ def _take_short(called: str, table: Sequence[Option], letters: str, rest: list[s
 
 def _take(called: str, option: Option, typed: str, text: str | None, rest: list[str], given: dict[str, Any]) -> None:
     """Note an option, whose value is `text` or else the next word."""
-    help_ = f"infernoctl {called.partition(':')[0]} --help"
     if option.kind is bool:
         if text is not None:
-            raise UsageError(f"{called}: {typed} takes no value", help_)
+            raise UsageError(f"{called}: {typed} takes no value", _help(called))
         given[option.name] = True
         return
     if text is None:
         if not rest:
-            raise UsageError(f"{called}: {typed} needs a value", help_)
+            raise UsageError(f"{called}: {typed} needs a value", _help(called))
         text = rest.pop()
     if option.kind is list:
         given.setdefault(option.name, []).append(text)
@@ -133,9 +132,17 @@ def _value(called: str, option: Option, text: str) -> Any:
 
 def _unknown(called: str, typed: str, known: list[str], *, unclear: bool = False) -> UsageError:
     """For an option that is not one of those `known`, or is the beginning of several: `unclear`."""
-    import difflib
+    from inferno.console import docker
+    from inferno.console.guess import near
 
-    help_ = f"infernoctl {called.partition(':')[0]} --help"
-    meant = known if unclear else difflib.get_close_matches(typed.lstrip("-"), known, 1)
+    if not unclear and (hint := docker.option(called, typed)):
+        return UsageError(f"{called}: there is no option {typed}", hint)
+    meant = known if unclear else near(typed.lstrip("-"), known)
     text = f"{called}: the option {typed} is ambiguous" if unclear else f"{called}: there is no option {typed}"
-    return UsageError(text, f"did you mean {' or '.join(f'--{name}' for name in meant)}?" if meant else help_)
+    return UsageError(text, f"did you mean {' or '.join(f'--{name}' for name in meant)}?" if meant else _help(called))
+
+
+def _help(called: str) -> str:
+    """What is to be typed to see the options of a verb, or of a task."""
+    verb, colon, _ = called.partition(":")
+    return f"infernoctl task help {verb}" if colon else f"infernoctl {verb} --help"

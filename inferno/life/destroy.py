@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from inferno.base import files
+from inferno.base.errors import UsageError
 from inferno.life.instance import Instance
 from inferno.life.stop import Request, stop
 from inferno.sandbox import cgroup
@@ -39,6 +40,15 @@ def destroy(settings: Settings, state: State, name: str, *, keep_logs: bool = Fa
             files.remove_tree(log)
     state.remove(name)
     trusted_copies.collect(paths)
+
+
+def need_stopped(settings: Settings, state: State, name: str) -> None:
+    """Raise UsageError while VM `name` runs. The caller holds its lock."""
+    row, paths = state.vm(name), Paths(settings.root)
+    # Without a row there are only its versions to ask.
+    found = Instance.of(settings, row).versions() if row else versions.owned(paths, name)
+    if any(cgroup.populated(each.ulid) for each in found):
+        raise UsageError(f"{name} runs", f"infernoctl stop {name}, first; or --force, which kills it")
 
 
 def forget_unfinished(settings: Settings, state: State) -> None:

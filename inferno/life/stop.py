@@ -2,7 +2,8 @@
 
 Four rungs, each waiting for the event that the leaf is empty: the stop signal to the image's process; after the
 timeout SIGKILL to it, so that the guest still ends in order; SIGTERM to kiln, which ends Firecracker and brings the
-last lines and the exit status home; cgroup.kill.
+last lines and the exit status home; cgroup.kill. `--kill` leaves the second out; the first too, unless it is given
+a time or a signal.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ LONGEST_TIMEOUT_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How to stop: seconds before SIGKILL, the signal instead of the image's own, or no asking at all."""
+    """How to stop: seconds before SIGKILL, the signal instead of the image's own, and whether the VM is killed then.
+
+    With `kill` and no seconds its process is not asked at all; without `kill` it is, and killed at once.
+    """
 
     timeout_s: float
     signal: int | None = None
@@ -48,8 +52,12 @@ class Request:
 
     @classmethod
     def of(cls, where: str, *, timeout: float | None = None, signal: str | None = None, kill: bool = False) -> Request:
-        """Of options as they were typed; `where` is what errors begin with. Raises UsageError for a bad one."""
-        timeout_s = DEFAULT_STOP_TIMEOUT_S if timeout is None else timeout
+        """Of options as they were typed; `where` is what errors begin with. Raises UsageError for a bad one.
+
+        `--kill` alone does not wait. With `--timeout` or `--signal` it waits first, as in the bash version of Inferno.
+        """
+        usual_s = 0 if kill and signal is None else DEFAULT_STOP_TIMEOUT_S
+        timeout_s = usual_s if timeout is None else timeout
         if not (math.isfinite(timeout_s) and 0 <= timeout_s <= LONGEST_TIMEOUT_S):
             hint = f"it takes 0 to {LONGEST_TIMEOUT_S} seconds"
             raise UsageError(f"{where}: --timeout {timeout_s:g} is out of range", hint)
@@ -81,12 +89,13 @@ def stop(vm: Instance, request: Request) -> bool:
 def end(running: VersionDir, request: Request) -> str | None:
     """End it; return why there may be no word from kiln, if it had to be killed."""
     asked = request.signal or _stop_signal(running)
-    rungs: list[tuple[Callable[[], bool], float]] = [
-        (lambda: _signal_process(running, asked), request.timeout_s),
-        (lambda: _signal_process(running, signal.SIGKILL), GUEST_END_S),
-        (lambda: terminate(running.ulid), KILN_END_S),
-    ]
-    for act, patience_s in rungs[2:] if request.kill else rungs:
+    rungs: list[tuple[Callable[[], bool], float]] = []
+    if request.timeout_s or not request.kill:
+        rungs.append((lambda: _signal_process(running, asked), request.timeout_s))
+    if not request.kill:
+        rungs.append((lambda: _signal_process(running, signal.SIGKILL), GUEST_END_S))
+    rungs.append((lambda: terminate(running.ulid), KILN_END_S))
+    for act, patience_s in rungs:
         if act() and cgroup.wait_empty(running.ulid, time.monotonic() + patience_s):
             return None
         if not cgroup.populated(running.ulid):

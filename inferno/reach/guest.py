@@ -51,3 +51,8 @@ def status(guest: Guest, timeout_s: float) -> ProcessStatus:
         return records.of(ProcessStatus, answer, "GET /v1/status")
     except records.BadRecordError:
         raise InfernoError("the guest answered GET /v1/status with something else than init does") from None
+
+
+def signal(guest: Guest, number: int, timeout_s: float) -> None:
+    """Ask init to send the image's process a signal. Raises as vsock.request."""
+    vsock.request(guest.root, "POST", "/v1/signal", {"signal": number}, timeout_s=timeout_s)

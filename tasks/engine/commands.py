@@ -102,7 +102,7 @@ class Help(_Ours, StockHelp):  # type: ignore[misc]
             return int(super().execute(params, args) or 0)
         from inferno.console import help
 
-        print(help.usage([verb]))
+        print(help.usage_of_task(verb))
         return 0
 
 

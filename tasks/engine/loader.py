@@ -7,7 +7,6 @@ VMs known, a command still makes a dozen tasks. dodo_loader adds what a checkout
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from doit.task import Task
 
 from inferno.base import gc_tuning
 from inferno.base.errors import UsageError
-from inferno.console import options, startup
+from inferno.console import guess, options, startup
 from inferno.console.typed import NOUNS
 from inferno.console.verbs.table import NAMES, TASKS
 from inferno.image.wanted import subject_of
@@ -171,7 +170,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         if row is None and verb in NAMES:
             raise UsageError(f"{verb} is not a task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
         if row is None or verb not in known:
-            near = difflib.get_close_matches(verb, known, 1)
+            near = guess.near(verb, known)
             hint = f"did you mean {near[0]}{colon}{subject}?" if near else f"{self._bin_name} list"
             raise UsageError(f"there is no task {task!r}", hint)
         if row.subject == "once" and colon:

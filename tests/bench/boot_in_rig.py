@@ -40,7 +40,7 @@ def main(image: str, runs: int) -> None:
             for key, value in once.items():
                 found[key] += [value] if number else []  # the first warms the caches
     finally:
-        ctl("destroy", NAME, "--yes")
+        ctl("destroy", NAME, "--force")
     json.dump(found, sys.stdout)
 
 

@@ -60,12 +60,15 @@ RECORDS = ("logs tail", "logs show")
 
 
 def verbs() -> Iterator[str]:
-    """The verbs, and actions of verbs, that have --json."""
+    """The verbs, and actions of verbs, that have --json. What prints the same under two names has the first."""
     rows: list[tuple[str, Verb]] = list(VERBS.items())
+    seen: set[str] = set()
     for name, verb in rows:
         rows += [(f"{name} {action.name}", action) for action in verb.actions]
         if name.split()[-1] == verb.name and any(option.long == "json" for option in verb.options):
-            yield name
+            if verb.run not in seen:
+                yield name
+            seen.add(verb.run)
 
 
 def table(command: str) -> str:

@@ -175,7 +175,7 @@ def test_a_guest_whose_processors_halt_is_told_of_and_ended(host: Host, web: Non
 
 
 def test_nothing_is_left_of_them(host: Host, before: set[str], web: None, evil: None) -> None:
-    host.type("destroy web evil --yes")
+    host.type("destroy web evil --force")
     kept = "files: /var/lib/inferno/"  # what the first create on a host makes: the store, locks
     left = host.inventory() - before
     assert [line for line in left if not line.startswith(kept) or re.search("web|evil", line)] == []

@@ -284,7 +284,7 @@ def test_a_foreground_sees_its_vm_ended_by_others(host: Host, vms: None) -> None
     host.create("doomed", DEAF)
     with host.popen("start", "patient") as patient, host.popen("start", "doomed") as doomed:
         assert patient.stdout.readline() == doomed.stdout.readline() == "begun\n"
-        host.sh("infernoctl stop patient; infernoctl destroy doomed --yes")
+        host.sh("infernoctl stop patient; infernoctl destroy doomed --force")
         out, err = patient.communicate(timeout=60)
         _, said = doomed.communicate(timeout=60)
     assert (out, patient.returncode) == ("asked\n", 7), err
@@ -312,7 +312,9 @@ def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
     host.create("talker", PATIENT)
     host.type("start talker --detach")
     host.until_it_said("talker", "begun")
-    host.type("destroy talker --yes --keep-logs")
+    assert "talker runs\nhint: infernoctl stop talker" in host.type("destroy talker --yes", status=2).stderr
+    assert host.states()["talker"] == "running"
+    host.type("destroy talker --force --keep-logs")
     assert "talker" not in host.states()
     assert "begun" in host.type("logs show --vm talker").stdout
     host.type("destroy talker --yes", status=2)

@@ -102,6 +102,6 @@ def test_what_was_deleted_by_hand_goes_with_the_next_start(host: Host, at_rest: 
     # A version that was laid out and never launched, and the one that took its place.
     host.sh("doit disk:lost; infernoctl create lost --memory 192")
     assert len(runs(host)) == 1
-    host.sh("infernoctl destroy next --yes; infernoctl destroy lost --yes")  # the one runs, and takes its own along
+    host.sh("infernoctl destroy next --force; infernoctl destroy lost --yes")  # the one runs, and takes its own along
     assert runs(host) == {}
     host.check_inventory(at_rest)

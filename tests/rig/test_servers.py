@@ -62,4 +62,4 @@ def test_python_serves_as_a_user_without_a_name(host: Host) -> None:
     assert host.sh(f"curl --silent http://{address}:8000/").stdout == "hello from python\n"
     assert host.type("exec python -- id -u").stdout == "1234\n"
     assert host.type("exec python -- pwd").stdout == "/srv/www\n"
-    host.type("destroy python --yes")
+    host.type("destroy python --force")

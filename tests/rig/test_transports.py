@@ -144,4 +144,4 @@ def test_a_vm_runs_beside_docker(host: Host) -> None:
         f"infernoctl exec beside -- sh -c {shlex.quote(asks)}; docker run --rm local/box:v1 sh -c {shlex.quote(asks)}"
     )
     assert host.sh(asked).stdout == "outside\noutside\n"
-    host.type("destroy beside --yes")
+    host.type("destroy beside --force")

@@ -8,7 +8,7 @@ import pytest
 from inferno.artifact import kernel
 from inferno.base.errors import UsageError
 from inferno.console.options import HELP
-from inferno.console.verbs.table import NAMES, TASKS, find
+from inferno.console.verbs.table import NAMES, TASKS, TASKS_ALONE, find
 from inferno.settings import BESIDE, ROWS, Setting
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -48,6 +48,7 @@ def not_there(page: str) -> list[str]:
             words = [words[0].partition(":")[0], *words[1:]]
             if words[0] not in TASKS:
                 continue  # doit's own: list, info, clean, …
+            words = ["task", *words] if words[0] in TASKS_ALONE else words
         elif words[0].strip("-").isupper() or words[0].startswith("-"):
             continue  # VERB
         try:

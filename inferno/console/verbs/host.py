@@ -15,6 +15,8 @@ _IMAGES = Verb(
     "images",
     HOST,
     "the images on this host, what they hold, and which VMs use them",
+    aliases=("image",),
+    default="list",
     more="IMAGE is a reference as it was given to create, a digest, or the beginning of a digest.",
     actions=(
         Verb(
@@ -35,6 +37,7 @@ _IMAGES = Verb(
             "IMAGE",
             (JSON,),
             "images.show",
+            aliases=("inspect",),
             examples="infernoctl images show nginx --json | jq .process",
         ),
         Verb(
@@ -126,6 +129,14 @@ _DB = Verb(
 )
 
 VERBS = (
+    Verb(
+        "init",
+        HOST,
+        "make the data folder and the database, and see that the log collector can run",
+        run="init.init",
+        more="The first create makes them too. The step that builds the guest's init: infernoctl task init.",
+        examples="INFERNO_ROOT=/srv/inferno infernoctl init",
+    ),
     _IMAGES,
     _DB,
     Verb(

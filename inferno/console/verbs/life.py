@@ -81,10 +81,12 @@ infernoctl start web1 --detach   returns when the image's process runs""",
                 metavar="NAME|N",
                 short="s",
             ),
-            Option("kill", "do not ask its process to end: kill the VM at once", bool),
+            Option("kill", "kill the VM at once; with --timeout or --signal, after it was asked to end", bool),
         ),
         is_task=True,
-        examples="infernoctl stop web1 --timeout 30    the VM's stop signal, then SIGKILL after 30 s",
+        examples="""\
+infernoctl stop web1 --timeout 30         the VM's stop signal, then SIGKILL to its process after 30 s
+infernoctl stop web1 --kill --timeout 5   the VM's stop signal, then the whole VM is killed after 5 s""",
     ),
     Verb(
         "restart",
@@ -100,8 +102,13 @@ infernoctl start web1 --detach   returns when the image's process runs""",
         LIFE,
         "remove a VM and everything that belongs to it",
         "NAME...",
-        (Option("yes", "do not ask", bool), Option("keep_logs", "keep its log", bool)),
+        (
+            Option("yes", "do not ask", bool, short="y"),
+            Option("force", "kill the VM if it runs, and do not ask", bool, short="f"),
+            Option("keep_logs", "keep its log", bool),
+        ),
         is_task=True,
+        more="A VM that runs is refused without --force.",
         examples="infernoctl destroy web1 --yes    its versions, its log, its address; images stay: images prune",
     ),
 )
@@ -115,18 +122,8 @@ STEP_VERBS = (
         examples="infernoctl artifacts    once, and after an update of Inferno",
     ),
     Verb("kiln", STEPS, "build kiln, the supervisor in the jail", is_task=True, examples="infernoctl kiln"),
-    Verb("init", STEPS, "build init, PID 1 of every guest", is_task=True, examples="infernoctl init"),
     Verb("vmm", STEPS, "fetch firecracker and jailer by their pinned digests", is_task=True, examples="infernoctl vmm"),
     Verb("kernel", STEPS, "build the guest kernel", is_task=True, examples="infernoctl kernel"),
-    Verb(
-        "image",
-        STEPS,
-        "resolve an image to its digest, and fetch it",
-        "IMAGE...",
-        access,
-        is_task=True,
-        examples="infernoctl image nginx:latest    fetches it; rootfs also makes its base",
-    ),
     Verb(
         "rootfs",
         STEPS,
@@ -144,22 +141,6 @@ STEP_VERBS = (
         is_task=True,
         examples="infernoctl initrd web1    of a VM that was created before",
     ),
-    Verb(
-        "config",
-        STEPS,
-        "render kiln.json and firecracker.json",
-        "NAME...",
-        is_task=True,
-        examples="infernoctl config web1    of a VM that was created before",
-    ),
-    Verb(
-        "network",
-        STEPS,
-        "make the VM's TAP, addresses and firewall elements",
-        "NAME...",
-        is_task=True,
-        examples="infernoctl network web1",
-    ),
     Verb("disk", STEPS, "make the VM's scratch disk", "NAME...", is_task=True, examples="infernoctl disk web1"),
     Verb("jail", STEPS, "lay the VM's jail out anew", "NAME...", is_task=True, examples="infernoctl jail web1"),
     Verb(
@@ -176,7 +157,11 @@ STEP_VERBS = (
         "run tasks by their names, as doit does in a checkout",
         "TASK...",
         run="task_verbs.task",
-        forms=("VERB:NAME [options]...", "list | info TASK | clean TASK... | forget TASK... | help [TASK]"),
+        forms=(
+            "VERB:NAME [options]...",
+            "VERB NAME... [options]",
+            "list | info TASK | clean TASK... | forget TASK... | help [TASK]",
+        ),
         words=0,
         more="""\
 list says what tasks there are, and list --all names those of every VM. info says what a task needs and
@@ -185,5 +170,36 @@ runs again.""",
         examples="""\
 infernoctl task create:web1 --image nginx:latest start:web1 --detach
 infernoctl task info create:web1""",
+    ),
+)
+
+# Steps whose names are Docker's nouns, or a verb of the bash version of Inferno: as verbs they would start a build by
+# accident.
+STEPS_BY_TASK = (
+    Verb("init", STEPS, "build init, PID 1 of every guest", is_task=True, examples="infernoctl task init"),
+    Verb(
+        "image",
+        STEPS,
+        "resolve an image to its digest, and fetch it",
+        "IMAGE...",
+        access,
+        is_task=True,
+        examples="infernoctl task image nginx:latest    fetches it; rootfs also makes its base",
+    ),
+    Verb(
+        "config",
+        STEPS,
+        "render kiln.json and firecracker.json",
+        "NAME...",
+        is_task=True,
+        examples="infernoctl task config web1    of a VM that was created before",
+    ),
+    Verb(
+        "network",
+        STEPS,
+        "make the VM's TAP, addresses and firewall elements",
+        "NAME...",
+        is_task=True,
+        examples="infernoctl task network web1",
     ),
 )

@@ -18,6 +18,11 @@ _READ_LOGS = (
     Option("grep", "lines whose message matches this regular expression", metavar="RE"),
     JSON._replace(help="one JSON object per line, for programs"),
 )
+_PING = (
+    Option("count", "how many times (1)", metavar="N", short="c", default="1"),
+    Option("timeout", "how long each answer may take (2)", metavar="SECONDS", default="2"),
+    JSON,
+)
 _LOGS = Verb(
     "logs",
     LOOK,
@@ -63,10 +68,14 @@ _LOGS = Verb(
         Verb(
             "clear",
             LOOK,
-            "delete the log of a VM, or without a name all logs",
+            "delete the combined log of all VMs, or with a name the log of that VM",
             "[NAME]",
-            (Option("vm", "the same as NAME", metavar="NAME"),),
+            (
+                Option("vm", "the same as NAME", metavar="NAME"),
+                Option("all", "delete the combined log and those of all VMs", bool),
+            ),
             "logs.clear",
+            more="Without a name, the VMs keep their own logs, which hold the same lines.",
             examples="infernoctl logs clear web1",
         ),
     ),
@@ -145,15 +154,29 @@ VERBS = (
         LOOK,
         "whether a guest answers over vsock, and how fast",
         "NAME",
-        (
-            Option("count", "how many times (1)", metavar="N", short="c", default="1"),
-            Option("timeout", "how long each answer may take (2)", metavar="SECONDS", default="2"),
-            JSON,
-        ),
+        _PING,
         "ping.ping",
         aliases=("vsock-ping",),
         more="The guest's init answers.",
         examples="infernoctl ping web1 -c 100",
+    ),
+    Verb(
+        "vsock",
+        LOOK,
+        "the vsock connection to a guest: whether it answers",
+        actions=(
+            Verb(
+                "ping",
+                LOOK,
+                "the same as ping alone",
+                "NAME",
+                _PING,
+                "ping.ping",
+                more="The guest's init answers.",
+                examples="infernoctl vsock ping web1",
+            ),
+        ),
+        examples="infernoctl vsock ping web1",
     ),
     Verb(
         "wait",

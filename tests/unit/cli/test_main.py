@@ -249,6 +249,6 @@ def test_a_root_that_cannot_be_is_one_line(tmp_path: Path, root: str) -> None:
 @pytest.mark.root
 def test_an_engine_that_does_not_answer_is_said_in_its_own_word(tmp_path: Path) -> None:
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root"), "DOCKER_HOST": "tcp://127.0.0.1:1"}
-    words = [BIN / "infernoctl", "image", "docker-daemon:x"]
+    words = [BIN / "infernoctl", "task", "image", "docker-daemon:x"]
     done = run(words, env=env, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     refused(done, "the Docker Engine cannot be used: connection refused")

@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(line: str, text: str, hint: 
 def test_a_task_is_sent_to_the_help_of_its_verb() -> None:
     with pytest.raises(UsageError) as refused:
         parse("create:web1", TABLE, ["-x"])
-    assert refused.value.hint == "infernoctl create --help"
+    assert refused.value.hint == "infernoctl task help create"
 
 
 def test_doit_takes_every_option() -> None:

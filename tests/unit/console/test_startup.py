@@ -31,7 +31,7 @@ def test_a_variable_that_nothing_reads_gets_one_warning(tmp_path: Path, line: st
 
 
 def test_a_task_warns_once_too(tmp_path: Path) -> None:
-    said = type_in(tmp_path, "infernoctl image oci:/nowhere", INFERNO_XYZZY="1").stderr
+    said = type_in(tmp_path, "infernoctl task image oci:/nowhere", INFERNO_XYZZY="1").stderr
     assert (
         said.count("warning: ") == said.count("warning: INFERNO_XYZZY is not a setting; infernoctl env has all\n") == 1
     )
@@ -63,7 +63,7 @@ def test_debug_tells_what_is_run_and_decided_but_no_secrets(tmp_path: Path) -> N
 @pytest.mark.root
 @pytest.mark.parametrize("level", ["warning", "error"])
 def test_a_higher_level_is_as_quiet(tmp_path: Path, level: str) -> None:
-    line = "infernoctl image oci:/nowhere"
+    line = "infernoctl task image oci:/nowhere"
     assert ".  image:oci:/nowhere" in type_in(tmp_path, line).stderr
     quiet = type_in(tmp_path, line, LOG_LEVEL=level).stderr
     assert quiet == type_in(tmp_path, f"{line} --quiet").stderr

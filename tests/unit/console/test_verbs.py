@@ -11,10 +11,10 @@ import pytest
 
 import inferno.cli
 from inferno import engine
-from inferno.console import help, suggest
+from inferno.console import help
 from inferno.console.options import HELP
 from inferno.console.typed import NOUNS, read
-from inferno.console.verbs.table import NAMES, TASKS, VERBS, find
+from inferno.console.verbs.table import NAMES, TASKS, TASKS_ALONE, VERBS, find
 from inferno.console.verbs.verb import GROUPS, Verb
 from inferno.life.status import STATES
 from inferno.logs.record import LEVELS, SOURCES
@@ -31,6 +31,8 @@ def rows() -> Iterator[tuple[str, Verb]]:
         yield verb.name, verb
         for action in verb.actions:
             yield f"{verb.name} {action.name}", action
+    for verb in TASKS_ALONE.values():
+        yield f"task {verb.name}", verb
 
 
 ROWS = dict(rows())
@@ -130,11 +132,3 @@ def test_lists_that_help_repeats_are_the_codes() -> None:
     assert set(ROWS["list"].options[2].choices) == set(STATES)
     assert set(options["level"].choices) == set(LEVELS)
     assert [word for word in SOURCES if word not in options["source"].help] == []
-
-
-def test_what_dockers_users_are_told_exists() -> None:
-    for word, hint in suggest.DOCKERS.items():
-        assert word not in NAMES
-        for verb, option in re.findall(r"infernoctl ([a-z-]+(?: [a-z]+)?)[^,]*?(--[a-z]+)?(?:,|$)", hint):
-            row = ROWS.get(verb) or ROWS[verb.split()[0]]
-            assert not option or option[2:] in [each.long for each in row.options], hint

@@ -275,7 +275,7 @@ def test_a_killed_pull_leaves_nothing_that_counts(registry: Registry, tmp_path: 
     layers = [[images.file(f"big{n}", os.urandom(6 << 20))] for n in range(4)]
     registry.push(layout(tmp_path, *layers), "killed:v1")
     env = {**os.environ, "INFERNO_ROOT": str(tmp_path / "root")}
-    argv = [BIN / "infernoctl", "image", f"docker://{registry.host}/killed:v1"]
+    argv = [BIN / "infernoctl", "task", "image", f"docker://{registry.host}/killed:v1"]
     killed = 0
     for _ in range(4):  # each with one more of its four layers
         before = registry.blob_requests()

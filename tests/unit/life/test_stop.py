@@ -10,10 +10,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from inferno.cli.main import main
 from inferno.life import stop as ending
 from inferno.sandbox import cgroup
 from inferno.state.database import State
 from inferno.state.paths import VersionDir
+from tests.guestlab import GuestLab, supervise
 from tests.known import ULID, known_vm
 
 BIN = Path(sys.executable).parent
@@ -95,4 +97,79 @@ def test_a_kiln_that_had_to_be_killed_is_told_of(
         kiln.stdout.readline()
         cgroup.add(ULID, kiln.pid)
         assert ending.end(VersionDir(tmp_path / ULID), ending.Request(1, kill=True)) == says
+    cgroup.remove(ULID)
+
+
+@pytest.mark.parametrize(
+    ("given", "timeout_s", "kill"),
+    [
+        ({}, 10, False),
+        ({"timeout": 0}, 0, False),
+        ({"kill": True}, 0, True),
+        ({"kill": True, "timeout": 5}, 5, True),
+        ({"kill": True, "timeout": 0}, 0, True),
+        ({"kill": True, "signal": "INT"}, 10, True),
+        ({"kill": True, "signal": "INT", "timeout": 5}, 5, True),
+    ],
+)
+def test_how_long_a_stop_waits(given: dict[str, object], timeout_s: float, kill: bool) -> None:
+    request = ending.Request.of("stop:web1", **given)  # type: ignore[arg-type]  # as the parser hands it over
+    assert (request.timeout_s, request.kill) == (timeout_s, kill)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("after", "timeout_s", "asked", "killed"),
+    [
+        ("exit 7", 60.0, True, False),  # it ends when it is asked
+        (":", 0.1, True, True),  # it is asked, and goes on
+        ("exit 7", None, False, True),  # --kill alone
+    ],
+)
+def test_a_kill_with_a_timeout_asks_first(
+    hierarchy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: str,
+    timeout_s: float | None,
+    asked: bool,
+    killed: bool,
+) -> None:
+    """A real init, which runs a process that notes that it was asked; in place of kiln stands what runs that init."""
+    monkeypatch.setattr(ending, "KILN_END_S", 0.2)
+    (hierarchy / cgroup.SLICE / ULID).mkdir(parents=True)
+    version = VersionDir(tmp_path / ULID)
+    version.jail.parent.mkdir()
+    note = tmp_path / "asked"
+    script = f"trap 'touch {note}; {after}' TERM; while :; do sleep 1000 & wait; done"
+    lab = GuestLab(version.jail, supervise(), script)
+    try:
+        cgroup.add(ULID, lab.pid)
+        said = ending.end(version, ending.Request.of("stop:web1", kill=True, timeout=timeout_s))
+        assert note.exists() == asked
+        assert (said is not None) == killed
+    finally:
+        lab.kill()
+    cgroup.remove(ULID)
+
+
+@pytest.mark.root
+def test_a_vm_that_runs_is_not_destroyed_without_force(
+    hierarchy: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INFERNO_ROOT", str(root))
+    (hierarchy / cgroup.SLICE / ULID).mkdir(parents=True)
+    with subprocess.Popen(["sleep", "1000"]) as running:
+        cgroup.add(ULID, running.pid)
+        status = main(["destroy", "web1", "--yes"])
+        assert running.poll() is None
+        running.kill()
+    assert status == 2
+    assert capfd.readouterr().err.splitlines() == [
+        "error: web1 runs",
+        "hint: infernoctl stop web1, first; or --force, which kills it",
+    ]
+    state = State(root / "inferno.db")
+    assert state.names() == ["web1"]
+    state.close()
     cgroup.remove(ULID)

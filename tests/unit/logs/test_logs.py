@@ -291,6 +291,26 @@ def test_the_command_keeps_account_and_clears(paths: Paths, writer: Writer, caps
     assert main(["logs", "clear"]) == 0
 
 
+def test_clear_means_the_combined_log_unless_told_otherwise(paths: Paths, capfd: pytest.CaptureFixture[str]) -> None:
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    for name in ("vm_combined.log", "vm_combined.log.1", "web.log", "web.log.1", "db.log"):
+        (paths.logs / name).touch()
+
+    def left() -> set[str]:
+        return {path.name for path in paths.logs.iterdir()}
+
+    assert main(["logs", "clear", "--all", "web"]) == 2
+    assert "infernoctl logs clear web" in capfd.readouterr().err
+    assert len(left()) == 5
+    assert main(["logs", "clear"]) == 0
+    assert left() == {"web.log", "web.log.1", "db.log"}
+    assert main(["logs", "clear", "web"]) == 0
+    assert left() == {"db.log"}
+    (paths.logs / "vm_combined.log").touch()
+    assert main(["logs", "clear", "--all"]) == 0
+    assert left() == set()
+
+
 def test_the_command_follows_until_interrupted(paths: Paths, writer: Writer) -> None:
     writer.write(3)
     command = [CTL, "logs", "tail", "--vm", "web", "-n", "1", "-f"]

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from inferno.reach.guest import Guest
 from inferno.reach.unpack import Place, unpack
 from inferno.sandbox import usage
 from tests import known
-from tests.guestlab import DEADLINE_S, exec_argv, real_guest
+from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, real_guest, supervise
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: inferno-stream/1\r\n\r\n"
 ENDED = frame.encode(frame.EXIT, b'{"exit_code": 0, "signal": null}')
@@ -81,6 +82,21 @@ def test_a_guest_answers_and_says_how_its_process_is(real: Guest) -> None:
     said = guest.status(real, DEADLINE_S)
     assert (said.state, said.exit_code) == ("running", None)
     assert said.pid is not None and said.pid > 1
+
+
+@pytest.mark.root
+def test_a_signal_reaches_the_process_and_nothing_else(tmp_path: Path) -> None:
+    lab = GuestLab(
+        tmp_path / "root", supervise(), "trap 'exit 0' HUP; trap : USR1; while :; do sleep 1000 & wait; done"
+    )
+    root = os.open(lab.folder, os.O_RDONLY | os.O_DIRECTORY)
+    web1 = Guest("web1", "-", root)
+    guest.signal(web1, signal.SIGUSR1, DEADLINE_S)
+    assert guest.status(web1, DEADLINE_S).state == "running"
+    guest.signal(web1, signal.SIGHUP, DEADLINE_S)
+    lab.wait_for_end()
+    os.close(root)
+    lab.kill()
 
 
 @pytest.mark.root

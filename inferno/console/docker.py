@@ -1,0 +1,217 @@
+"""What Docker's users type and Inferno calls otherwise, or has not: the hint for each, which is one line.
+
+A hint names the command to type, or says why a VM has no such thing. The words NAME, REF and so on stand for what was
+typed. It is looked at only for words that are not verbs, and options that a verb does not have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_NO_VOLUMES = "there are no volumes: what a VM writes is gone after its stop; copy it out before: infernoctl cp"
+_OWN_NETWORK = "each VM has a network of its own, made by its start: infernoctl list tells addresses"
+_NO_EDIT = "images are built by docker; then: infernoctl create NAME --image docker-daemon:REF"
+_NO_PUSH = "Inferno only fetches images: docker or skopeo push them"
+_NO_SWARM = "one host is all that Inferno knows: there is no swarm"
+_START = "infernoctl create NAME --image REF, then infernoctl start NAME"
+_PRUNE = "infernoctl images prune removes the images that no VM uses"
+_REDO = "infernoctl create NAME, with the options that are to change, then infernoctl restart NAME"
+
+# One word, or a noun and its verb. A noun alone stands for all its verbs that have no line.
+WORDS: dict[str, str] = {
+    "build": "docker build, then infernoctl create NAME --image docker-daemon:REF",
+    "buildx": _NO_EDIT,
+    "builder": _NO_EDIT,
+    "commit": "what a VM writes is not made an image: infernoctl cp NAME:/ - | docker import - REF",
+    "compose": "Inferno reads no compose files: docs/pipelines.md declares VMs in a dodo.py",
+    "config": "configs are of swarms; infernoctl env shows the settings; the step: infernoctl task config NAME",
+    "container": "infernoctl list",
+    "container inspect": "infernoctl status NAME --json",
+    "container prune": "infernoctl destroy NAME, of each VM that is not wanted",
+    "context": "each host has its own VMs: ssh HOST infernoctl list",
+    "df": "infernoctl images list, and infernoctl logs status, tell sizes",
+    "diff": "infernoctl exec NAME -- find / -xdev -newer /etc/hostname shows what was written since the start",
+    "down": "infernoctl destroy NAME, of each VM",
+    "events": "infernoctl runs NAME tells when a VM began and ended",
+    "export": "infernoctl cp NAME:/ - > FILE",
+    "history": "infernoctl images show REF",
+    "image history": "infernoctl images show REF",
+    "image build": _NO_EDIT,
+    "image import": "infernoctl create NAME --image docker-archive:FILE, or oci-archive:FILE",
+    "image load": "infernoctl create NAME --image docker-archive:FILE, or oci-archive:FILE",
+    "image push": _NO_PUSH,
+    "image rm": _PRUNE,
+    "image save": "docker save, or skopeo copy: Inferno keeps no layers",
+    "image tag": "an image has the names that its registry or engine gives it: docker tag",
+    "import": "infernoctl create NAME --image docker-archive:FILE, or oci-archive:FILE",
+    "info": "infernoctl doctor, or infernoctl env",
+    "inspect": "infernoctl status NAME --json",
+    "load": "infernoctl create NAME --image docker-archive:FILE, or oci-archive:FILE",
+    "login": "docker login: its logins are used here too; without docker: skopeo login",
+    "logout": "docker logout, or skopeo logout",
+    "manifest": "skopeo inspect --raw docker://REF",
+    "network": f"{_OWN_NETWORK}; the step: infernoctl task network NAME",
+    "network ls": _OWN_NETWORK,
+    "network inspect": "infernoctl status NAME --json",
+    "node": _NO_SWARM,
+    "pause": "a VM that runs cannot be paused: infernoctl stop NAME ends it",
+    "plugin": "Inferno has no plugins",
+    "port": "infernoctl status NAME tells the VM's address; all its ports are open there, to this host",
+    "ps": "infernoctl list",
+    "pull": "infernoctl images pull REF",
+    "push": _NO_PUSH,
+    "rename": "a VM keeps its name: infernoctl create ANOTHER --image REF, then infernoctl destroy NAME",
+    "rm": "infernoctl destroy NAME",
+    "rmi": _PRUNE,
+    "run": _START,
+    "save": "docker save, or skopeo copy: Inferno keeps no layers",
+    "search": "docker search, or the registry's own pages",
+    "secret": _NO_SWARM,
+    "service": _NO_SWARM,
+    "stack": _NO_SWARM,
+    "swarm": _NO_SWARM,
+    "system": "infernoctl doctor looks at this host; infernoctl env shows the settings",
+    "system df": "infernoctl images list, and infernoctl logs status, tell sizes",
+    "system events": "infernoctl runs NAME tells when a VM began and ended",
+    "system prune": _PRUNE,
+    "tag": "an image has the names that its registry or engine gives it: docker tag",
+    "trust": "Inferno does not check signatures: an image named by its digest is the one you mean, REF@sha256:…",
+    "unpause": "a VM that runs cannot be paused: infernoctl start NAME starts one that was stopped",
+    "up": "Inferno reads no compose files: docs/pipelines.md declares VMs in a dodo.py",
+    "update": _REDO,
+    "volume": _NO_VOLUMES,
+}
+# The names of OPTIONS, by their other names: the table of verbs reads options, and so this, and cannot be asked.
+ALIASES = {"ls": "list", "image": "images"}
+# Of a verb and an option, or of any verb and that option: `*`.
+_CAPS = "the process is root of its own machine, and the jail around that has no options: docs/trust-boundaries.md"
+_SHARES_NOTHING = "a VM shares no namespace with the host or another VM"
+_CGROUP = "a VM has as many processors and as much memory as --vcpus and --memory say; --cpu-weight and --io-max share"
+OPTIONS: dict[str, str] = {
+    "* --name": "the name is the first word: infernoctl create NAME --image REF",
+    "* --rm": "a VM stays until infernoctl destroy NAME; what it wrote is gone after its stop",
+    "create --detach": "infernoctl start NAME --detach, after create",
+    "create --publish": "the VM's own address has all its ports: infernoctl status NAME",
+    "create -p": "the VM's own address has all its ports: infernoctl status NAME",
+    "create --publish-all": "the VM's own address has all its ports: infernoctl status NAME",
+    "create -P": "the VM's own address has all its ports: infernoctl status NAME",
+    "create --expose": "the VM's own address has all its ports: infernoctl status NAME",
+    "create --volume": _NO_VOLUMES,
+    "create -v": _NO_VOLUMES,
+    "create --mount": _NO_VOLUMES,
+    "create --volumes-from": _NO_VOLUMES,
+    "create --network": _OWN_NETWORK,
+    "create --net": _OWN_NETWORK,
+    "create --ip": _OWN_NETWORK,
+    "create --mac-address": _OWN_NETWORK,
+    "create --link": "VMs do not reach each other: the host's side of a VM is docs/how-it-starts.md",
+    "create --restart": "a VM that ended is not started again by itself: infernoctl wait NAME; infernoctl start NAME",
+    "create --label": "VMs have names and no labels",
+    "create -l": "VMs have names and no labels",
+    "create --cpus": "--vcpus N, whole processors; --cpu-weight shares them",
+    "create --cpu-shares": "--cpu-weight N, from 1 to 10000; 100 is usual",
+    "create -c": "--cpu-weight N, from 1 to 10000; 100 is usual",
+    "create --cpuset-cpus": _CGROUP,
+    "create --memory-swap": "a VM's memory is never swapped by the host",
+    "create --memory-reservation": _CGROUP,
+    "create --blkio-weight": "--io-max WORDS limits a VM's disks",
+    "create --device-read-bps": "--io-max rbps=BYTES",
+    "create --device-write-bps": "--io-max wbps=BYTES",
+    "create --device": "a VM has its own disks, network and vsock, and no device of the host",
+    "create --gpus": "a VM has no GPU: Firecracker passes no device of the host through",
+    "create --runtime": "there is one runtime: kiln and Firecracker in a jail",
+    "create --privileged": _CAPS,
+    "create --cap-add": _CAPS,
+    "create --cap-drop": _CAPS,
+    "create --security-opt": _CAPS,
+    "create --userns": _SHARES_NOTHING,
+    "create --pid": _SHARES_NOTHING,
+    "create --ipc": _SHARES_NOTHING,
+    "create --uts": _SHARES_NOTHING,
+    "create --cgroupns": _SHARES_NOTHING,
+    "create --cgroup-parent": "a VM's cgroup is inferno.slice/VERSION: infernoctl status NAME",
+    "create --pids-limit": "the guest's kernel limits its processes: --ulimit nproc=N for the user of yours",
+    "create --oom-kill-disable": "--memory N is the guest's own: its kernel kills in it when it is used up",
+    "create --oom-score-adj": "--memory N is the guest's own: its kernel kills in it when it is used up",
+    "create --shm-size": "--tmpfs /dev/shm:size=SIZE",
+    "create --sysctl": "infernoctl exec -u 0 NAME -- sysctl -w KEY=VALUE, in the VM's own kernel",
+    "create --storage-opt": "ROOTFS_SIZE_MB, a setting, is the size of what a VM may write: infernoctl env",
+    "create --log-driver": "logs are files that infernoctl logs reads: docs/logs.md",
+    "create --log-opt": "INFERNO_LOG_MAX_SIZE_MB and INFERNO_LOG_MAX_FILES, which are settings: infernoctl env",
+    "create --health-cmd": "the image's HEALTHCHECK is not run: infernoctl exec NAME -- CMD runs it",
+    "create --no-healthcheck": "the image's HEALTHCHECK is not run anyway",
+    "create --stop-timeout": "infernoctl stop NAME --timeout SECONDS",
+    "create --attach": "infernoctl start NAME follows the output",
+    "create -a": "infernoctl start NAME follows the output",
+    "create --cidfile": "infernoctl create prints the VM's version and address as one line of JSON",
+    "create --domainname": "--hostname NAME",
+    "start --attach": "infernoctl start NAME follows the output, unless --detach is given",
+    "start -a": "infernoctl start NAME follows the output, unless --detach is given",
+    "restart --signal": "infernoctl stop NAME --signal SIGNAL, then infernoctl start NAME --detach",
+    "restart -s": "infernoctl stop NAME --signal SIGNAL, then infernoctl start NAME --detach",
+    "destroy --volumes": "a VM has no volumes: what it wrote is gone with its run",
+    "destroy -v": "a VM has no volumes: what it wrote is gone with its run",
+    "list --all": "infernoctl list shows all VMs; --state running those that run",
+    "list -a": "infernoctl list shows all VMs; --state running those that run",
+    "list --quiet": "infernoctl list --json | jq -r '.[].name'",
+    "list -q": "infernoctl list --json | jq -r '.[].name'",
+    "list --filter": "--state running, created or stopped",
+    "list -f": "--state running, created or stopped",
+    "list --no-trunc": "infernoctl list --json has everything in full",
+    "list --size": "infernoctl images list tells the sizes of images",
+    "status --size": "infernoctl images list tells the sizes of images",
+    "logs --details": "infernoctl logs NAME --json has all there is of a line",
+    "exec --privileged": "--user 0 is root of the VM",
+    "stats --no-stream": "infernoctl stats prints once",
+    "stats --all": "infernoctl stats shows the VMs that run; infernoctl list shows all",
+    "images --quiet": "infernoctl images list --json",
+    "images -q": "infernoctl images list --json",
+    "images --all": "infernoctl images list shows all images",
+    "images -a": "infernoctl images list shows all images",
+    "images --digests": "infernoctl images list --json has the digests",
+    "images --filter": "infernoctl images list --json",
+    "images --no-trunc": "infernoctl images list --json has everything in full",
+    "images prune --force": "infernoctl images prune does not ask; --dry-run says what it would remove",
+    "images prune -f": "infernoctl images prune does not ask; --dry-run says what it would remove",
+    "images prune --all": "infernoctl images prune removes every image that no VM uses",
+    "images prune -a": "infernoctl images prune removes every image that no VM uses",
+    "images pull --all-tags": "one tag at a time: infernoctl images pull REF",
+    "images pull -a": "one tag at a time: infernoctl images pull REF",
+}
+
+
+def word(word: str, rest: Sequence[str], known: Sequence[str]) -> str | None:
+    """The hint for a word that is not one of the `known` verbs, with the words after it; None if it is not Docker's."""
+    verb = next((each for each in rest if not each.startswith("-")), "")
+    if word == "container" and verb and f"container {verb}" not in WORDS:
+        after = rest[rest.index(verb) + 1 :]
+        return " ".join(["infernoctl", verb, *after]) if verb in known else WORDS.get(verb) and _hint(verb, after)
+    if word == "rm" and any(each in ("-f", "--force") for each in rest):
+        return "infernoctl destroy NAME --force"
+    if f"{word} {verb}" in WORDS:
+        return _hint(f"{word} {verb}", rest[rest.index(verb) + 1 :])
+    return _hint(word, rest) if word in WORDS else None
+
+
+def action(verb: str, word: str, rest: Sequence[str]) -> str | None:
+    """The hint for a word that is not one of the verb's own verbs; None if it is not Docker's."""
+    key = f"{'image' if verb == 'images' else verb} {word}"
+    return _hint(key, rest) if key in WORDS else None
+
+
+def _hint(key: str, rest: Sequence[str]) -> str:
+    """The line of WORDS, with what was typed in the place of NAME or REF, where it is clear which is meant."""
+    hint = WORDS[key]
+    holes = [hole for hole in ("NAME", "REF") if re.search(rf"\b{hole}\b", hint)]
+    if len(holes) == 1 and len(rest) == 1 and not rest[0].startswith("-"):
+        return re.sub(rf"\b{holes[0]}\b", lambda _: rest[0], hint)
+    return hint
+
+
+def option(called: str, typed: str) -> str | None:
+    """The hint for an option that `called` (a verb, a verb's own verb, or a task) does not have."""
+    verb, _, action = called.partition(":")[0].removeprefix("task ").partition(" ")
+    verb = ALIASES.get(verb, verb)
+    names = [f"{verb} {action}".strip(), verb, "*"]
+    return next((OPTIONS[f"{name} {typed}"] for name in names if f"{name} {typed}" in OPTIONS), None)
