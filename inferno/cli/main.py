@@ -6,7 +6,6 @@ Exit statuses: 0 done, or nothing to do; 1 failed; 2 wrong usage, nothing change
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -37,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         report(requirements.denied(error))
         return UsageError.status
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return 130  # 128 + SIGINT
     except OSError as error:
         return streams.lost(error)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 
 from inferno.base.errors import InfernoError
@@ -37,6 +36,6 @@ def lost(error: OSError) -> int:
         raise error
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer goes there
     if gone:  # infernoctl list | head
-        return 128 + signal.SIGPIPE
+        return 141  # 128 + SIGPIPE
     report(InfernoError(f"the output cannot be written: {error.strerror}"))
     return InfernoError.status

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from inferno.base import files
 from inferno.life import host
-from inferno.life.instance import Instance
 from inferno.settings import Settings
 from inferno.state import vm_record
 from inferno.state.database import State, VmRow
@@ -108,6 +107,8 @@ def _record(plan: Plan, state: State, spec: dict[str, object], version: str) -> 
 
 def _keep_end(plan: Plan, state: State) -> None:
     """The version that ended by itself may be swept: what it says of its end is not to go with it."""
+    from inferno.life.instance import Instance
+
     row = state.vm(plan.name)
     vm = Instance.of(plan.settings, row) if row else None
     if vm and vm.started():

@@ -13,9 +13,8 @@ from typing import Annotated, NamedTuple
 
 from inferno.base import records
 from inferno.base.text import printable
-from inferno.sandbox import cgroup, jail
+from inferno.sandbox import cgroup
 from inferno.state.paths import Paths, VersionDir
-from inferno.wire import start
 from inferno.wire.shared import CODE_NO_PROCESS, EXIT_STATUS, MAX_EXIT_STATUS_BYTES, MAX_SIGNAL, UNFINISHED_SUFFIX
 
 _BYTE, _SIGNAL = range(256), range(1, MAX_SIGNAL + 1)
@@ -93,6 +92,10 @@ def _killed_for_memory(events: dict[str, int]) -> str | None:
 
 
 def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None) -> ExitStatus:
+    # A list of VMs that have not run needs neither.
+    from inferno.sandbox import jail
+    from inferno.wire import start
+
     killed = _killed_for_memory(cgroup.memory_events(version.ulid))
     try:
         with jail.opened(version) as root:

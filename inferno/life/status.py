@@ -19,7 +19,6 @@ from inferno.state import names
 from inferno.state.database import VmRow, if_there
 from inferno.state.paths import VersionDir
 from inferno.version import versions
-from inferno.wire import start
 
 CREATED, RUNNING, STOPPED = "created", "running", "stopped"
 STATES = (CREATED, RUNNING, STOPPED)
@@ -164,5 +163,7 @@ def _with_run(shown: Summary, vm: Instance, running: VersionDir) -> Summary:
 
 
 def _run_id(vm: Instance) -> str | None:
+    from inferno.wire import start  # only `status` shows it
+
     started = vm.started()
     return start.run_of(started.start) if started else None

@@ -8,7 +8,6 @@ grow. The format before the present one is read too; a version of a newer one co
 from __future__ import annotations
 
 import dataclasses
-import signal
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -80,5 +79,5 @@ def read(path: Path) -> VersionRecord:
         **{**before._asdict(), "spec": dataclasses.replace(before.spec, stop_signal=None)},
         format=FORMAT,
         image=image,
-        stop_signal=before.spec.stop_signal or signal.SIGTERM,
+        stop_signal=before.spec.stop_signal or 15,  # SIGTERM
     )

@@ -5,13 +5,21 @@ pyproject.toml chooses it. With -f another file is read in the place of dodo.py.
 
 from __future__ import annotations
 
+import functools
+from importlib import metadata
 from typing import Any
 
+import doit.plugin
 from doit.cmd_base import DodoTaskLoader
 from doit.task import Task
 
 from ..stages import Creator
 from .loader import Loader
+
+# doit looks for plugins of the environment four times, and reads what is installed each time: 2 ms. Nothing is
+# installed meanwhile, so once is enough.
+_installed = functools.cache(metadata.entry_points)
+doit.plugin.entry_points_impl = lambda: lambda group: _installed().select(group=group)
 
 
 class DodoLoader(Loader, DodoTaskLoader):  # type: ignore[misc]  # doit has no types
