@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::{Component, Path, PathBuf};
@@ -25,6 +25,13 @@ pub const RECEIVE: &str = "receive";
 /// The path itself, when it is a link, is not sent as one.
 pub const FOLLOW: &str = "follow";
 const BUFFER_BYTES: usize = 64 * 1024;
+/// A file that says to have no more is read before its head is written: files of /proc say 0, those of /sys 4096, and
+/// others change while they are read.
+const READ_FIRST_BYTES: u64 = 64 * 1024;
+/// The most that a file that says to have nothing may have: its bytes are in memory until all are read.
+const MOST_UNSAID_BYTES: u64 = 16 << 20;
+/// Zeroes of at least so many bytes become a hole: what ext4 has as a block.
+const HOLE_BYTES: u16 = 4096;
 
 /// Does what this process was started for, if it was for this; returns its exit status.
 pub fn run_if_asked() -> Option<i32> {
@@ -53,7 +60,11 @@ pub fn send(path: &Path, follow: bool, out: impl Write) -> Result<(), Failure> {
     let name = path.file_name().map_or_else(|| b".".to_vec(), |name| name.as_bytes().to_vec());
     let status = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
     let status = status.doing(path.display())?;
-    let mut sender = Sender { out: BufWriter::with_capacity(BUFFER_BYTES, out), linked: HashMap::new() };
+    let mut sender = Sender {
+        out: BufWriter::with_capacity(BUFFER_BYTES, out),
+        linked: HashMap::new(),
+        device: status.dev(),
+    };
     sender.send(path, name, &status)?;
     tar::write_end(&mut sender.out).and_then(|()| sender.out.flush()).doing("write the archive")
 }
@@ -62,6 +73,8 @@ struct Sender<W: Write> {
     out: BufWriter<W>,
     /// Device and inode of files with several names, and the name that was sent.
     linked: HashMap<(u64, u64), Vec<u8>>,
+    /// Of what the copy began with.
+    device: u64,
 }
 
 impl<W: Write> Sender<W> {
@@ -77,7 +90,7 @@ impl<W: Write> Sender<W> {
         }
         match entry.kind {
             Kind::File => self.send_file(path, &entry),
-            Kind::Directory => self.send_directory(path, entry),
+            Kind::Directory => self.send_directory(path, entry, status.dev()),
             _ => self.head(&entry),
         }
     }
@@ -86,11 +99,21 @@ impl<W: Write> Sender<W> {
         tar::write_entry(&mut self.out, entry).doing("write the archive")
     }
 
-    fn send_directory(&mut self, path: &Path, mut entry: Entry) -> Result<(), Failure> {
+    /// Whether what is in a directory on this device is sent: of another file system only when it is on a disk, as a
+    /// volume is. The kernel's own (/proc, /sys, /dev) and those in memory have a major number of 0 (do_anon_bdev), and
+    /// are sent as the empty directories that they are mounted on, unless the copy began there.
+    fn enters(&self, device: u64) -> bool {
+        device == self.device || sys::device_numbers(device).0 != 0
+    }
+
+    fn send_directory(&mut self, path: &Path, mut entry: Entry, device: u64) -> Result<(), Failure> {
         let mut name = entry.name.clone();
         name.push(b'/');
         entry.name.clone_from(&name);
         self.head(&entry)?;
+        if !self.enters(device) {
+            return Ok(());
+        }
         let mut names = fs::read_dir(path)
             .and_then(|entries| {
                 entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
@@ -109,17 +132,45 @@ impl<W: Write> Sender<W> {
         Ok(())
     }
 
-    /// Sends as many bytes as the head says: one that grows meanwhile is cut, one that shrinks is an error.
+    /// Sends as many bytes as the head says. A small file is read first, so that its head says what it has; a larger
+    /// one that grows meanwhile is cut, and one that shrinks is an error.
     fn send_file(&mut self, path: &Path, entry: &Entry) -> Result<(), Failure> {
         // Not to be stuck when somebody puts a named pipe in its place.
-        let file =
-            OpenOptions::new().read(true).custom_flags(sys::O_NONBLOCK).open(path).doing(path.display())?;
+        let opened = OpenOptions::new().read(true).custom_flags(sys::O_NONBLOCK).open(path);
+        let file = match opened {
+            // Somebody removed it meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            opened => opened.doing(path.display())?,
+        };
+        if entry.size <= READ_FIRST_BYTES {
+            return self.send_small(path, entry, file);
+        }
         self.head(entry)?;
         let copied = io::copy(&mut file.take(entry.size), &mut self.out).doing(path.display())?;
         if copied < entry.size {
             return Err(Failure::new(format!("{}: it shrank while it was read", path.display())));
         }
         self.out.write_all(tar::padding(entry.size)).doing("write the archive")
+    }
+
+    fn send_small(&mut self, path: &Path, entry: &Entry, file: File) -> Result<(), Failure> {
+        let most = if entry.size == 0 { MOST_UNSAID_BYTES } else { READ_FIRST_BYTES };
+        let mut content = Vec::new();
+        file.take(most + 1).read_to_end(&mut content).doing(path.display())?;
+        if content.len() as u64 > most {
+            if entry.size == 0 {
+                let says =
+                    format!("{}: it says that it is empty, and has more than {most} bytes", path.display());
+                return Err(Failure::new(says));
+            }
+            content.truncate(usize::try_from(READ_FIRST_BYTES).unwrap_or(usize::MAX));
+        }
+        let size = content.len() as u64;
+        self.head(&Entry { size, ..entry.clone() })?;
+        self.out
+            .write_all(&content)
+            .and_then(|()| self.out.write_all(tar::padding(size)))
+            .doing("write the archive")
     }
 }
 
@@ -167,6 +218,10 @@ pub fn receive(directory: &Path, from: impl Read) -> Result<(), Failure> {
     while let Some(entry) = reader.next_entry().doing("read the archive")? {
         let path = directory.join(relative(&entry.name)?);
         let what = || path.display().to_string();
+        if entry.kind == Kind::File && is_written_into(directory, &path) {
+            write_into(&path, &mut reader, entry.size).doing(what())?;
+            continue;
+        }
         make_room(&path, entry.kind).doing(what())?;
         match entry.kind {
             Kind::File => write_file(&path, &mut reader, entry.size).doing(what())?,
@@ -229,10 +284,55 @@ fn make_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() { Ok(()) } else { fs::create_dir(path) }
 }
 
-fn write_file(path: &Path, from: &mut impl Read, size: u64) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+/// Whether a file right in the directory goes into what has its name, as `cp` in a shell has it: a device or a pipe.
+/// What nothing can be written into, a socket, is an error then. Deeper down all are replaced, as files are.
+fn is_written_into(directory: &Path, path: &Path) -> bool {
+    let kind = fs::symlink_metadata(path).map(|found| found.file_type());
+    path.parent() == Some(directory)
+        && kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir() && !kind.is_symlink())
+}
+
+/// A pipe that nobody reads is waited for; the host has a limit on that.
+fn write_into(path: &Path, from: &mut impl Read, size: u64) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
     let written = io::copy(from, &mut file)?;
     if written == size { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+fn write_file(path: &Path, from: &mut impl Read, size: u64) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let (mut buffer, mut written) = (vec![0; BUFFER_BYTES], 0);
+    loop {
+        let length = fill(from, &mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        for part in buffer[..length].chunks(HOLE_BYTES.into()) {
+            if part.len() == usize::from(HOLE_BYTES) && part.iter().all(|byte| *byte == 0) {
+                file.seek(SeekFrom::Current(HOLE_BYTES.into()))?;
+            } else {
+                file.write_all(part)?;
+            }
+        }
+        written += length as u64;
+    }
+    // A hole at the end is not yet a part of it.
+    file.set_len(written)?;
+    if written == size { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+/// As much as there is room for, less only at the end.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match from.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }
 
 /// Owner first: a change of it takes set-user-id away.

@@ -9,32 +9,36 @@ from inferno.cli.exec_shell import opened
 from inferno.console.errors import say
 from inferno.console.typed import Typed
 from inferno.reach import copy
+from inferno.reach.bounds import NONE, STANDARD, Bounds
+from inferno.reach.unpack import How
 
 _SHOWN = 5
 
 
 def cp(typed: Typed) -> int:
     """`cp NAME:PATH PATH|-`, `cp PATH|- NAME:PATH`. Exit 1 also when something in it is not copied."""
-    keep, follow = typed.flag("archive"), typed.flag("follow_link")
+    how = How(owners=typed.flag("archive"), follow=typed.flag("follow_link"), set_ids=typed.flag("set_ids"))
+    bounds = NONE if typed.flag("no_limits") else STANDARD
     (here, name, path), (there, to_name, to_path) = map(_side, typed.operands)
     if (name is None) == (to_name is None):
         raise UsageError("cp copies between a VM and this host", "one of the two is NAME:PATH")
     if name is not None:
-        return _out(name, path, there, keep=keep, follow=follow)
+        return _out(name, path, there, how, bounds)
     with opened(to_name or "") as guest:
         if here == "-":
             return copy.archive_into(guest, to_path)
-        copy.into(guest, here, to_path, keep=keep, follow=follow)
+        copy.into(guest, here, to_path, how, bounds)
         return 0
 
 
-def _out(name: str, path: str, there: str, *, keep: bool, follow: bool) -> int:
+def _out(name: str, path: str, there: str, how: How, bounds: Bounds) -> int:
     if there == "-" and os.isatty(1):
         raise UsageError("an archive is not written to a terminal", f"infernoctl cp {name}:{path} - | tar -t")
     with opened(name) as guest:
         if there == "-":
-            return copy.archive_out(guest, path, follow=follow)
-        skipped = copy.out(guest, path, there, keep=keep, follow=follow)
+            copy.archive_out(guest, path, follow=how.follow, bounds=bounds)
+            return 0
+        skipped = copy.out(guest, path, there, how, bounds)
     for entry in skipped[:_SHOWN]:
         say(f"not copied, because it is a device or a pipe: {entry}")
     if skipped[_SHOWN:]:

@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 
 from inferno.base.errors import InfernoError
 from inferno.base.text import printable
 from inferno.reach import frame
+from inferno.reach.bounds import LEAST_BYTES, STANDARD
 from inferno.reach.stream import Stream
 from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES
 
 _MAX_WORDS_BYTES = 4096
 _MAX_UNREAD_BYTES = 1 << 20
-# In which a guest has to send or take something: its slowest disk does.
-_IDLE_S = 60.0
 
 
 class Channel:
-    """`received` came of the stream already. Raises InfernoError, from any method, when the process says it failed."""
+    """`received` came of the stream already; `idle_s` are the seconds in which the guest has to send or take something.
 
-    def __init__(self, guest: socket.socket, received: bytes) -> None:
+    Raises InfernoError, from any method, when the process says it failed.
+    """
+
+    def __init__(self, guest: socket.socket, received: bytes, idle_s: float | None = STANDARD.idle_s) -> None:
         self._stream = Stream(guest)
         self._output, self._words = bytearray(), bytearray()
+        self._idle_s, self._waited_s, self._came = idle_s, 0.0, 0
         self._take(self._stream.take(received))
 
     def read(self, length: int) -> bytes:
@@ -70,18 +74,36 @@ class Channel:
             raise InfernoError(f"in the guest: {said or f'the copy ended with {status}'}")
 
     def _turn(self) -> None:
-        poll = select.poll()
-        poll.register(self._stream, self._stream.events(receive=True))
-        ready = poll.poll(_IDLE_S * 1000)
-        if not ready:
-            raise InfernoError(f"the guest did nothing for {_IDLE_S:g} s in the middle of the copy")
-        [(_, state)] = ready
+        state = self._wait()
         if state & select.POLLOUT:
             self._stream.send()
+            self._waited_s = 0.0
         if state & ~select.POLLOUT:
-            self._take(self._stream.receive())
+            self._receive()
         if self._stream.gone:
             raise InfernoError("the guest ended the stream in the middle of the copy", "did the VM end?")
+
+    def _wait(self) -> int:
+        """What poll(2) says of the stream. The time that passes between two calls is ours and not the guest's."""
+        poll = select.poll()
+        poll.register(self._stream, self._stream.events(receive=True))
+        left_s = None if self._idle_s is None else self._idle_s - self._waited_s
+        began = time.monotonic()
+        ready = poll.poll(None if left_s is None else max(left_s, 0) * 1000)
+        self._waited_s += time.monotonic() - began
+        if not ready:
+            raise InfernoError(
+                f"the guest did nothing for {self._idle_s:g} s in the middle of the copy", "to wait longer: --no-limits"
+            )
+        return ready[0][1]
+
+    def _receive(self) -> None:
+        """What came. Leave to send is progress, and so are so many bytes that it is worth waiting for."""
+        leave, held = self._stream.leave, len(self._output)
+        self._take(self._stream.receive())
+        self._came += len(self._output) - held
+        if self._stream.leave > leave or self._came >= LEAST_BYTES:
+            self._waited_s, self._came = 0.0, 0
 
     def _take(self, output: list[tuple[int, bytes]]) -> None:
         for kind, payload in output:

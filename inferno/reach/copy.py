@@ -1,7 +1,7 @@
 """Copies between a guest and this host, by the rules that `docker cp` has for names.
 
 A folder that is there is copied into; `/.` at the end of a source means what is in it; a name that is not there becomes
-the copy's own.
+the copy's own. Links at the end of a destination are followed.
 """
 
 from __future__ import annotations
@@ -12,90 +12,112 @@ from typing import Any
 
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.text import printable
-from inferno.reach import command, vsock
+from inferno.reach import command, destination, vsock
+from inferno.reach.bounds import STANDARD, Bounds
 from inferno.reach.channel import Channel
+from inferno.reach.destination import Destination, IntoWhatIsThere
 from inferno.reach.guest import Guest
-from inferno.reach.pack import pack
+from inferno.reach.pack import open_source, pack
 from inferno.reach.relay import Relay
-from inferno.reach.unpack import Place, unpack
+from inferno.reach.unpack import How, Place, pour, unpack, write_all
 
 _FILES, _STAT = "/v1/files", "/v1/stat"
 _ANSWER_S = 10.0
 _KINDS = ("file", "directory", "link", "other")
 _MAX_LINKS = 40  # as the kernel: path_resolution(7)
+_READ_BYTES = 64 * 1024
+# Where a path of the guest's means another thing for each process: /dev/stdout and /dev/fd lead there.
+_OWN_OF_INIT = ("/proc/self/", "/proc/thread-self/")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A path to copy from, and whether what is in that folder was meant. `name` is how it ends; empty for `/`."""
+    """A path to copy from. `name` is how it ends, empty for `/`.
+
+    `contents`: what is in that folder was meant; `folder`: it must be one, and a link there is followed.
+    """
 
     path: str
     contents: bool
+    folder: bool
 
     @classmethod
     def of(cls, text: str) -> Source:
         """Raises UsageError for one that ends with `..`, whose name nobody knows."""
-        path = text
-        while path.endswith("/.") or (path.endswith("/") and path != "/"):
-            path = path[:-1] if path.endswith("/") else path[:-2] or "/"
+        path = destination.without_end(text)
         if os.path.basename(path) == "..":
             raise UsageError(f"{text} ends with '..'", "name the folder itself")
-        return cls(path, text.endswith("/.") or path in ("/", "."))
+        return cls(path, text.endswith("/.") or path in ("/", "."), text.endswith(("/", "/.")))
 
     @property
     def name(self) -> str:
         return os.path.basename(self.path)
 
 
-def out(guest: Guest, path: str, destination: str, *, keep: bool, follow: bool) -> list[str]:
+def out(guest: Guest, path: str, to: str, how: How, bounds: Bounds = STANDARD) -> list[str]:
     """From the guest to this host; return the names of what is not copied: devices and pipes.
 
-    `keep`: owners and set-ids as in the guest. `follow`: `path` itself may be a link. Raises InfernoError, UsageError.
+    Raises InfernoError, UsageError.
     """
     source = Source.of(_absolute(path))
+    follow = how.follow or source.folder
     found = _stat(guest, source.path, follow=follow)
     if found is None:
         raise InfernoError(f"there is no {source.path} in {guest.name}")
-    if source.contents and found["kind"] != "directory":
+    is_folder = found["kind"] == "directory"
+    if source.folder and not is_folder:
         raise InfernoError(f"{source.path} in {guest.name} is not a folder")
-    folder, name = _destination(destination, source, is_folder=found["kind"] == "directory")
+    place = destination.of(to, source.name, contents=source.contents, is_folder=is_folder)
+    _check_bytes(place, found["kind"], f"{source.path} in {guest.name}")
+    descriptor = place.opened()
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise InfernoError(f"{folder}: {error.strerror}") from None
-    try:
-        body = {"path": source.path, "follow": follow}
-        stream, received = command.stream(guest.root, "GET", _FILES, body)
+        stream, received = command.stream(guest.root, "GET", _FILES, {"path": source.path, "follow": follow})
         with stream:
-            place = Place(descriptor, source.name.encode() or None, name)
-            return unpack(Channel(stream, received).read, place, keep=keep)
+            read = bounds.metered(Channel(stream, received, bounds.idle_s).read)
+            top = source.name.encode() or None
+            if isinstance(place, IntoWhatIsThere):
+                pour(read, top, descriptor)
+                return []
+            return unpack(read, Place(descriptor, top, place.name), how, bounds)
     finally:
         os.close(descriptor)
 
 
-def into(guest: Guest, text: str, path: str, *, keep: bool, follow: bool) -> None:
-    """From this host to the guest; `keep`: owners as here, else root. Raises InfernoError, UsageError."""
+def _check_bytes(place: Destination, kind: str, what: str) -> None:
+    """Raises InfernoError where a device or a pipe should take something else than the bytes of a file."""
+    if isinstance(place, IntoWhatIsThere) and kind != "file":
+        hint = "to copy what it leads to: -L" if kind == "link" else None
+        raise InfernoError(f"{what} is not a file, and only a file goes into {place.path}", hint)
+
+
+def into(guest: Guest, text: str, path: str, how: How, bounds: Bounds = STANDARD) -> None:
+    """From this host to the guest; `how.owners`: as here, else root. Raises InfernoError, UsageError."""
     source = Source.of(text)
-    here = os.path.realpath(source.path) if follow or source.contents else source.path
+    ours = destination.own_descriptor(source.path) is not None
+    here = os.path.realpath(source.path) if (how.follow and not ours) or source.folder else source.path
     if not os.path.lexists(here):
         raise InfernoError(f"there is no {source.path} here")
-    is_folder = os.path.isdir(here) and not os.path.islink(here)
-    if source.contents and not is_folder:
+    is_folder = os.path.isdir(here) and not os.path.islink(here) and not ours
+    if source.folder and not is_folder:
         raise InfernoError(f"{source.path} is not a folder")
-    folder, name = _target(guest, _absolute(path), source, is_folder=is_folder)
-    stream, received = command.stream(guest.root, "PUT", _FILES, {"path": folder})
-    with stream:
-        channel = Channel(stream, received)
-        pack(channel, here, name, keep=keep)
-        channel.finish()
+    with open_source(here) as (open_file, is_file):
+        folder, name = _target(guest, _absolute(path), source, is_folder=is_folder, is_file=is_file)
+        stream, received = command.stream(guest.root, "PUT", _FILES, {"path": folder})
+        with stream:
+            channel = Channel(stream, received, bounds.idle_s)
+            pack(channel, here, name, keep=how.owners, content=open_file)
+            channel.finish()
 
 
-def archive_out(guest: Guest, path: str, *, follow: bool) -> int:
-    """The archive itself, on standard output; return the copy's exit status."""
-    body = {"path": Source.of(_absolute(path)).path, "follow": follow}
+def archive_out(guest: Guest, path: str, *, follow: bool, bounds: Bounds = STANDARD) -> None:
+    """The archive itself, on standard output. Raises InfernoError, BrokenPipeError."""
+    source = Source.of(_absolute(path))
+    body = {"path": source.path, "follow": follow or source.folder}
     stream, received = command.stream(guest.root, "GET", _FILES, body)
     with stream:
-        return Relay(stream, stdin=None, stdout=1, stderr=2, size=None).run(received).status
+        read = bounds.metered(Channel(stream, received, bounds.idle_s).read)
+        while data := read(_READ_BYTES):
+            write_all(1, data)
 
 
 def archive_into(guest: Guest, path: str) -> int:
@@ -113,41 +135,40 @@ def _absolute(path: str) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-def _destination(text: str, source: Source, *, is_folder: bool) -> tuple[str, bytes | None]:
-    """The folder of this host's to copy into, and what the copy is called there; None: as what is in it."""
-    if os.path.isdir(text):
-        return text, None if source.contents else os.fsencode(source.name)
-    path = text.rstrip("/")
-    if os.path.lexists(path):
-        if is_folder or text != path:
-            raise InfernoError(f"{path} is not a folder")
-    elif text != path and not is_folder:
-        raise InfernoError(f"there is no folder {path}", "the slash at its end wants one that is there")
-    return os.path.dirname(path) or ".", os.fsencode(os.path.basename(path))
+def _target(guest: Guest, path: str, source: Source, *, is_folder: bool, is_file: bool) -> tuple[str, str | None]:
+    """The folder of the guest's to copy into, and what the copy is called there; None: as what is in it.
 
-
-def _target(guest: Guest, path: str, source: Source, *, is_folder: bool) -> tuple[str, str | None]:
-    """The same for the guest's side. A link at the end is followed, as the kernel would."""
+    A link at the end is followed, also to where nothing is yet.
+    """
     found = _stat(guest, path, follow=True)
     if found is not None and found["kind"] == "directory":
         return path, None if source.contents else os.path.basename(os.path.abspath(source.path))
-    if found is None and path.endswith("/") and not is_folder:
-        raise InfernoError(f"there is no folder {path} in {guest.name}", "the slash at its end wants one that is there")
-    path = path.rstrip("/")
-    if found is not None:
-        if is_folder:
-            raise InfernoError(f"{path} in {guest.name} is not a folder")
-        path = _resolved(guest, path)
-    return os.path.dirname(path) or "/", os.path.basename(path)
+    there = destination.without_end(path)
+    if there != path and not is_folder and found is None:
+        raise InfernoError(
+            f"there is no folder {there} in {guest.name}", "the slash at its end wants one that is there"
+        )
+    if found is not None and (is_folder or there != path):
+        raise InfernoError(f"{there} in {guest.name} is not a folder")
+    if found is not None and found["kind"] == "other" and not is_file:
+        raise InfernoError(f"only a file goes into {there} in {guest.name}", "to copy what a link leads to: -L")
+    there = _resolved(guest, there)
+    return os.path.dirname(there) or "/", os.path.basename(there)
 
 
 def _resolved(guest: Guest, path: str) -> str:
+    first = path
     for _ in range(_MAX_LINKS):
+        if path.startswith(_OWN_OF_INIT):
+            raise InfernoError(
+                f"{printable(first)} in {guest.name} leads to a descriptor of the process that opens it",
+                "name the file itself",
+            )
         found = _stat(guest, path, follow=False)
         if found is None or found["kind"] != "link":
             return path
-        path = os.path.join(os.path.dirname(path), found["link"])
-    raise InfernoError(f"{printable(path)} in {guest.name} is a link without end")
+        path = destination.without_end(os.path.join(os.path.dirname(path), found["link"]))
+    raise InfernoError(f"{printable(first)} in {guest.name} is a link without end")
 
 
 def _stat(guest: Guest, path: str, *, follow: bool) -> dict[str, Any] | None:

@@ -15,11 +15,26 @@ from dataclasses import dataclass
 from inferno.base.errors import InfernoError
 from inferno.reach import archive
 from inferno.reach.archive import Entry, Reader, shown
+from inferno.reach.bounds import STANDARD, Bounds
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_RIGHTS, _ALL_BITS = 0o777, 0o7777
+_RIGHTS, _STICKY, _SET_IDS = 0o777, 0o1000, 0o6000
+# So many zeroes become a hole.
+_HOLE = bytes(1 << 16)
 Parts = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """`owners`: as on the other side, else the caller's or root's. `follow`: the source itself may be a link.
+
+    `set_ids`: the bits that make a program run as its owner stay: only for a guest that one trusts.
+    """
+
+    owners: bool = False
+    follow: bool = False
+    set_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +58,11 @@ class Place:
 
 
 class Tree:
-    """What is being unpacked. With `keep`, owners and all bits of modes are the archive's; else the caller's own."""
+    """What is being unpacked."""
 
-    def __init__(self, place: Place, *, keep: bool) -> None:
+    def __init__(self, place: Place, how: How) -> None:
         self._place = place
-        self._keep = keep
+        self._how = how
         self._made: list[tuple[Parts, Entry]] = []  # folders, whose times change until all is in them
         self._parent: tuple[Parts, int] = ((), os.dup(place.folder))
         self.skipped: list[str] = []
@@ -71,7 +86,7 @@ class Tree:
             self._write_file(name, entry, parent, read)
         elif entry.kind == archive.SYMLINK:
             os.symlink(entry.link, name, dir_fd=parent)
-            if self._keep:
+            if self._how.owners:
                 os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
             os.utime(name, (entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
         else:
@@ -113,10 +128,12 @@ class Tree:
     def _write_file(self, name: bytes, entry: Entry, parent: int, read: Callable[[int], bytes]) -> None:
         file = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         try:
-            while data := read(1 << 16):
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(file, view) :]
+            while data := _block(read):
+                if data == _HOLE:
+                    os.lseek(file, len(data), os.SEEK_CUR)
+                else:
+                    write_all(file, data)
+            os.ftruncate(file, entry.size)  # a hole at the end is not yet a part of it
             self._dress(file, entry)
         finally:
             os.close(file)
@@ -134,20 +151,23 @@ class Tree:
 
     def _dress(self, descriptor: int, entry: Entry) -> None:
         """Owner first: a change of it takes set-user-id away. That is kept only with the owner it was meant for."""
-        if self._keep:
+        if self._how.owners:
             os.fchown(descriptor, entry.uid, entry.gid)
-        os.fchmod(descriptor, entry.mode & (_ALL_BITS if self._keep else _RIGHTS))
+        bits = _RIGHTS | (_STICKY if self._how.owners else 0) | (_SET_IDS if self._how.set_ids else 0)
+        os.fchmod(descriptor, entry.mode & bits)
         os.utime(descriptor, (entry.mtime, entry.mtime))
 
 
-def unpack(source: Callable[[int], bytes], place: Place, *, keep: bool) -> list[str]:
+def unpack(source: Callable[[int], bytes], place: Place, how: How, bounds: Bounds = STANDARD) -> list[str]:
     """Unpack all of an archive; return the names of what is not made here: devices and pipes.
 
-    Raises InfernoError for an archive that is none, or not of what was asked for; what is written stays.
+    Raises InfernoError for an archive that is none, not of what was asked for, or too much; what is written stays.
     """
-    reader, tree = Reader(source), Tree(place, keep=keep)
+    reader, tree, count = Reader(source), Tree(place, how), 0
     try:
         while entry := reader.next():
+            count += 1
+            bounds.check_entries(count)
             try:
                 tree.add(entry, reader.read)
             except OSError as error:
@@ -156,6 +176,41 @@ def unpack(source: Callable[[int], bytes], place: Place, *, keep: bool) -> list[
     finally:
         tree.close()
     return tree.skipped
+
+
+def pour(source: Callable[[int], bytes], top: bytes | None, descriptor: int) -> None:
+    """The bytes of the one file that the archive must be, called `top`, to a descriptor.
+
+    Raises InfernoError, BrokenPipeError when nobody reads them.
+    """
+    reader = Reader(source)
+    entry = reader.next()
+    if entry is None or entry.kind != archive.FILE or entry.name != top:
+        raise InfernoError("the guest sent something else than the file that was asked for")
+    try:
+        while data := reader.read(1 << 16):
+            write_all(descriptor, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InfernoError(f"{entry.shown()}: {error.strerror}") from None
+    if reader.next() is not None:
+        raise InfernoError("the guest sent more than the file that was asked for")
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _block(read: Callable[[int], bytes]) -> bytes:
+    """As much as may be a hole, less only at the end."""
+    data = read(len(_HOLE))
+    while 0 < len(data) < len(_HOLE) and (more := read(len(_HOLE) - len(data))):
+        data += more
+    return data
 
 
 def _step(part: bytes, above: int) -> int:

@@ -159,6 +159,19 @@ def test_files_go_in_and_out(host: Host, box: None) -> None:
     assert "is not a folder" in host.type("cp box:/etc /tmp/tree/sub/big", status=1).stderr
 
 
+def test_copies_follow_links_spare_devices_and_stay_on_the_disks(host: Host, box: None) -> None:
+    host.sh(
+        "mkdir -p /root/ends && cd /root/ends && mknod null c 1 3 && ln -s file link"
+        " && infernoctl cp box:/etc/passwd null && infernoctl cp box:/etc/passwd link"
+        ' && test "$(stat -c %F null)" = "character special file" && test -L link && test -s file'
+        " && infernoctl cp box:/etc/passwd /dev/stdout | cmp - file && infernoctl cp file box:/dev/null"
+        " && infernoctl cp box:/proc/cpuinfo cpuinfo && test -s cpuinfo"
+        " && infernoctl cp box:/ - | tar -t > all && grep -q etc/passwd all && grep -qx ./proc/ all"
+        " && ! grep -qE '^[./]*(proc|sys|dev)/.' all"
+    )
+    assert in_box(host, "stat -c %F /dev/null").strip() == "character special file"
+
+
 def test_a_guest_cannot_lead_a_copy_out_of_its_folder(host: Host, box: None) -> None:
     """The guest's root changes what is copied while it is copied, as fast as it can."""
     in_box(host, "mkdir -p /srv/race/d && echo x > /srv/race/d/f")

@@ -15,6 +15,7 @@ from inferno.life import exit_status
 from inferno.logs import collector_client
 from inferno.reach import copy, guest, vsock
 from inferno.reach.guest import Guest
+from inferno.reach.unpack import How
 from inferno.wire import start
 from inferno.wire.shared import EXIT_REPORT_PORT
 from tests import previous
@@ -60,8 +61,8 @@ def test_files_go_to_its_guest_and_come_back(before: Guest, tmp_path: Path) -> N
     (tmp_path / "here").mkdir()
     (tmp_path / "here/file").write_text("text")
     (tmp_path / "there").mkdir()
-    copy.into(before, str(tmp_path / "here"), str(tmp_path / "there"), keep=False, follow=False)
-    copy.out(before, str(tmp_path / "there/here/file"), str(tmp_path / "back"), keep=False, follow=False)
+    copy.into(before, str(tmp_path / "here"), str(tmp_path / "there"), How())
+    copy.out(before, str(tmp_path / "there/here/file"), str(tmp_path / "back"), How())
     assert (tmp_path / "back").read_text() == "text"
 
 

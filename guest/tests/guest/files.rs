@@ -185,3 +185,109 @@ fn what_is_there_is_told() {
     assert_eq!(stat("file/below", false).0, 422);
     machine.kill();
 }
+
+fn in_guest(machine: &Machine, script: &str) {
+    let script = format!("cd {}; {script}", machine.folder.display());
+    let heard = machine.exec(&["sh", "-ec", &script], &json!({})).finish();
+    assert_eq!(heard.exit, exited(0), "{script}: {}", String::from_utf8_lossy(&heard.stderr));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn files_that_say_less_than_they_have_come_whole() {
+    let machine = Machine::start(FOREVER);
+    shell(&machine.folder, "head -c 65536 /dev/urandom > edge; head -c 65537 /dev/urandom > over");
+    for path in ["/proc/cpuinfo", "/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled"]
+        .map(Path::new)
+        .into_iter()
+        .chain([machine.folder.join("edge").as_path(), machine.folder.join("over").as_path()])
+    {
+        let heard = get(&machine, path, false);
+        assert_eq!(
+            (&heard.exit, String::from_utf8_lossy(&heard.stderr).as_ref()),
+            (&exited(0), ""),
+            "{path:?}"
+        );
+        fs::write(machine.folder.join("one.tar"), &heard.stdout).unwrap();
+        assert_eq!(
+            shell(&machine.folder, "tar -xOf one.tar | sha256sum"),
+            shell(Path::new("/"), &format!("sha256sum < {}", path.display())),
+            "{path:?}"
+        );
+    }
+    machine.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_never_ends_or_cannot_be_read_is_an_error() {
+    let machine = Machine::start(FOREVER);
+    // As long as all memory, and says to have nothing: a file of /proc that goes on.
+    for (path, says) in [("/proc/self/mem", "input/output error"), ("/proc/sysrq-trigger", "")] {
+        let heard = get(&machine, Path::new(path), false);
+        let said = String::from_utf8(heard.stderr).unwrap();
+        assert_eq!((heard.exit, said.matches('\n').count()), (exited(1), 1), "{path}: {said:?}");
+        assert!(said.starts_with(path) && said.contains(says), "{said:?}");
+    }
+    machine.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn other_file_systems_are_left_out_unless_they_are_asked_for() {
+    let machine = Machine::start(FOREVER);
+    in_guest(
+        &machine,
+        "mkdir -p top/here top/memory top/kernel; echo x > top/here/file; mount -t tmpfs none top/memory;
+         echo y > top/memory/file; mount -t proc none top/kernel",
+    );
+    let names = |path: &str| {
+        let heard = get(&machine, &machine.folder.join(path), false);
+        assert_eq!((heard.exit, String::from_utf8_lossy(&heard.stderr).as_ref()), (exited(0), ""));
+        fs::write(machine.folder.join("all.tar"), &heard.stdout).unwrap();
+        shell(&machine.folder, "tar -tf all.tar | tr '\\n' ' '")
+    };
+    assert_eq!(names("top"), "top/ top/here/ top/here/file top/kernel/ top/memory/ ");
+    assert_eq!(names("top/memory"), "memory/ memory/file ");
+    machine.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_device_or_a_pipe_is_written_into_only_where_it_was_named() {
+    let machine = Machine::start(FOREVER);
+    shell(
+        &machine.folder,
+        "mkdir in from from/sub; echo text > from/pipe; echo text > from/null; echo text > from/sub/pipe;
+         cd from; tar -cf ../all.tar null pipe sub/pipe; cd ../in; mkdir sub; mkfifo pipe sub/pipe; mknod null c 1 3",
+    );
+    let archive = fs::read(machine.folder.join("all.tar")).unwrap();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| fs::read_to_string(machine.folder.join("in/pipe")).unwrap());
+        let heard = put(&machine, &machine.folder.join("in"), &archive);
+        assert_eq!((heard.exit, String::from_utf8_lossy(&heard.stderr).as_ref()), (exited(0), ""));
+        assert_eq!(reader.join().unwrap(), "text\n");
+    });
+    assert_eq!(
+        shell(&machine.folder.join("in"), "stat -c %F null pipe sub/pipe"),
+        "character special file\nfifo\nregular file\n"
+    );
+    machine.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn holes_stay_holes() {
+    let machine = Machine::start(FOREVER);
+    shell(
+        &machine.folder,
+        "truncate -s 20M holes; echo x | dd of=holes seek=1000000 bs=10 conv=notrunc status=none;
+         tar -cf all.tar holes; mkdir in",
+    );
+    let archive = fs::read(machine.folder.join("all.tar")).unwrap();
+    assert_eq!(put(&machine, &machine.folder.join("in"), &archive).exit, exited(0));
+    let blocks =
+        shell(&machine.folder, "cmp holes in/holes; stat -c %b in/holes").trim().parse::<u32>().unwrap();
+    assert!(blocks <= 64, "{blocks} blocks of 512 bytes");
+    machine.kill();
+}

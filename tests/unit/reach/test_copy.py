@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from inferno.base.errors import InfernoError, UsageError
 from inferno.reach import copy
 from inferno.reach.guest import Guest
+from inferno.reach.unpack import How
 from tests.guestlab import real_guest
 
 pytestmark = pytest.mark.root
+PLAIN = How()
 TREE = """
     mkdir -p tree/sub/empty tree/read-only && cd tree
     echo text > sub/file && chown 12:34 sub/file && chmod 4751 sub/file
@@ -58,47 +61,80 @@ def listing(folder: Path, *, owners: bool) -> str:
     return shell(folder, f"{script}; find . -samefile random | wc -l")
 
 
-def out(guest: Guest, path: str | Path, to: str | Path, *, keep: bool = False, follow: bool = False) -> None:
-    assert copy.out(guest, str(path), str(to), keep=keep, follow=follow) == []
+def out(guest: Guest, path: str | Path, to: str | Path, how: How = PLAIN) -> None:
+    assert copy.out(guest, str(path), str(to), how) == []
 
 
-def into(guest: Guest, path: str | Path, to: str | Path, *, keep: bool = False, follow: bool = False) -> None:
-    copy.into(guest, str(path), str(to), keep=keep, follow=follow)
+def into(guest: Guest, path: str | Path, to: str | Path, how: How = PLAIN) -> None:
+    copy.into(guest, str(path), str(to), how)
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_a_tree_goes_out_and_back_in(guest: Guest, there: Path, here: Path, keep: bool) -> None:
-    expected = listing(there / "tree", owners=keep)
-    out(guest, there / "tree", here, keep=keep)
-    assert listing(here / "tree", owners=keep) == expected
-    into(guest, here / "tree", there / "again", keep=keep)
-    assert listing(there / "again", owners=keep) == expected
+@pytest.mark.parametrize("how", [How(owners=True, set_ids=True), How()])
+def test_a_tree_goes_out_and_back_in(guest: Guest, there: Path, here: Path, how: How) -> None:
+    expected = listing(there / "tree", owners=how.owners)
+    out(guest, there / "tree", here, how)
+    assert listing(here / "tree", owners=how.owners) == expected
+    into(guest, here / "tree", there / "again", how)
+    assert listing(there / "again", owners=how.owners) == expected
     info = (here / "tree/sub/file").stat()
-    assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == ((12, 34, 0o4751) if keep else (0, 0, 0o751))
+    assert (info.st_uid, info.st_gid, info.st_mode & 0o7777) == ((12, 34, 0o4751) if how.owners else (0, 0, 0o751))
 
 
-@pytest.mark.parametrize(
-    ("source", "destination", "made"),
-    [
-        ("tree", "folder", "folder/tree/sub/file"),
-        ("tree/", "folder/", "folder/tree/sub/file"),
-        ("tree/.", "folder", "folder/sub/file"),
-        ("tree", "new", "new/sub/file"),
-        ("tree", "new/", "new/sub/file"),
-        ("tree/.", "new", "new/sub/file"),
-        ("tree/sub/file", "folder", "folder/file"),
-        ("tree/sub/file", "new", "new"),
-        ("tree/sub/file", "old", "old"),
-        ("tree/sub/../sub/file", "old", "old"),
-    ],
-)
+# What a destination may be, beside what is not there.
+PLACES = """
+    mkdir folder; echo old > old; chmod 600 old; ln -s folder to-folder; ln -s old to-old; ln -s to-old to-to-old
+    ln -s not-yet to-nothing; ln -s ./not-yet/ to-nothing-slash; mkdir deep; ln -s ../not-yet deep/to-nothing
+    ln -s loop loop"""
+# Docker's documented rules, a row each (docker cp, "Extended description"), and what follows from them for links.
+RULES = [
+    # a file
+    ("tree/sub/file", "new", "new"),
+    ("tree/sub/file", "old", "old"),
+    ("tree/sub/file", "folder", "folder/file"),
+    ("tree/sub/file", "folder/", "folder/file"),
+    ("tree/sub/file", "folder/.", "folder/file"),
+    ("tree/sub/file", "folder/other", "folder/other"),
+    ("tree/sub/file", "to-folder", "folder/file"),
+    ("tree/sub/file", "to-folder/", "folder/file"),
+    ("tree/sub/file", "to-old", "old"),
+    ("tree/sub/file", "to-to-old", "old"),
+    ("tree/sub/file", "to-nothing", "not-yet"),
+    ("tree/sub/file", "deep/to-nothing", "not-yet"),
+    ("tree/sub/file", "to-folder/other", "folder/other"),
+    ("tree/sub/../sub/file", "old", "old"),
+    # a folder
+    ("tree", "new", "new/sub/file"),
+    ("tree", "new/", "new/sub/file"),
+    ("tree", "new/.", "new/sub/file"),
+    ("tree", "folder", "folder/tree/sub/file"),
+    ("tree/", "folder/", "folder/tree/sub/file"),
+    ("tree", "to-folder", "folder/tree/sub/file"),
+    ("tree", "to-nothing", "not-yet/sub/file"),
+    ("tree", "to-nothing-slash", "not-yet/sub/file"),
+    # what is in a folder
+    ("tree/.", "new", "new/sub/file"),
+    ("tree/.", "new/", "new/sub/file"),
+    ("tree/.", "folder", "folder/sub/file"),
+    ("tree/.", "to-folder", "folder/sub/file"),
+    ("tree/././", "folder", "folder/tree/sub/file"),
+    # a link to a folder, which a slash at its end follows
+    ("to-tree/", "folder", "folder/to-tree/sub/file"),
+    ("to-tree/.", "folder", "folder/sub/file"),
+    ("to-tree/sub/file", "folder", "folder/file"),
+]
+
+
+@pytest.mark.parametrize(("source", "destination", "made"), RULES)
 def test_names_are_dockers(guest: Guest, there: Path, here: Path, source: str, destination: str, made: str) -> None:
     for side, other, cp in ((there, here, out), (here, there, into)):
         if side == here:
             shell(here, "rm -rf *; cp -a ../there/tree .")
-        shell(other, "mkdir folder; echo old > old; chmod 600 old")
+        shell(side, "ln -s tree to-tree")
+        shell(other, f"rm -rf to-tree; {PLACES}")
+        links = sorted(path for path in other.iterdir() if path.is_symlink())
         cp(guest, f"{side}/{source}", f"{other}/{destination}")
         assert (other / made).read_text() == "text\n"
+        assert all(path.is_symlink() for path in links)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +142,15 @@ def test_names_are_dockers(guest: Guest, there: Path, here: Path, source: str, d
     [
         ("missing", "folder", "there is no .*missing"),
         ("tree", "old", "not a folder"),
+        ("tree", "to-old", "not a folder"),
+        ("tree/.", "old", "not a folder"),
+        ("tree", "loop", "without end|symbolic links"),
+        ("tree/sub/file", "loop", "without end|symbolic links"),
+        ("tree/sub/file/", "folder", "not a folder"),
+        ("tree/sub/file", "to-old/", "ot a folder|ot a directory"),
+        ("tree", "null", "not a folder"),
+        ("tree/to-file", "null", "only a file goes into"),
+        ("tree/sub/file", "socket", "is a socket|in the guest: .*no such device"),
         ("tree/sub/file", "new/", "there is no folder"),
         ("tree/sub/file", "old/", "ot a folder|ot a directory"),
         ("tree/sub/file", "not/there", "No such file|no such file"),
@@ -119,7 +164,9 @@ def test_what_cannot_be_copied_is_one_line(
     for side, other, cp in ((there, here, out), (here, there, into)):
         if side == here:
             shell(here, "rm -rf *; cp -a ../there/tree .")
-        shell(other, "mkdir folder; echo old > old")
+        shell(other, f"{PLACES}; mknod null c 1 3")
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(f"{other}/socket")
         before = sorted(other.iterdir())
         with pytest.raises((InfernoError, UsageError), match=says) as caught:
             cp(guest, f"{side}/{source}", f"{other}/{destination}")
@@ -130,22 +177,76 @@ def test_what_cannot_be_copied_is_one_line(
 def test_links_are_copied_as_links_unless_followed(guest: Guest, there: Path, here: Path) -> None:
     out(guest, there / "tree/to-file", here)
     assert os.readlink(here / "to-file") == "sub/file"
-    out(guest, there / "tree/to-file", here, follow=True)
+    out(guest, there / "tree/to-file", here, How(follow=True))
     assert not (here / "to-file").is_symlink()
     (here / "link").symlink_to("to-file")
-    into(guest, here / "link", there / "followed", follow=True)
+    into(guest, here / "link", there / "followed", How(follow=True))
     assert (there / "followed").read_text() == "text\n"
-    (there / "pointer").symlink_to("followed")
-    (here / "other").write_text("other")
-    into(guest, here / "other", there / "pointer")
-    assert (there / "pointer").is_symlink()
-    assert (there / "followed").read_text() == "other"
 
 
 def test_devices_of_the_guests_are_told_of(guest: Guest, there: Path, here: Path) -> None:
     shell(there, "mkdir dev; mknod dev/null c 1 3; mkfifo dev/pipe; echo x > dev/file")
-    assert copy.out(guest, str(there / "dev"), str(here), keep=True, follow=False) == ["dev/null", "dev/pipe"]
+    how = How(owners=True, set_ids=True)
+    assert copy.out(guest, str(there / "dev"), str(here), how) == ["dev/null", "dev/pipe"]
     assert [path.name for path in (here / "dev").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_devices_and_pipes_are_written_into(guest: Guest, there: Path, here: Path, linked: bool) -> None:
+    for side, other, cp in ((there, here, out), (here, there, into)):
+        shell(side, "echo text > text")
+        shell(other, "mknod null c 1 3; mkfifo pipe; ln -s null to-null; ln -s pipe to-pipe")
+        before = shell(other, "stat -c '%n %i %F %a %u %Y' null")
+        cp(guest, side / "text", other / ("to-null" if linked else "null"))
+        assert shell(other, "stat -c '%n %i %F %a %u %Y' null") == before
+        with subprocess.Popen(["cat", other / "pipe"], stdout=subprocess.PIPE) as reader:
+            cp(guest, side / "text", other / ("to-pipe" if linked else "pipe"))
+            assert reader.communicate()[0] == b"text\n"
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_file_goes_to_a_descriptor_of_ours(guest: Guest, there: Path, here: Path, path: str) -> None:
+    """Also where it is a file that something was written to before."""
+    shell(there, "echo text > text")
+    os.symlink(path, here / "link")
+    with (here / "got").open("wb") as got:
+        got.write(b"before ")
+        got.flush()
+        kept = os.dup(1)
+        try:
+            os.dup2(got.fileno(), 1)
+            out(guest, there / "text", path)
+            out(guest, there / "text", here / "link")
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+    assert (here / "got").read_text() == "before text\ntext\n"
+
+
+def test_a_descriptor_of_ours_is_read_to_its_end(guest: Guest, there: Path) -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb"):
+        with open(writing, "wb") as pipe:
+            pipe.write(b"x" * 5000)
+        into(guest, f"/dev/fd/{reading}", there / "got")
+    assert (there / "got").read_text() == "x" * 5000
+
+
+def test_a_descriptor_of_the_guests_is_nobodys(guest: Guest, here: Path) -> None:
+    (here / "text").write_text("text")
+    with pytest.raises(InfernoError, match="leads to a descriptor"):
+        into(guest, here / "text", "/dev/stdout")
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/cpuinfo", "/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled"]
+)
+def test_files_that_say_less_than_they_have_come_whole(guest: Guest, there: Path, here: Path, path: str) -> None:
+    out(guest, path, here / "out")
+    into(guest, path, there / "in")
+    for made in (here / "out", there / "in"):
+        assert made.read_text()
+        assert made.read_text() == Path(path).read_text()
 
 
 def test_a_guest_whose_disk_is_full_says_so(guest: Guest, there: Path, here: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -17,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import InfernoError
-from inferno.reach import capture, channel, command, copy, frame, guest, processes
+from inferno.reach import capture, command, copy, frame, guest, processes
 from inferno.reach.channel import Channel
 from inferno.reach.command import Command, NotStartedError
 from inferno.reach.guest import Guest
-from inferno.reach.unpack import Place, unpack
+from inferno.reach.unpack import How, Place, unpack
 from inferno.sandbox import usage
 from tests import known
 from tests.guestlab import DEADLINE_S, GuestLab, exec_argv, real_guest, supervise
@@ -198,7 +199,7 @@ def test_an_answer_that_starts_nothing_is_one_line(hostile: Hostile, tmp_path: P
 def test_what_is_at_a_path_has_one_shape(hostile: Hostile, tmp_path: Path, found: object) -> None:
     there = hostile(lambda peer: peer.sendall(body(found)))
     with pytest.raises(InfernoError, match=r"something else|there is no"):
-        copy.out(there, "/etc", str(tmp_path / "new"), keep=False, follow=False)
+        copy.out(there, "/etc", str(tmp_path / "new"), How())
     assert not (tmp_path / "new").exists()
 
 
@@ -218,26 +219,28 @@ def test_a_copy_from_a_hostile_guest_is_one_line(hostile: Hostile, tmp_path: Pat
     root = os.open(tmp_path, os.O_RDONLY)
     stream, received = command.stream(root, "GET", "/v1/files", {})
     with stream, pytest.raises(InfernoError, match=says) as caught:
-        unpack(Channel(stream, received).read, Place(root, b"x", None), keep=False)
+        unpack(Channel(stream, received).read, Place(root, b"x", None), How())
     os.close(root)
     assert caught.value.text.isprintable()
     assert len(caught.value.text) < 1000
 
 
-def test_a_guest_that_does_nothing_is_not_waited_for(
-    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("drip", [b"", b"x"])
+def test_a_guest_that_does_nothing_or_next_to_nothing_is_not_waited_for(
+    hostile: Hostile, tmp_path: Path, drip: bytes
 ) -> None:
-    monkeypatch.setattr(channel, "_IDLE_S", 0.2)
     over = threading.Event()
 
     def answer(peer: socket.socket) -> None:
         peer.sendall(SWITCHED + frame.encode(frame.STDOUT, b"x" * 100))
-        over.wait(DEADLINE_S)
+        with contextlib.suppress(OSError):
+            while not over.wait(0.02 if drip else DEADLINE_S):
+                peer.sendall(frame.encode(frame.STDOUT, drip))
 
     root = hostile(answer).root
     stream, received = command.stream(root, "GET", "/v1/files", {})
     with stream, pytest.raises(InfernoError, match=r"did nothing for 0\.2 s"):
-        unpack(Channel(stream, received).read, Place(root, b"x", None), keep=False)
+        unpack(Channel(stream, received, 0.2).read, Place(root, b"x", None), How())
     over.set()
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import InfernoError
-from inferno.reach.unpack import Place, unpack
+from inferno.reach.bounds import STANDARD, Bounds
+from inferno.reach.unpack import How, Place, pour, unpack
 
 FILE, DIRECTORY, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+PLAIN = How()
 Row = tuple[str, bytes, str]
 
 
@@ -42,13 +44,20 @@ def trimmed(archive: bytes) -> bytes:
 
 
 def put(
-    folder: Path, archive: bytes, *, name: bytes | None = b"top", piece: int = 700, keep: bool = False
+    folder: Path,
+    archive: bytes,
+    how: How = PLAIN,
+    *,
+    name: bytes | None = b"top",
+    piece: int = 700,
+    bounds: Bounds = STANDARD,
 ) -> list[str]:
     """Unpack it into a folder, in pieces of odd sizes."""
     source = io.BytesIO(archive)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return unpack(lambda length: source.read(min(length, piece)), Place(descriptor, b"top", name), keep=keep)
+        read = bounds.metered(lambda length: source.read(min(length, piece)))
+        return unpack(read, Place(descriptor, b"top", name), how, bounds)
     finally:
         os.close(descriptor)
 
@@ -105,13 +114,64 @@ def test_the_content_alone_and_over_what_is_there(folder: Path) -> None:
 
 
 @pytest.mark.root
-def test_owners_and_set_ids_are_kept_only_when_asked(folder: Path) -> None:
-    put(folder, packed(("top", FILE, "x"), mode=0o6755))
-    info = (folder / "top").stat()
-    assert (info.st_uid, stat.S_IMODE(info.st_mode)) == (0, 0o755)
-    put(folder, packed(("top", FILE, "x"), mode=0o6755), keep=True)
-    info = (folder / "top").stat()
-    assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (1234, 5678, 0o6755)
+@pytest.mark.parametrize(
+    ("how", "owner", "mode"),
+    [
+        (How(), 0, 0o755),
+        (How(owners=True), 1234, 0o1755),
+        (How(set_ids=True), 0, 0o6755),
+        (How(owners=True, set_ids=True), 1234, 0o7755),
+    ],
+)
+def test_owners_and_set_ids_are_kept_only_when_asked(folder: Path, how: How, owner: int, mode: int) -> None:
+    rows = (("top/", DIRECTORY, ""), ("top/file", FILE, "x"))
+    put(folder, packed(*rows, change=lambda entry: setattr(entry, "mode", 0o7755)), how)
+    for path in (folder / "top", folder / "top/file"):
+        assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (owner, mode)
+
+
+def test_zeroes_become_holes_and_every_byte_is_the_same(folder: Path) -> None:
+    text = "x" * 100 + "\0" * (1 << 20) + "y" + "\0" * (1 << 20)
+    for piece in (1 << 20, 5000):
+        put(folder, packed(("top/", DIRECTORY, ""), ("top/holes", FILE, text), ("top/x", FILE, "x")), piece=piece)
+        assert (folder / "top/holes").read_text() == text
+        assert (folder / "top/holes").stat().st_blocks * 512 < 512 << 10
+
+
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [(Bounds(entries=5), "more than 5 files"), (Bounds(total_bytes=3000), "more than 3000 bytes")],
+)
+def test_a_guest_cannot_send_without_end(folder: Path, bounds: Bounds, says: str) -> None:
+    assert put(folder, packed(*TREE[:2]), bounds=bounds) == []
+    with pytest.raises(InfernoError, match=says) as caught:
+        put(folder, packed(*TREE), bounds=bounds)
+    assert "--no-limits" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("top", FILE, "text")], ""),
+        ([("top", LINK, "/etc/passwd")], "something else"),
+        ([("top/", DIRECTORY, "")], "something else"),
+        ([("other", FILE, "text")], "something else"),
+        ([("top", FILE, "text"), ("top", FILE, "text")], "more than the file"),
+    ],
+)
+def test_a_device_gets_the_bytes_of_the_one_file(folder: Path, rows: list[Row], says: str) -> None:
+    reading, writing = os.pipe()
+    source = io.BytesIO(packed(*rows))
+    try:
+        if says:
+            with pytest.raises(InfernoError, match=says):
+                pour(source.read, b"top", writing)
+        else:
+            pour(source.read, b"top", writing)
+            assert os.read(reading, 100) == b"text"
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_devices_and_pipes_are_not_made(folder: Path) -> None:
