@@ -203,12 +203,17 @@ def remove_tree(path: Path) -> None:
 
 
 def open_regular(path: Path) -> int:
-    """A file open for reading. Raises OSError, also when it is not a regular file: a pipe would wait for its writer."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
+    """A file open for reading. Raises OSError, also when it is not a regular file.
+
+    It is looked at before it is opened: opening a device may act on it, and a pipe would wait for its writer.
+    """
+    seen = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(seen).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
+        return os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(seen)
 
 
 def identity(path: Path) -> list[int]:

@@ -10,52 +10,22 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.image import digests, layout, manifest, oci_config, reference, worker_process
-from inferno.image.layers import decompress, tar
+from inferno.image.layers import decompress
 from inferno.image.layers.decompress import Blob
-from inferno.image.layers.entry import FILE, SYMLINK, BadImageError, Entry
 from inferno.image.manifest import Descriptor
+from inferno.image.parts import Archive, index
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
 from inferno.state.paths import Paths
 
-_MAX_PARTS = 20_000
-_MANIFEST_MAX = manifest.MAX_MANIFEST_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """An open archive: where each part of it lies."""
-
-    ref: Reference
-    descriptor: int
-    parts: dict[str, Entry]
-
-    def part(self, name: str) -> Entry:
-        """A part by its name, through one symlink (`docker save` of old links equal layers). Raises UsageError."""
-        entry = self.parts.get(os.path.normpath(name))
-        if entry is not None and entry.kind == SYMLINK:
-            target = os.path.normpath(os.path.join(os.path.dirname(name), os.fsdecode(entry.link)))
-            entry = self.parts.get(target)
-        if entry is None or entry.kind != FILE or entry.chunks is not None:
-            raise UsageError(f"{self.ref.name} is not whole: {name[:200]} is missing", "save the image again")
-        return entry
-
-    def read(self, name: str) -> bytes:
-        """A small part's content."""
-        entry = self.part(name)
-        if entry.size > _MANIFEST_MAX:
-            raise UsageError(f"{self.ref.name}: {name[:200]} has {entry.size} bytes; {_MANIFEST_MAX} are allowed")
-        return os.pread(self.descriptor, entry.size, entry.offset)
-
-    def layer(self, name: str, digest: str | None, diff_id: str | None) -> Blob:
-        entry = self.part(name)
-        return Blob(self.descriptor, entry.offset, entry.size, digest, diff_id)
+# Entries of one name are looked into for their platform: Docker knows some ten.
+_MAX_OF_ONE_NAME = 20
 
 
 def resolve(ask: Ask, *, must: bool) -> Image:
@@ -76,59 +46,105 @@ def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     found = look(archive, ask, "")
     if found.digest != image.digest:
         raise UsageError(f"{ask.ref.name} was changed meanwhile", "run it again")
-    return parts(archive, found)
+    return layers_of(archive, found)
 
 
 def look(archive: Archive, ask: Ask, seen: str) -> Image:
     """What the archive holds, of either kind."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
-        index = layout.read_index(archive.read("index.json"), archive.ref)
-        found = layout.from_index(index, ask, lambda wanted: read_blob(archive, wanted), "archive")
+        _expect(archive, "index.json", "manifest.json", reference.DOCKER_ARCHIVE)
+        entries = layout.read_index(archive.read("index.json"), archive.ref)
+        found = layout.from_index(entries, ask, lambda wanted: read_blob(archive, wanted), "archive")
         return Image(found.digest, found.manifest, found.config, "archive", seen)
-    return _docker(archive, seen)
+    return _docker(archive, ask, seen)
 
 
-def parts(archive: Archive, image: Image) -> list[Blob]:
+def layers_of(archive: Archive, image: Image) -> list[Blob]:
     """The image's layers in the archive."""
     if archive.ref.transport == reference.OCI_ARCHIVE:
         return [
             archive.layer(blob_name(layer.digest), layer.digest, diff_id)
             for layer, diff_id in layout.with_diff_ids(image)
         ]
-    names, diff_ids = json.loads(image.manifest)["Layers"], oci_config.parse(image.config).diff_ids
+    names, diff_ids = json.loads(image.manifest)["Layers"] or [], oci_config.parse(image.config).diff_ids
     if len(names) != len(diff_ids):
         raise UsageError(f"the image has {len(names)} layers, but its configuration speaks of {len(diff_ids)}")
     return [archive.layer(name, None, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
 
 
-def _docker(archive: Archive, seen: str) -> Image:
+def _expect(archive: Archive, name: str, other: str, kind: str) -> None:
+    """Raises UsageError for an archive of the other kind, which is named."""
+    if name not in archive.parts and other in archive.parts:
+        path = archive.ref.name
+        raise UsageError(f"{path} holds no image: {name} is missing", f"by its parts it is {kind}:{path}")
+
+
+def _docker(archive: Archive, ask: Ask, seen: str) -> Image:
     """manifest.json of `docker save`: [{"Config": name, "RepoTags": […], "Layers": [name, …]}, …]."""
+    _expect(archive, "manifest.json", "index.json", reference.OCI_ARCHIVE)
     try:
         value = json.loads(archive.read("manifest.json"))
-        found = [entry for entry in value if _is_entry(entry)]
+        found: list[dict[str, Any]] = [entry for entry in value if _is_entry(entry)]
     except (ValueError, TypeError, RecursionError):
         found = []
     if not found:
         raise UsageError(f"{archive.ref.name} holds no image", "is it a file of `docker save`?")
-    entry = _named(found, archive.ref)
-    if len(entry["Layers"]) > manifest.MAX_LAYERS:
-        raise UsageError(f"the image has {len(entry['Layers'])} layers; {manifest.MAX_LAYERS} are allowed")
+    entry = _chosen(archive, _named(found, archive.ref), ask)
+    layers = entry.get("Layers") or []
+    if len(layers) > manifest.MAX_LAYERS:
+        raise UsageError(f"the image has {len(layers)} layers; {manifest.MAX_LAYERS} are allowed")
     text = archive.read(entry["Config"])
     oci_config.parse(text)
-    return Image(manifest.digest_of(text), layout.dump(entry), text, "archive", seen)
+    return Image(manifest.digest_of(text), layout.dump({**entry, "Layers": layers}), text, "archive", seen)
 
 
-def _named(found: list[dict[str, Any]], ref: Reference) -> dict[str, Any]:
-    tags = {tag: entry for entry in found for tag in entry.get("RepoTags") or ()}
+def _named(found: list[dict[str, Any]], ref: Reference) -> list[dict[str, Any]]:
+    """The entries that a reference's tag means, or its `@NUMBER`, as containers-transports(5) has it."""
     if ref.tag is None:
-        if len(found) == 1:
-            return found[0]
-        raise UsageError(f"{ref.name} holds several images", f"name one of {', '.join(sorted(tags))}")
-    wanted = ref.tag if ":" in ref.tag else None
-    for tag, entry in tags.items():
-        if tag == wanted or ref.tag in (tag, tag.rpartition(":")[2]):
-            return entry
-    raise UsageError(f"{ref.name} holds no image {ref.tag!r}", f"it holds {', '.join(sorted(tags)) or 'none by name'}")
+        if len({entry["Config"] for entry in found}) == 1:
+            return found[-1:]
+        raise UsageError(f"{ref.name} holds several images", _there(found))
+    if ref.tag.startswith("@") and ref.tag[1:].isascii() and ref.tag[1:].isdecimal() and len(ref.tag) < 9:
+        number = int(ref.tag[1:])
+        if number < len(found):
+            return [found[number]]
+    named = [entry for entry in found if any(_means(ref.tag, tag) for tag in entry.get("RepoTags") or ())]
+    if not named:
+        raise UsageError(f"{ref.name} holds no image {ref.tag!r}", _there(found))
+    whole = [entry for entry in named if ref.tag in entry["RepoTags"]]
+    return whole or named
+
+
+def _means(word: str, tag: str) -> bool:
+    """Whether somebody's word for an image is the archive's: NAME:TAG, short or in full, or the tag alone."""
+    if word in (tag, tag.rpartition(":")[2]):
+        return True
+    try:
+        return ":" in word and reference.parse(f"docker://{word}").name_and_tag == _whole(tag)
+    except UsageError:
+        return False
+
+
+def _whole(tag: str) -> tuple[str, str | None]:
+    return reference.parse(f"docker://{tag}").name_and_tag
+
+
+def _there(found: list[dict[str, Any]]) -> str:
+    shown = [(entry.get("RepoTags") or [f"@{number}"])[0][:200] for number, entry in enumerate(found)]
+    more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
+    return f"name one of {', '.join(shown[:20])}{more}"
+
+
+def _chosen(archive: Archive, named: list[dict[str, Any]], ask: Ask) -> dict[str, Any]:
+    """Of several entries of one name the last, as `docker load` has it; of those for the wanted platform, if any is:
+    Docker writes one for each with `docker save --platform`."""
+    if len(named) > 1:
+        wanted = ask.access.platform or manifest.host_platform()
+        for entry in named[: -_MAX_OF_ONE_NAME - 1 : -1]:
+            config = oci_config.parse(archive.read(entry["Config"]))
+            if f"{wanted}/".startswith(f"{config.os}/{config.architecture}/"):
+                return entry
+    return named[-1]
 
 
 def _is_entry(entry: Any) -> bool:
@@ -136,22 +152,6 @@ def _is_entry(entry: Any) -> bool:
         return False
     lists = [entry.get("Layers") or [], entry.get("RepoTags") or []]
     return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
-
-
-def index(ref: Reference, descriptor: int, size: int) -> Archive:
-    """Look through an open archive. Raises UsageError when it is none."""
-    found: dict[str, Entry] = {}
-    try:
-        for entry in tar.entries(descriptor, size, 0):
-            entry.xattrs = None  # up to 1 MiB each
-            if entry.chunks is not None:
-                entry.chunks = []  # a part with holes is refused, whatever they are
-            found[os.path.normpath(os.fsdecode(entry.name))] = entry
-            if len(found) > _MAX_PARTS:
-                raise BadImageError(f"more than {_MAX_PARTS} parts")
-    except BadImageError as error:
-        raise UsageError(f"{ref.name} is not an archive of an image: {error}", "save the image again") from None
-    return Archive(ref, descriptor, found)
 
 
 def _open(ask: Ask, held: contextlib.ExitStack) -> Archive:
@@ -170,12 +170,11 @@ def _open(ask: Ask, held: contextlib.ExitStack) -> Archive:
 @contextlib.contextmanager
 def _opened(ref: Reference) -> Iterator[int]:
     try:
-        descriptor = os.open(ref.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = files.open_regular(Path(ref.name))
     except OSError as error:
-        raise UsageError(f"there is no image at {ref.name}: {error.strerror}", "give the file of an image") from None
+        hint = f"for a folder: oci:{ref.name}" if os.path.isdir(ref.name) else "give the file of an image"
+        raise UsageError(f"there is no image at {ref.name}: {error.strerror}", hint) from None
     try:
-        if not os.path.isfile(f"/proc/self/fd/{descriptor}"):
-            raise UsageError(f"{ref.name} is not a file", f"for a folder: oci:{ref.name}")
         yield descriptor
     finally:
         os.close(descriptor)

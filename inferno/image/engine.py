@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import archive, layout, manifest, reference
+from inferno.image import archive, layout, manifest, parts, reference
 from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
@@ -57,7 +56,7 @@ def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     saved, found = _checked(saved, ask, image.seen)
     if found.digest != image.digest:
         raise _another(found.digest, image.digest)
-    return archive.parts(saved, found)
+    return archive.layers_of(saved, found)
 
 
 def _known(ask: Ask, identity: str) -> Image | None:
@@ -70,14 +69,14 @@ def _known(ask: Ask, identity: str) -> Image | None:
     return Image(digest, *known, "engine", identity) if known else None
 
 
-def _checked(saved: archive.Archive, ask: Ask, wanted: str) -> tuple[archive.Archive, Image]:
+def _checked(saved: parts.Archive, ask: Ask, wanted: str) -> tuple[parts.Archive, Image]:
     """The image of the id in what the engine sent, and that as an archive of the kind it is."""
     found = archive.look(saved, ask, wanted)
     if found.digest != wanted:
         name = archive.blob_name(wanted)
         if name not in saved.parts:
             raise _another(found.digest, wanted)
-        saved = replace(saved, ref=saved.ref._replace(transport=reference.OCI_ARCHIVE))
+        saved = saved._replace(ref=saved.ref._replace(transport=reference.OCI_ARCHIVE))
         index = [{"digest": wanted, "size": saved.part(name).size}]
         inside = ask._replace(ref=saved.ref)
         found = layout.from_index(index, inside, lambda blob: archive.read_blob(saved, blob), "engine")
@@ -88,7 +87,7 @@ def _another(found: str, wanted: str) -> UsageError:
     return UsageError(f"the Docker Engine sent another image: {found}, not {wanted}", "run it again")
 
 
-def _keep(ask: Ask, saved: archive.Archive, image: Image) -> None:
+def _keep(ask: Ask, saved: parts.Archive, image: Image) -> None:
     """What was saved, unless the base is there already."""
     from inferno.image import base
 
@@ -104,7 +103,7 @@ def _kept(ask: Ask, digest: str) -> Path:
     return Paths(ask.settings.root).image(digest) / "saved.tar"
 
 
-def _take_kept(ask: Ask, digest: str, held: contextlib.ExitStack) -> archive.Archive | None:
+def _take_kept(ask: Ask, digest: str, held: contextlib.ExitStack) -> parts.Archive | None:
     """What was saved of the image, if it was. It loses its name, and so goes from the disk with its last user."""
     kept = _kept(ask, digest)
     try:
@@ -113,10 +112,10 @@ def _take_kept(ask: Ask, digest: str, held: contextlib.ExitStack) -> archive.Arc
         return None
     held.callback(os.close, descriptor)
     kept.unlink(missing_ok=True)
-    return archive.index(_as_file(ask.ref), descriptor, os.fstat(descriptor).st_size)
+    return parts.index(_as_file(ask.ref), descriptor, os.fstat(descriptor).st_size)
 
 
-def _save(ask: Ask, wanted: str, held: contextlib.ExitStack) -> archive.Archive:
+def _save(ask: Ask, wanted: str, held: contextlib.ExitStack) -> parts.Archive:
     """`docker save` into a file without a name. Raises UsageError for an image that is too large."""
     ref, max_mib = ask.ref, ask.settings.image_max_mib
     descriptor = held.enter_context(files.nameless(Paths(ask.settings.root).images))
@@ -130,7 +129,7 @@ def _save(ask: Ask, wanted: str, held: contextlib.ExitStack) -> archive.Archive:
             while view:
                 view = view[os.write(descriptor, view) :]
             ask.progress(f"copy {ref.short} from the Docker Engine", size)
-    return archive.index(_as_file(ref), descriptor, size)
+    return parts.index(_as_file(ref), descriptor, size)
 
 
 def _as_file(ref: Reference) -> Reference:

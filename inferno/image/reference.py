@@ -13,7 +13,6 @@ import re
 from typing import Final, NamedTuple
 
 from inferno.base.errors import UsageError
-from inferno.image import digests
 
 ANY, ENGINE, REGISTRY = "", "docker-daemon", "docker"
 OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
@@ -42,6 +41,10 @@ class Reference(NamedTuple):
     @property
     def is_local_file(self) -> bool:
         return self.transport in _FILES
+
+    @property
+    def name_and_tag(self) -> tuple[str, str | None]:
+        return self.name, self.tag
 
     @property
     def short(self) -> str:
@@ -98,6 +101,8 @@ def _named(text: str, transport: str, rest: str) -> Reference:
     name = f"{head}{slash}{last}"
     found = _NAME.fullmatch(name)
     if at:
+        from inferno.image import digests
+
         digests.check(digest, f"the digest in image reference {text!r}")
     if not found or (colon and not _TAG.fullmatch(tag)):
         hint = "NAME[:TAG] or NAME@sha256:DIGEST, in lower case; or TRANSPORT:… (see infernoctl create --help)"

@@ -115,14 +115,20 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest, missing: dict[str, Descrip
         return None
     for digest in missing:  # one that is there, but of the wrong size, would be taken for whole
         blob(settings, digest).unlink(missing_ok=True)
-    sizes = [layer.size for layer in missing.values()]
-    if sum(sizes) > settings.image_max_mib << 20:
+    wanted = {blob(settings, layer.digest): layer.size for layer in missing.values()}
+    if sum(wanted.values()) > settings.image_max_mib << 20:
         raise UsageError(
-            f"the layers of {ask.ref.text} take {sum(sizes) >> 20} MiB; {settings.image_max_mib} are allowed",
+            f"the layers of {ask.ref.text} take {sum(wanted.values()) >> 20} MiB; {settings.image_max_mib} are allowed",
             "INFERNO_IMAGE_MAX_MB",
         )
     with files.temporary_folder(images, _PREFIX) as folder:
-        skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", sizes, ask.progress)
+        try:
+            skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", wanted, ask.progress)
+        except UsageError:
+            for layer in missing.values():
+                if not is_whole(settings, layer):
+                    blob(settings, layer.digest).unlink(missing_ok=True)
+            raise
         brought = _take_notes(folder, image, settings)
     for layer in missing.values():
         if not is_whole(settings, layer):

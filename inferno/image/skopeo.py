@@ -56,10 +56,13 @@ class Skopeo:
         """The configuration of the image whose manifest has this digest."""
         return self._inspect(["--raw", "--config"], digest)
 
-    def copy(self, digest: str, folder: Path, blobs: Path, what: str, sizes: list[int], progress: Progress) -> None:
+    def copy(
+        self, digest: str, folder: Path, blobs: Path, what: str, wanted: dict[Path, int], progress: Progress
+    ) -> None:
         """Fetch an image's blobs that are not in `blobs` yet. `folder` is empty; unfinished blobs are in it meanwhile.
 
-        `sizes` are the blobs', in bytes. Raises UsageError when the registry does not let it be had, or sends more.
+        `wanted` has the size of each, in bytes, by its place. Raises UsageError when the registry does not let it be
+        had, or sends more.
         """
         options = ["--dest-shared-blob-dir", os.fspath(blobs), "--dest-oci-accept-uncompressed-layers"]
         with self._explained(), self._authfile("--src-authfile") as (auth, passed):
@@ -75,8 +78,10 @@ class Skopeo:
                     die_with_parent=True,
                 )
                 # It reads a blob to its end, then compares: a registry that never ends would fill the disk.
-                processes.limit_files(copy, max(*sizes, _MIN_BLOB_BYTES))
-                status = _watch(copy, folder, blobs, what, sum(sizes), progress)
+                processes.limit_files(copy, max(*wanted.values(), _MIN_BLOB_BYTES))
+                status = _watch(copy, folder, wanted, what, progress)
+                if status is None:
+                    raise UsageError(f"{self._host} sends more of {self._ref.short} than its manifest says")
                 if status:
                     raise processes.CommandError(argv, processes.Result(status, b"", os.pread(said, 1 << 16, 0)))
 
@@ -140,18 +145,35 @@ class Skopeo:
             raise
 
 
-def _watch(copy: processes.Popen[bytes], folder: Path, blobs: Path, what: str, total: int, progress: Progress) -> int:
-    """Wait for the end, and tell how far it is meanwhile: the only measure is what is on the disk."""
-    before = _bytes(blobs / "sha256")
+def _watch(
+    copy: processes.Popen[bytes], folder: Path, wanted: dict[Path, int], what: str, progress: Progress
+) -> int | None:
+    """Wait for the end, and tell how far it is meanwhile: the only measure is what is on the disk.
+
+    Returns the status, or None when what is there became more than is wanted, and it was ended: it fetches six blobs at
+    a time, each of which may be as long as the longest.
+    """
+    total = sum(wanted.values())
     try:
         while True:
-            progress(what, min(total, max(0, _bytes(blobs / "sha256") - before) + _bytes(folder)), total)
+            whole = {path: _size(path) for path in wanted}
+            unfinished = _bytes(folder)
+            if unfinished > total + _MIN_BLOB_BYTES or any(whole[path] > size for path, size in wanted.items()):
+                return None
+            progress(what, min(total, sum(whole.values()) + unfinished), total)
             status = processes.wait(copy, _REDRAW_S)
             if status is not None:
                 return status
     finally:
         copy.kill()
         copy.wait()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _bytes(folder: Path) -> int:
@@ -183,6 +205,8 @@ def _last(text: str) -> str:
 
 
 def _hint(said: str) -> str | None:
+    if "saved with digest sha256" in said:
+        return "skopeo fetches no layers by sha512: copy the image to a folder by another program, and take oci:DIR"
     if "server gave http response to https client" in said:
         return "a registry without TLS must be named in INFERNO_INSECURE_REGISTRIES"
     if "x509" in said or "certificate" in said:

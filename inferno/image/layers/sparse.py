@@ -56,18 +56,19 @@ def pax(entry: Entry, records: Mapping[bytes, bytes], read: Read) -> None:
 
 def _map(entry: Entry, read: Read, offset: int, stored: int) -> tuple[list[int], int]:
     """Version 1.0's decimal numbers, a line each: how many pairs, the pairs; padded to whole blocks."""
-    data = b""
-    while True:
-        lines = data.split(b"\n")
-        count = _decimal(entry, lines[0]) if len(lines) > 1 else 0
-        if count > _MAX_CHUNKS or len(data) > min(stored, _MAX_CHUNKS * 2 * 20):
+    numbers: list[int] = []
+    length, rest = 0, b""
+    while not numbers or len(numbers) < 1 + 2 * numbers[0]:
+        block = read(offset + length, BLOCK)
+        length += BLOCK
+        if len(block) < BLOCK or length > stored or len(rest) > BLOCK:
             raise _bad(entry)
-        if len(lines) > 1 and len(lines) > 1 + 2 * count:
-            return [_decimal(entry, line) for line in lines[1 : 1 + 2 * count]], len(data)
-        block = read(offset + len(data), BLOCK)
-        if len(block) < BLOCK:
+        *lines, rest = (rest + block).split(b"\n")
+        wanted = (1 + 2 * numbers[0] if numbers else 1 + 2 * _decimal(entry, lines[0]) if lines else 0) - len(numbers)
+        numbers += [_decimal(entry, line) for line in lines[:wanted]]
+        if numbers and numbers[0] > _MAX_CHUNKS:
             raise _bad(entry)
-        data += block
+    return numbers[1:], length
 
 
 def _place(entry: Entry, numbers: list[int], real: int, offset: int, stored: int) -> None:

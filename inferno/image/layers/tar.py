@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from inferno.image.layers import sparse
 from inferno.image.layers.entry import (
@@ -33,14 +34,26 @@ _READ_BYTES = 1 << 16
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
 # Go's archive/tar, which Docker reads layers with, takes no more either (maxSpecialFileSize).
 _MAX_SPECIAL_BYTES = 1 << 20
-_MAX_PATH_BYTES = 4096
+MAX_PATH_BYTES = 4096
 _MAX_XATTR_NAME_BYTES = 255  # XATTR_NAME_MAX, include/uapi/linux/limits.h
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1  # include/linux/kdev_t.h
 _XATTR = b"SCHILY.xattr."
 # These would steer the overlay that the guest lays over the base, not the file they are on.
 _OVERLAYS = (b"trusted.overlay.", b"user.overlay.")
+_SPECIAL = (b"x", b"L", b"K")
 _WITHOUT_DATA = frozenset({HARD_LINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO})
+_FILES = (b"\0", b"0", b"7")
 _KINDS = {b"\0": FILE, b"7": FILE, b"S": FILE, FILE: FILE, **{kind: kind for kind in _WITHOUT_DATA}}
+
+
+class Bounds(NamedTuple):
+    """What an archive may have at most: headers of any kind, and bytes of pax headers and GNU's long names in all.
+
+    Within bounds no file may have holes: their maps are more to read.
+    """
+
+    headers: int
+    special_bytes: int
 
 
 class _Window:
@@ -59,18 +72,22 @@ class _Window:
         return self._data[inside : inside + length]
 
 
-def entries(descriptor: int, size: int, layer: int, start: int = 0) -> Iterator[Entry]:
+def entries(descriptor: int, size: int, layer: int, start: int = 0, *, bounds: Bounds | None = None) -> Iterator[Entry]:
     """The entries of the archive of `size` bytes at `start` of an open file, in its order. `layer` is noted in each.
 
     Offsets in the entries are the file's. Raises BadImageError for what is not a tar archive.
     """
     window = _Window(descriptor, start, size)
-    offset = pending = 0
+    offset = pending = headers = specials = 0
     special: dict[bytes, bytes] = {}
     while header := _header(window, offset):
         kind, length = header[7], _number(header[4], "size")
         offset += BLOCK
-        if kind in (b"x", b"L", b"K"):
+        headers += 1
+        specials += length if kind in _SPECIAL else 0
+        if bounds:
+            _hold(bounds, headers, specials, kind == b"S" or (kind in _FILES and sparse.is_pax(special)))
+        if kind in _SPECIAL:
             pending += length  # of all for one entry: they may be many
             if pending > _MAX_SPECIAL_BYTES:
                 raise BadImageError(f"headers of {pending} bytes in a layer; {_MAX_SPECIAL_BYTES} are allowed")
@@ -88,6 +105,15 @@ def entries(descriptor: int, size: int, layer: int, start: int = 0) -> Iterator[
             raise BadImageError("a layer ends in the middle of a file")
     if special:
         raise BadImageError("a layer ends with a header that belongs to nothing")
+
+
+def _hold(bounds: Bounds, headers: int, specials: int, has_holes: bool) -> None:
+    if headers > bounds.headers:
+        raise BadImageError(f"more than {bounds.headers} headers")
+    if specials > bounds.special_bytes:
+        raise BadImageError(f"more than {bounds.special_bytes} bytes of names and notes")
+    if has_holes:
+        raise BadImageError("a file with holes")
 
 
 def _header(window: _Window, offset: int) -> tuple[bytes, ...] | None:
@@ -136,10 +162,12 @@ def _pax(data: bytes) -> dict[bytes, bytes]:
     """`LENGTH KEY=VALUE\\n` records. GNU.sparse 0.0 repeats two of its keys; they are joined as 0.1 writes them."""
     found: dict[bytes, bytes] = {}
     repeated: list[bytes] = []
-    while data and data != bytes(len(data)):
-        digits, _, _ = data[:20].partition(b" ")
+    data = data.rstrip(b"\0")
+    start = 0
+    while start < len(data):
+        digits, _, _ = data[start : start + 20].partition(b" ")
         length = int(digits) if digits.isdigit() else 0
-        record = data[len(digits) + 1 : length]
+        record = data[start + len(digits) + 1 : start + length]
         key, equals, value = record[:-1].partition(b"=")
         if not equals or len(record) != length - len(digits) - 1 or record[-1:] != b"\n":
             raise BadImageError("a layer has a malformed pax header")
@@ -147,7 +175,7 @@ def _pax(data: bytes) -> dict[bytes, bytes]:
             repeated.append(value)
         else:
             found[key] = value
-        data = data[length:]
+        start += length
     if repeated:
         found.setdefault(b"GNU.sparse.map", b",".join(repeated))
     return found
@@ -213,8 +241,8 @@ def _find_holes(entry: Entry, header: tuple[bytes, ...], special: dict[bytes, by
 
 def _check(entry: Entry) -> None:
     for text in (entry.name, entry.link):
-        if b"\0" in text or len(text) > _MAX_PATH_BYTES:
-            raise BadImageError(f"{shown(text)}: a path with a NUL byte, or of more than {_MAX_PATH_BYTES} bytes")
+        if b"\0" in text or len(text) > MAX_PATH_BYTES:
+            raise BadImageError(f"{shown(text)}: a path with a NUL byte, or of more than {MAX_PATH_BYTES} bytes")
     major, minor = entry.device
     if max(entry.uid, entry.gid) >= 1 << 32 or major > _MAX_MAJOR or minor > _MAX_MINOR:
         raise BadImageError(f"{shown(entry.name)}: an owner or a device number that Linux does not have")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +20,7 @@ from inferno.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {"diff_ids": ["x"]}})
+CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {}})
 LAYER = b"no archive, but whole"
 ENDLESS_BYTES = 400 << 20  # more than is ever taken; a test that fails should not fill a disk
 PIECE = bytes(1 << 16)
@@ -122,3 +124,30 @@ def test_the_same_registry_without_lies_is_believed(hostile: Hostile, settings: 
     assert local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings).digest == digest_of(
         manifest()
     )
+
+
+@pytest.mark.parametrize("hostile", [served()], indirect=True)
+@pytest.mark.parametrize("writes", ["$folder/oci-put-blob$n", "$blobs/$digest"], ids=["unfinished", "finished"])
+def test_a_fetch_that_writes_more_than_all_layers_is_ended(
+    writes: str, hostile: Hostile, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file within the limit for one, but many of them: by a stand-in for skopeo's fetch, which would never end."""
+    program = tmp_path / "bin/skopeo"
+    program.parent.mkdir()
+    program.write_text(
+        f"""#!/bin/sh -e
+        case " $* " in *" copy "*) ;; *) exec {shutil.which("skopeo")} "$@";; esac
+        for last; do :; done
+        folder=${{last#oci:}} folder=${{folder%:image}} blobs={settings.root}/images/blobs/sha256
+        digest={digest_of(LAYER).removeprefix("sha256:")}
+        mkdir -p "$blobs"
+        for n in 1 2 3; do truncate -s 8000000 "{writes}"; done
+        exec sleep infinity
+        """
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with pytest.raises(UsageError, match=r"sends more of .* than its manifest says"):
+        local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings)
+    left = [path for path in settings.root.rglob("*") if path.is_file()]
+    assert left == [], left
