@@ -66,7 +66,12 @@ def _step(command: Command, name: str, which: str) -> Iterable[InfernoTask]:
 def _wish(command: Command, name: str) -> Wish:
     given = command.asked.given(f"start:{name}")
     follows = f"start:{name}" in command.asked.selected and not given.get("detach")
-    return Wish(follows, bool(given.get("interactive")))
+    keys = given.get("detach_keys")
+    if keys is None:
+        return Wish(follows, bool(given.get("interactive")))
+    from inferno.reach import detach_keys
+
+    return Wish(follows, bool(given.get("interactive")), detach_keys.parse(keys))
 
 
 def network(command: Command, name: str) -> Iterable[InfernoTask]:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 from inferno.base.errors import UsageError
 from inferno.base.requirements import need_root
+from inferno.console.errors import say
 from inferno.console.typed import Typed
 from inferno.life import running_guest, status
 from inferno.life.instance import Instance
-from inferno.reach import command, session
+from inferno.reach import command, detach_keys, session
 from inferno.reach.command import Command
 from inferno.reach.guest import Guest
 from inferno.settings import load_settings
@@ -36,7 +37,8 @@ def exec_(typed: Typed) -> int:
     """`exec NAME [-it|-d] [-u USER] [-w DIR] [-e K=V] [--] CMD…`: options before the name or after it."""
     name, *args = typed.operands
     stdin, tty, detach = typed.flag("interactive"), typed.flag("tty"), typed.flag("detach")
-    asked = _command(typed, args)
+    asked, keys = _command(typed, args), typed.text("detach_keys")
+    leaves = detach_keys.parse(keys) if keys is not None else None
     if stdin and tty and not os.isatty(0):
         raise UsageError("-t with -i needs a terminal on standard input", "without -t: infernoctl exec -i …")
     if detach and (stdin or tty):
@@ -47,7 +49,11 @@ def exec_(typed: Typed) -> int:
         if detach:
             command.leave(found.root, dataclasses.replace(asked, detach=True))
             return 0
-        return session.run(found, asked, stdin=stdin, tty=tty)
+        try:
+            return session.run(found, asked, stdin=stdin, tty=tty, keys=leaves)
+        except detach_keys.LeftError:
+            say(f"left {args[0]} in {name}, which has lost its terminal; what should go on is started with -d")
+            return 0
 
 
 def shell(typed: Typed) -> int:

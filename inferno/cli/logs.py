@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from inferno.base.errors import UsageError
+from inferno.base.text import visible
 from inferno.console import guess
 from inferno.console.answer import print_json
 from inferno.console.typed import Typed
@@ -24,6 +25,7 @@ from inferno.state import names
 from inferno.state.paths import Paths
 
 _LINES = 20
+Printer = Callable[[Record], None]
 
 
 class Logs(NamedTuple):
@@ -38,21 +40,29 @@ def tail(typed: Typed) -> int:
     """The last lines, and those that follow."""
     with _reading() as settings:
         _check_action(settings, typed)
-        count = _count(typed)
-        return _last(settings, typed, _LINES if count is None else count)
+        return _shown(settings, typed, _LINES)
 
 
 def show(typed: Typed) -> int:
     """All lines, or so many of the last, and those that follow."""
     with _reading() as settings:
-        log, wanted, count = _log(settings, typed), query(typed.given), _count(typed)
-        if count is not None:
-            return _last(settings, typed, count)
-        if typed.flag("follow"):
-            return _follow(settings, typed, wanted, 0)
-        collector_client.sync(settings)
-        _print_all(_wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted), typed.flag("json"))
-        return 0
+        return _shown(settings, typed, None)
+
+
+def _shown(settings: Settings, typed: Typed, usual: int | None) -> int:
+    """`usual`: so many of the last, unless more, all or a time was asked for; None: all."""
+    printed, wanted, count = _printed(typed), query(typed.given), _count(typed)
+    if count is None and not (wanted.since or wanted.until):
+        count = usual
+    if count is not None and count >= 0:
+        return _last(settings, typed, wanted, printed, count)
+    log = _log(settings, typed)
+    if typed.flag("follow"):
+        return _follow(settings, typed, wanted, printed, 0)
+    collector_client.sync(settings)
+    for record in _wanted(map(parse, read.forwards(log, wanted.newer_than())), wanted):
+        printed(record)
+    return 0
 
 
 def status(typed: Typed) -> int:
@@ -118,13 +128,14 @@ def _check_action(settings: Settings, typed: Typed) -> None:
         raise
 
 
-def _last(settings: Settings, typed: Typed, count: int) -> int:
-    log, wanted = _log(settings, typed), query(typed.given)
+def _last(settings: Settings, typed: Typed, wanted: Query, printed: Printer, count: int) -> int:
+    log = _log(settings, typed)
     collector_client.sync(settings)
     until = read.end(log)
     found = _wanted(map(parse, read.backwards(log, until=until)), wanted)
-    _print_all(reversed(list(itertools.islice(found, count))), typed.flag("json"))
-    return _follow(settings, typed, wanted, until) if typed.flag("follow") else 0
+    for record in reversed(list(itertools.islice(found, count))):
+        printed(record)
+    return _follow(settings, typed, wanted, printed, until) if typed.flag("follow") else 0
 
 
 def _name(settings: Settings, typed: Typed) -> str | None:
@@ -145,20 +156,23 @@ def _log(settings: Settings, typed: Typed) -> Path:
 
 
 def _count(typed: Typed) -> int | None:
-    text = typed.text("lines")
+    """How many lines; -1 for all, None when nothing was said. Docker's word is --tail."""
+    word, text = ("--tail", typed.text("tail")) if typed.text("lines") is None else ("-n", typed.text("lines"))
     if text is None:
         return None
+    if text == "all":
+        return -1
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"-n {text!r} is not a number of lines")
+        raise UsageError(f"{word} {text!r} is not a number of lines", "all of them: all")
     return int(text)
 
 
-def _follow(settings: Settings, typed: Typed, wanted: Query, since: int) -> int:
+def _follow(settings: Settings, typed: Typed, wanted: Query, printed: Printer, since: int) -> int:
     """For ever: a VM that is stopped may be started again."""
     sys.stdout.flush()
     with vm_logs.follow(Paths(settings.root), _name(settings, typed), since) as follower:
         for record in _wanted(follower, wanted):
-            _print(record, typed.flag("json"))
+            printed(record)
             if not follower.pending():
                 sys.stdout.flush()
     return 0
@@ -168,15 +182,30 @@ def _wanted(records: Iterable[Record], wanted: Query) -> Iterator[Record]:
     return filter(None if wanted.everything() else wanted.wants, records)
 
 
-def _print_all(records: Iterable[Record], as_json: bool) -> None:
-    for record in records:
-        _print(record, as_json)
-
-
-def _print(record: Record, as_json: bool) -> None:
+def _printed(typed: Typed) -> Printer:
+    """How a record is printed. Raises UsageError for two ways at once."""
+    raw, as_json, timestamps = typed.flag("raw"), typed.flag("json"), typed.flag("timestamps")
+    if raw and as_json:
+        raise UsageError("--raw and --json are two ways to print a line", "--json has its bytes, too: message_b64")
+    if raw:
+        return lambda record: _print_raw(record, timestamps, bool(typed.text("source")))
     if as_json:
-        line = record.json()
-        print(line if line.isprintable() else json.dumps(json.loads(line)))  # a terminal may act on U+009B
-    else:
-        at = f"{record.timestamp[:23]}Z" if record.timestamp else "-"
-        print(f"{at} {record.vm_name or '-'} {record.source:<6} {record.text()}")
+        return _print_json
+    return lambda record: _print_text(record, timestamps)
+
+
+def _print_raw(record: Record, timestamps: bool, any_source: bool) -> None:
+    """What was said, byte for byte: standard error there, and only the process's unless others are named."""
+    if any_source or record.source in ("stdout", "stderr"):
+        stream = sys.stderr if record.source == "stderr" else sys.stdout
+        stream.buffer.write((f"{record.timestamp} ".encode() if timestamps else b"") + record.output())
+
+
+def _print_json(record: Record) -> None:
+    line = record.json()
+    print(line if line.isprintable() else json.dumps(json.loads(line)))  # a terminal may act on U+009B
+
+
+def _print_text(record: Record, timestamps: bool) -> None:
+    at = record.timestamp if timestamps else f"{record.timestamp[:23]}Z"
+    print(f"{visible(at) if record.timestamp else '-'} {record.vm_name or '-'} {record.source:<6} {record.text()}")

@@ -15,6 +15,7 @@ from inferno.life import status
 from inferno.life.instance import Instance
 from inferno.life.running_guest import not_running
 from inferno.logs import vm_logs
+from inferno.reach import detach_keys
 from inferno.settings import load_settings
 
 
@@ -28,13 +29,15 @@ def wait(typed: Typed) -> int:
 
 def attach(typed: Typed) -> int:
     """What the process says from now on, each stream on its own; with -i, its terminal or its input."""
+    asked = typed.text("detach_keys")
+    keys = detach_keys.parse(asked) if asked is not None else None
     found = _instance(typed.name)
     if found.running() is None:
         raise not_running(found.name)
     if typed.flag("interactive"):
         from inferno.console import interact
 
-        return interact.join(found)
+        return interact.join(found, keys)
     if os.isatty(0):
         say(
             f"the output of {found.name}, until Ctrl-C; to type: infernoctl attach -i, or infernoctl shell {found.name}"

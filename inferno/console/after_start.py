@@ -12,10 +12,14 @@ from inferno.spec.fields import Spec
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`follows`: this process stays until the VM ends. `is_interactive`: our terminal or input is the process's."""
+    """`follows`: this process stays until the VM ends. `is_interactive`: our terminal or input is the process's.
+
+    `keys` leave that terminal; None: the usual ones.
+    """
 
     follows: bool
     is_interactive: bool
+    keys: bytes | None = None
 
 
 def check_input(name: str, spec: Spec, wish: Wish) -> None:
@@ -41,9 +45,10 @@ def go_on(begun: Start, wish: Wish, say: Callable[[str], None]) -> int:
         say(f"{name} runs already, at {begun.vm.slot.guest}")
         from inferno.console.interact import join
 
-        return join(begun.vm) if wish.is_interactive else 0
+        return join(begun.vm, wish.keys) if wish.is_interactive else 0
     tty = begun.record.spec.tty
-    leaves = "; Ctrl-P Ctrl-Q leaves it running" if tty else ""
+    leaves = "; the keys of --detach-keys leave it running" if wish.keys else "; Ctrl-P Ctrl-Q leaves it running"
+    leaves = leaves if tty else ""
     ends = leaves if wish.is_interactive else "; Ctrl-C stops it" if wish.follows else ""
     say(f"{name} runs at {begun.vm.slot.guest}{ends}")
     if not wish.follows:
@@ -51,4 +56,4 @@ def go_on(begun: Start, wish: Wish, say: Callable[[str], None]) -> int:
     from inferno.console.foreground import attach
     from inferno.console.interact import interact
 
-    return interact(begun, tty=tty) if wish.is_interactive else attach(begun)
+    return interact(begun, tty=tty, keys=wish.keys) if wish.is_interactive else attach(begun)

@@ -1,6 +1,7 @@
 """This command's streams as those of a VM's process: `start -i` and `attach -i`, as `docker run -i` and `attach`.
 
-At a terminal (create --tty) each key goes to the guest, Ctrl-C too; Ctrl-P Ctrl-Q leaves, and the VM goes on. Without
+At a terminal (create --tty) each key goes to the guest, Ctrl-C too; Ctrl-P Ctrl-Q, or what --detach-keys says, leaves,
+and the VM goes on. Without
 one (create -i) our input is the process's, to its end, and what it writes comes byte for byte, each stream on its own.
 """
 
@@ -34,7 +35,7 @@ def check_ours(verb: str) -> None:
         raise UsageError(f"{verb} -i needs a terminal on standard input and output", f"without -i: infernoctl {verb}")
 
 
-def interact(start: Start, *, tty: bool) -> int:
+def interact(start: Start, *, tty: bool, keys: bytes | None) -> int:
     """With the process of a VM that was just started, to its end; return its exit status, or 0 when the caller left.
 
     Of one that was faster than we are, its log is all there is to see.
@@ -47,7 +48,7 @@ def interact(start: Start, *, tty: bool) -> int:
             raise
         return attach(start)
     try:
-        if not _stay(vm, joined, tty=tty):
+        if not _stay(vm, joined, tty=tty, keys=keys):
             return 0
     except (BrokenPipeError, GivenUpError):
         if tty:
@@ -59,7 +60,7 @@ def interact(start: Start, *, tty: bool) -> int:
     return attach(start, shows=False)
 
 
-def join(vm: Instance) -> int:
+def join(vm: Instance, keys: bytes | None) -> int:
     """With the process of a VM that runs, to its end: then its exit status; or until the caller leaves: 0.
 
     Raises InfernoError when it has neither a terminal nor input that is still to be had.
@@ -70,7 +71,7 @@ def join(vm: Instance) -> int:
     if tty:
         check_ours("attach")
     with run_end.watched(vm) as end:
-        if not _stay(vm, _join(vm, replay=False, tty=tty), tty=tty):
+        if not _stay(vm, _join(vm, replay=False, tty=tty), tty=tty, keys=keys):
             return 0
         run_end.wait(end)
     return run_end.status(vm)
@@ -81,9 +82,9 @@ def _join(vm: Instance, *, replay: bool, tty: bool) -> session.Joined:
         return session.attach(found, replay=replay, tty=tty)
 
 
-def _stay(vm: Instance, joined: session.Joined, *, tty: bool) -> bool:
+def _stay(vm: Instance, joined: session.Joined, *, tty: bool, keys: bytes | None) -> bool:
     try:
-        session.stay(joined, tty=tty)
+        session.stay(joined, tty=tty, keys=keys)
     except LeftError:
         say(f"{vm.name} keeps running; to return to it: infernoctl attach -i {vm.name}")
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from inferno.base.text import visible_lines
 from inferno.console.errors import say
 from inferno.life import exit_status
 from inferno.logs.record import Record
@@ -12,11 +13,16 @@ _STREAMS = {"stdout": 1, "stderr": 2}
 
 
 def write(record: Record) -> None:
-    """The process's own words, as it wrote them; lines of other sources are not output. Raises BrokenPipeError."""
+    """The process's own words, as it wrote them; lines of other sources are not output. Raises BrokenPipeError.
+
+    A terminal gets nothing that it would act upon: the process had none, so these words were not meant for one.
+    """
     if record.source in _STREAMS:
-        data = record.output()
+        descriptor, data = _STREAMS[record.source], record.output()
+        if os.isatty(descriptor):
+            data = visible_lines(data.decode(errors="backslashreplace")).encode()
         while data:
-            data = data[os.write(_STREAMS[record.source], data) :]
+            data = data[os.write(descriptor, data) :]
 
 
 def say_dropped(name: str, record: Record) -> None:

@@ -6,11 +6,9 @@ import datetime
 import re
 from dataclasses import dataclass
 
+from inferno.base import moments
 from inferno.base.errors import UsageError
 from inferno.logs.record import LEVELS, SOURCES, Record
-
-_AGO = re.compile(r"(\d{1,9})([smhd])")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +55,11 @@ def query(given: dict[str, str]) -> Query:
 
 
 def _time(option: str, text: str | None) -> str:
-    """RFC 3339 (without a zone: the local one), or how long ago: 90s, 10m, 2h, 1d."""
+    """As a record has it. Raises UsageError for what is not a moment, which names the forms."""
     if text is None:
         return ""
     try:
-        if ago := _AGO.fullmatch(text):
-            span = datetime.timedelta(seconds=int(ago[1]) * _UNITS_S[ago[2]])
-            at = datetime.datetime.now(datetime.UTC) - span
-        else:
-            at = datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option} {text!r} is not a time", "90s, 10m, 2h or 1d ago, or 2026-11-24T14:17:02Z"
-        ) from None
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        at = moments.parse(text, datetime.datetime.now(datetime.UTC))
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a time", f"write it as {moments.FORMS}") from None
+    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

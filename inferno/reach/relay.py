@@ -12,12 +12,14 @@ import select
 import signal
 import socket
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inferno.base.errors import InfernoError
+from inferno.base.text import Harmless
 from inferno.reach import frame, signals
-from inferno.reach.detach_keys import LeavingKeys, LeftError
+from inferno.reach.detach_keys import HOLD_S, LeavingKeys, LeftError
 from inferno.reach.stream import Stream
 from inferno.reach.terminal import Size
 from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES
@@ -36,7 +38,18 @@ class Output:
 
     descriptor: int
     name: str
+    shown: Harmless | None = None
     pending: bytearray = field(default_factory=bytearray)
+
+    def add(self, data: bytes) -> None:
+        """To be written; harmless where it is shown."""
+        self.pending += self.shown.feed(data) if self.shown else data
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        if self.shown:
+            self.pending += self.shown.feed(b"", last=True)
+            self.shown = None
 
     def write(self) -> None:
         """Write some. Raises BrokenPipeError when nobody reads it, InfernoError when it cannot be written."""
@@ -79,12 +92,17 @@ class Relay:
     ) -> None:
         self._stream = Stream(guest)
         self._stdin = stdin
+        # Without a terminal of its own, what the process writes is not meant for one: ours must not act upon it.
         self._outputs = {
-            frame.STDOUT: Output(stdout, "standard output"),
-            frame.STDERR: Output(stderr, "standard error"),
+            kind: Output(descriptor, name, Harmless() if size is None and os.isatty(descriptor) else None)
+            for kind, descriptor, name in (
+                (frame.STDOUT, stdout, "standard output"),
+                (frame.STDERR, stderr, "standard error"),
+            )
         }
         self._size = size
         self._keys = keys
+        self._release_at = 0.0  # of keys that are held back, as time.monotonic() has it
         self._asked_to_end = 0
 
     def run(self, received: bytes) -> frame.Exit:
@@ -119,7 +137,7 @@ class Relay:
         if self._stream.over or self._stream.deaf:
             self._stdin = None
         if self._keys and self._keys.left and not self._stream.unsent:
-            raise LeftError("left by Ctrl-P Ctrl-Q")
+            raise LeftError("left by the keys for it")
 
     def _wait(self, notes: int) -> dict[int, int]:
         """What poll(2) says of each descriptor that matters now."""
@@ -133,7 +151,11 @@ class Relay:
             poll.register(self._stream, wanted)
         if self._stdin is not None and self._stream.leave > 0 and not self._stream.unsent:
             poll.register(self._stdin, select.POLLIN)
-        return dict(poll.poll())
+        holding = self._keys is not None and self._keys.holding
+        ready = poll.poll(max(self._release_at - time.monotonic(), 0) * 1000 if holding else None)
+        if holding and not ready and self._keys is not None:
+            self._stream.put(frame.encode(frame.STDIN, self._keys.release()))
+        return dict(ready)
 
     def _pending(self) -> int:
         return sum(len(output.pending) for output in self._outputs.values())
@@ -148,6 +170,7 @@ class Relay:
             data = b""
         if data:
             self._stream.leave -= len(data)
+            self._release_at = time.monotonic() + HOLD_S
             if typed := self._keys.pass_on(data) if self._keys else data:
                 self._stream.put(frame.encode(frame.STDIN, typed))
         else:
@@ -171,4 +194,7 @@ class Relay:
 
     def _take(self, output: list[tuple[int, bytes]]) -> None:
         for kind, payload in output:
-            self._outputs[kind].pending += payload
+            self._outputs[kind].add(payload)
+        if self._stream.over:
+            for each in self._outputs.values():
+                each.finish()

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import socket
 
-from inferno.reach import command, terminal
+from inferno.reach import command, detach_keys, terminal
 from inferno.reach.command import Command
 from inferno.reach.detach_keys import LeavingKeys
 from inferno.reach.guest import Guest
@@ -22,18 +22,19 @@ SHELLS = ("bash", "zsh", "ash", "sh", "/bin/sh")
 Joined = tuple[socket.socket, bytes]
 
 
-def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool) -> int:
+def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool, keys: bytes | None = None) -> int:
     """Run it; return its exit status, 128+n for a death by signal n. With `tty`, it gets a terminal of our size.
 
-    Raises NotStartedError when it cannot be executed, InfernoError when the guest is gone or sends garbage.
+    Raises LeftError when `keys` were typed at a terminal, which ends the command, since it has lost its terminal;
+    NotStartedError when it cannot be executed; InfernoError when the guest is gone or sends garbage.
     """
     size = functools.partial(terminal.size, _STDIN, _STDOUT, _STDERR)
     asked = dataclasses.replace(asked, stdin=stdin, size=size() if tty else None)
     stream, received = command.start(guest.root, asked)
     with stream, terminal.raw(_STDIN) if stdin and tty else contextlib.nullcontext():
-        ends = Relay(
-            stream, stdin=_STDIN if stdin else None, stdout=_STDOUT, stderr=_STDERR, size=size if tty else None
-        )
+        leaving = LeavingKeys(keys) if keys and stdin and tty else None
+        source, size_of = _STDIN if stdin else None, size if tty else None
+        ends = Relay(stream, stdin=source, stdout=_STDOUT, stderr=_STDERR, size=size_of, keys=leaving)
         return ends.run(received).status
 
 
@@ -47,16 +48,16 @@ def attach(guest: Guest, *, replay: bool, tty: bool) -> Joined:
     return command.stream(guest.root, "POST", "/v1/attach", body)
 
 
-def stay(joined: Joined, *, tty: bool) -> int:
+def stay(joined: Joined, *, tty: bool, keys: bytes | None = None) -> int:
     """Our streams as those of the image's process, until it ends; return its exit status.
 
-    Raises LeftError when Ctrl-P Ctrl-Q was typed at a terminal; for the rest as Relay.run.
+    Raises LeftError when `keys`, or else Ctrl-P Ctrl-Q, were typed at a terminal; for the rest as Relay.run.
     """
     stream, received = joined
     size = functools.partial(terminal.size, _STDIN, _STDOUT) if tty else None
     with stream, terminal.raw(_STDIN) if tty else contextlib.nullcontext():
-        keys = LeavingKeys() if tty else None
-        ends = Relay(stream, stdin=_STDIN, stdout=_STDOUT, stderr=_STDERR, size=size, keys=keys)
+        leaving = LeavingKeys(keys or detach_keys.DEFAULT) if tty else None
+        ends = Relay(stream, stdin=_STDIN, stdout=_STDOUT, stderr=_STDERR, size=size, keys=leaving)
         return ends.run(received).status
 
 

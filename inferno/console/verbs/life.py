@@ -62,6 +62,11 @@ infernoctl create job1 --image oci:./layout:v1 --env MODE=fast -- /bin/worker --
                 bool,
                 short="i",
             ),
+            Option(
+                "detach_keys",
+                "with -i, the keys that leave the terminal: characters, ctrl-X or DEL, by comma (ctrl-p,ctrl-q)",
+                metavar="KEYS",
+            ),
         ),
         is_task=True,
         examples="""\

@@ -8,14 +8,25 @@ from inferno.console.verbs.verb import JSON, LOOK, Verb
 _JSON_ARRAY = JSON._replace(help="one JSON array, with all numbers, for programs")
 
 _READ_LOGS = (
-    Option("lines", "the last N lines (tail: 20)", metavar="N", short="n"),
+    Option("lines", "the last N lines, or all (tail: 20, or all from --since on)", metavar="N|all", short="n"),
+    Option("tail", "the same as --lines, as Docker has it", metavar="N|all"),
     Option("follow", "go on with new lines, until Ctrl-C", bool, short="f"),
     Option("vm", "the same as NAME; for a VM that has the name of one of these verbs", metavar="NAME"),
     Option("source", "any of stdout, stderr, init, kernel, kiln, firecracker, collector, by comma", metavar="LIST"),
     Option("level", "lines of this level and of worse ones", choices=("debug", "info", "warn", "error")),
-    Option("since", "lines from this time on: 90s, 10m, 2h or 1d ago, or 2026-11-24T14:17:02Z", metavar="TIME"),
+    Option(
+        "since",
+        "lines from this time on: 1h30m or 500ms ago, seconds since 1970, or 2026-11-24T14:17:02Z",
+        metavar="TIME",
+    ),
     Option("until", "lines before this time, written likewise", metavar="TIME"),
     Option("grep", "lines whose message matches this regular expression", metavar="RE"),
+    Option("timestamps", "the time of each line to the microsecond; with --raw, before each line", bool, short="t"),
+    Option(
+        "raw",
+        "what the process wrote, byte for byte, each stream on its own; a terminal acts on what a guest wrote",
+        bool,
+    ),
     JSON._replace(help="one JSON object per line, for programs"),
 )
 _PING = (

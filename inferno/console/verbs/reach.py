@@ -17,6 +17,12 @@ _WHO_AND_WHERE = (
     ),
 )
 
+_KEYS = Option(
+    "detach_keys",
+    "the keys that leave the terminal: characters, ctrl-X or DEL, by comma (ctrl-p,ctrl-q)",
+    metavar="KEYS",
+)
+
 VERBS = (
     Verb(
         "exec",
@@ -27,6 +33,7 @@ VERBS = (
             Option("interactive", "pass standard input to the command", bool, short="i"),
             Option("tty", "give the command a terminal", bool, short="t"),
             Option("detach", "return as soon as the command runs; its output is discarded", bool, short="d"),
+            _KEYS._replace(help="keys that leave the terminal, and end the command: as of attach (none)"),
             *_WHO_AND_WHERE,
         ),
         "exec_shell.exec_",
@@ -97,6 +104,7 @@ infernoctl cp web1:/var/log - | tar -t""",
                 bool,
                 short="i",
             ),
+            _KEYS,
         ),
         "wait_attach.attach",
         more="It ends with the VM; Ctrl-C ends it earlier, and leaves the VM running.",

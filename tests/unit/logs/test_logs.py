@@ -226,6 +226,9 @@ def test_queries_choose(paths: Paths) -> None:
     assert chosen(since="2026-11-24T14:17:01Z", until="2026-11-24T15:17:03+01:00") == [1, 2]
     assert chosen(grep="line [02]$") == [0, 2]
     assert chosen(since="1s") == []
+    assert chosen(since="1h30m", until="-500ms") == []
+    assert chosen(since="1795529821", until="1795529822.5") == [1, 2]
+    assert chosen(until="2026-11-24T14:17:02Z") == [0, 1]
 
 
 QUERIED = [(0, "stdout", "info"), (1, "stderr", "warn"), (2, "kiln", "debug"), (3, "kernel", "error")]
@@ -241,7 +244,17 @@ def test_bad_queries_are_refused(given: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["tial"], ["tail", "web"], ["tail", "-n", "-3"], ["tail", "--vm", "wbe"], ["show", "--vm", "A"], ["show", "-x"]],
+    [
+        ["tial"],
+        ["--tail", "few"],
+        ["--since", "1w"],
+        ["show", "--raw", "--json"],
+        ["tail", "web"],
+        ["tail", "-n", "-3"],
+        ["tail", "--vm", "wbe"],
+        ["show", "--vm", "A"],
+        ["show", "-x"],
+    ],
 )
 def test_bad_words_end_with_2_and_one_line(paths: Paths, capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
     State(paths.root / "inferno.db").close()
@@ -258,6 +271,11 @@ def test_a_vm_is_named_as_docker_has_it(writer: Writer, capsys: pytest.CaptureFi
         return capsys.readouterr().out.splitlines()
 
     assert len(shown("web")) == len(shown("tail", "web")) == 20
+    assert (
+        len(shown("web", "--tail", "all")) == len(shown("web", "-n", "all")) == len(shown("web", "--since", "0")) == 50
+    )
+    assert len(shown("web", "--tail", "7")) == len(shown("web", "--tail", "7", "--since", "0")) == 7
+    assert shown("web", "-t", "-n1")[0].startswith("2026-11-24T14:17:49.000000Z ")
     assert len(shown("show", "web")) == 50
     assert shown("show", "web", "-n", "3") == shown("--vm", "web", "--lines", "3") == shown("web")[-3:]
     assert shown("show", "web", "-n", "0") == []
@@ -341,3 +359,26 @@ def test_the_time_of_writing_survives_compression(tmp_path: Path) -> None:
     [packed] = tmp_path.iterdir()
     assert (packed.name, packed.stat().st_mtime) == ("web.log.0.gz", 1000)
     assert gzip.decompress(packed.read_bytes()) == line(ULID, "old")
+
+
+def test_raw_lines_are_the_bytes_of_the_process(paths: Paths, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    State(paths.root / "inferno.db").close()
+    paths.logs.mkdir(exist_ok=True)
+    lines = (
+        said(1, message="\x1b[31mred"),
+        said(2, "stderr", message="worse"),
+        said(3, message="no end", partial=True),
+        said(4, message=None, message_b64="//4="),
+        said(5, "kiln", message="ours"),
+    )
+    paths.log("web").write_bytes(b"".join(lines))
+
+    def shown(*words: str) -> tuple[bytes, bytes]:
+        assert main(["logs", "web", *words]) == 0
+        out, err = capfdbinary.readouterr()
+        return out, err
+
+    assert shown("--raw") == (b"\x1b[31mred\nno end\xff\xfe\n", b"worse\n")
+    assert shown("--raw", "--source", "kiln") == (b"ours\n", b"")
+    assert shown("--raw", "-t", "-n", "1", "--source", "stderr") == (b"", b"2026-11-24T14:17:02.000000Z worse\n")
+    assert b"\x1b" not in shown()[0]

@@ -268,8 +268,7 @@ def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(
     try:
         first = terminal(exec_argv(lab.folder, attach=True), 30, 100)
         assert b"/dev/pts/" in first.heard_before(b"name? ")
-        first.child.send(b"h\x10e\x10")
-        first.child.send(b"\x11")
+        first.child.send(b"h\x10e\x10\x11")
         assert first.ended_with() == 1
         assert first.modes() == modes_of_a_new_terminal()
         second = terminal(exec_argv(lab.folder, attach=False), 40, 120)
@@ -278,6 +277,31 @@ def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(
         assert second.ended_with() == 5
     finally:
         lab.kill()
+
+
+def test_a_lone_first_key_arrives_and_the_next_leaves_all_the_same(tmp_path: Path, terminal: Open) -> None:
+    script = "stty raw -echo; printf 'name? '; head -c 1 | od -An -to1; exec sleep 1000"
+    lab = GuestLab(tmp_path / "root", supervise(), script, reads="tty")
+    try:
+        screen = terminal(exec_argv(lab.folder, attach=True), 30, 100)
+        screen.heard_before(b"name? ")
+        screen.child.send(b"\x10")
+        screen.heard_before(b"020")
+        screen.child.send(b"\x11")
+        assert screen.ended_with() == 1
+    finally:
+        lab.kill()
+
+
+def test_a_terminal_does_not_act_on_what_was_not_meant_for_one(guest: GuestLab, terminal: Open) -> None:
+    script = "printf 'a\\tb \\033[2J\\303'; printf '\\274\\377\\n\\302\\233c' >&2; exit 4"
+    screen = terminal(guest.argv("sh", "-c", script), 30, 100)
+    assert screen.ended_with() == 4
+    said = screen.child.before
+    assert b"\x1b" not in said
+    assert b"\xc2\x9b" not in said
+    assert b"\\x1b[2J" in said
+    assert b"\\x9bc" in said
 
 
 def test_a_process_without_a_terminal_is_not_attached_to(guest: GuestLab) -> None:

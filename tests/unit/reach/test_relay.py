@@ -25,8 +25,8 @@ class Late:
     def __init__(self):
         self.poll_for_real = real()
         self.register = self.poll_for_real.register
-    def poll(self):
-        found = self.poll_for_real.poll()
+    def poll(self, timeout=None):
+        found = self.poll_for_real.poll(timeout)
         if any(descriptor == 0 for descriptor, _ in found) and len(sizes) > 1:
             del sizes[0]
             os.kill(os.getpid(), signal.SIGWINCH)
