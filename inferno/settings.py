@@ -47,6 +47,7 @@ class Setting(NamedTuple):
     """A row: the variable, when a change of it counts, what docs say of it, what holds without it, and what it may be.
 
     `default` may be a function of all variables and the settings in the rows above; then `shown` is what docs have.
+    `each` says of each of several words whether it is an address.
     """
 
     name: str
@@ -57,6 +58,12 @@ class Setting(NamedTuple):
     high: int = 0
     choices: tuple[str, ...] = ()
     shown: str = ""
+    each: Callable[[str], bool] | None = None
+
+
+def _is_ipv4(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) == 4 and all(part in map(str, range(256)) for part in parts)
 
 
 def _root(values: Mapping[str, str], _: Mapping[str, Any]) -> Path:
@@ -178,6 +185,17 @@ class Settings(NamedTuple):
             Counts.VERSION,
             "public keys, or files of them, by comma, that let people into VMs [given none](reaching-in.md#ssh)",
             (),
+        ),
+    ]
+    # None by default: to whom a guest's questions go is not for us to choose.
+    dns: Annotated[
+        tuple[str, ...],
+        Setting(
+            "INFERNO_DNS",
+            Counts.START,
+            "name servers of guests, by comma, [where this host has none that they reach](create-options.md#names)",
+            default=(),
+            each=_is_ipv4,
         ),
     ]
     start_timeout_s: Annotated[
@@ -360,8 +378,11 @@ def _word(row: Setting, text: str) -> str:
     return text.lower()
 
 
-def _words(_row: Setting, text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _words(row: Setting, text: str) -> tuple[str, ...]:
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if row.each and not all(map(row.each, found)):
+        raise _refused(row, text, "an IPv4 address, or several by comma")
+    return found
 
 
 def _refused(row: Setting, text: str, wanted: str) -> UsageError:

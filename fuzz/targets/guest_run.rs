@@ -8,6 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(start) = Start::parse(bytes) {
         let _ = guest::etc::resolv(&start.etc_resolv);
+        let _ = guest::etc::hosts(&start.etc_hosts);
     }
     if let Ok(run) = Run::parse(bytes) {
         assert!(!run.process.args[0].is_empty());

@@ -22,7 +22,7 @@ const MACHINE_ID: &str = "/etc/machine-id";
 pub fn write_all(run: &Run, start: &Start) -> Result<(), Failure> {
     sys::set_hostname(&run.hostname).doing("set the host name")?;
     write(Path::new("/etc/hostname"), 0o644, &format!("{}\n", run.hostname))?;
-    write(Path::new("/etc/hosts"), 0o644, &hosts(&run.etc_hosts))?;
+    write(Path::new("/etc/hosts"), 0o644, &hosts(start.etc_hosts.iter().chain(&run.etc_hosts)))?;
     if wants_machine_id(Path::new("/")) {
         write(Path::new(MACHINE_ID), 0o444, &format!("{}\n", run.machine_id))?;
     }
@@ -60,7 +60,7 @@ fn make_mtab(root: &Path) -> Result<(), Failure> {
 }
 
 /// hosts(5): what Docker writes, then what was asked for.
-pub fn hosts(entries: &[Host]) -> String {
+pub fn hosts<'a>(entries: impl IntoIterator<Item = &'a Host>) -> String {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
          ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn texts() {
         let host = Host { address: "172.16.0.2".into(), names: vec!["web1".into(), "web1.example".into()] };
-        assert!(hosts(&[host]).ends_with("allrouters\n172.16.0.2\tweb1 web1.example\n"));
+        assert!(hosts([&host]).ends_with("allrouters\n172.16.0.2\tweb1 web1.example\n"));
         let asked = Resolv {
             nameservers: vec!["9.9.9.9".into(), "1.1.1.1".into()],
             search: vec!["example.org".into()],

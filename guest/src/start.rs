@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::failure::{Doing, Failure};
 use crate::format;
+use crate::run::Host;
 use crate::sys::{self, PollFd};
 
 /// The one that is read here.
@@ -27,6 +28,8 @@ pub struct Start {
     pub run: String,
     /// For /etc/resolv.conf.
     pub etc_resolv: Resolv,
+    /// For /etc/hosts, before the guest's own lines: the first line for a name holds.
+    pub etc_hosts: Vec<Host>,
 }
 
 /// /etc/resolv.conf.
@@ -110,12 +113,13 @@ mod tests {
         assert_eq!(start.run, "01JD8ZM0G7C4R1X6B9T2W5Y8HE");
         assert_eq!(start.etc_resolv.nameservers, ["9.9.9.9"]);
         assert_eq!((start.etc_resolv.search.len(), start.etc_resolv.options.len()), (1, 1));
+        assert_eq!(start.etc_hosts[0].names, ["db"]);
     }
 
     #[test]
     fn takes_every_field_and_no_other() {
         let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
-        for pointer in ["", "/etc_resolv"] {
+        for pointer in ["", "/etc_resolv", "/etc_hosts/0"] {
             for name in golden.pointer(pointer).unwrap().as_object().unwrap().keys() {
                 let mut less = golden.clone();
                 less.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);

@@ -51,6 +51,9 @@ def go_on(begun: Start, wish: Wish, say: Callable[[str], None]) -> int:
     leaves = leaves if tty else ""
     ends = leaves if wish.is_interactive else "; Ctrl-C stops it" if wish.follows else ""
     say(f"{name} runs at {begun.vm.slot.guest}{ends}")
+    if begun.brought.unreachable:
+        lost = ", ".join(begun.brought.unreachable)
+        say(f"warning: {name} has no name server: guests do not reach {lost}; --dns or INFERNO_DNS gives one")
     if not wish.follows:
         return 0
     from inferno.console.foreground import attach

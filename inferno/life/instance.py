@@ -5,6 +5,7 @@ that run is gone. It only says where to look: whether a version runs is asked of
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,16 +19,18 @@ from inferno.version import versions
 
 
 class Instance(NamedTuple):
-    """`recorded` is the ULID of the version that the database has as current; None for a VM it does not know."""
+    """`recorded` is the ULID of the version that the database has as current; None for a VM it does not know. `saved`
+    is the spec in the database, for what a start reads of it."""
 
     settings: Settings
     name: str
     slot: Slot
     recorded: str | None
+    saved: Mapping[str, object] | None = None
 
     @classmethod
     def of(cls, settings: Settings, row: VmRow) -> "Instance":
-        return cls(settings, row.name, Slot(row.slot), row.version)
+        return cls(settings, row.name, Slot(row.slot), row.version, row.spec)
 
     @property
     def paths(self) -> Paths:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from inferno.base.errors import InfernoError
 from inferno.base.records import BadRecordError
@@ -26,7 +27,7 @@ from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
 from inferno.net import nft, resolvers, tap
 from inferno.sandbox import cgroup, jail, launch, orphan_jailer
-from inferno.spec import grammar
+from inferno.spec import fields, grammar, name_service
 from inferno.state.paths import VersionDir
 from inferno.version import versions
 from inferno.version.record import VersionRecord
@@ -36,6 +37,14 @@ from inferno.wire.shared import KILN_CONFIG
 _LAST_LINES = 20
 # How long the kernel may take to end killed processes: guests' memory is freed before a leaf counts as empty.
 _KILL_WAIT_S = 30.0
+
+
+class Brought(NamedTuple):
+    """`run` is the run's ULID, `start` start.json; `unreachable` are the host's name servers where a guest has none."""
+
+    run: str
+    start: bytes
+    unreachable: list[str]
 
 
 @dataclass(slots=True)
@@ -53,6 +62,18 @@ class Start:
     run: str | None = None  # the ULID of the run that it launched
     log_position: int = 0  # where this run's lines begin in the VM's log
     _reconciled: bool = field(default=False)
+    _brought: Brought | None = field(default=None)
+
+    @property
+    def brought(self) -> Brought:
+        """What this start brings into the guest: looked up once, before anything is made. Raises UsageError."""
+        if self._brought is None:
+            spec = fields.merge(self.vm.saved or self.record.spec.to_json(), {}, self.vm.name)
+            found = resolvers.of_start(spec, self.vm.settings)
+            run = runs.new_id()
+            hosts = [handed.Host(one.address, [one.name]) for one in map(name_service.host, spec.add_host)]
+            self._brought = Brought(run, handed.text(run, found.resolv, hosts), found.unreachable)
+        return self._brought
 
     def running(self) -> bool:
         return cgroup.populated(self.version.ulid)
@@ -62,10 +83,12 @@ class Start:
         return self.vm.started() is None
 
     def reconcile(self) -> None:
-        """Once per start, before the first thing is made: take away what an earlier run left.
+        """Once per start, before the first thing is made: look up what it brings, take away what an earlier run left.
 
         What was only laid out, by a start that was killed or by a step run alone, is what this one goes on from.
         """
+        if not self._reconciled and not self.running():
+            _ = self.brought
         if not self._reconciled and not self.untouched():
             reconcile(self.vm, "start", network=False)
         self._reconciled = True
@@ -158,10 +181,9 @@ def launch_it(start: Start) -> None:
     start.undo.callback(_end, start)
     exit_status.forget(vm.paths, vm.name)
     vm.mark(start.version)
-    start.run = runs.new_id()
+    start.run = start.brought.run
     runs.begin(vm, start.version, start.run)
-    content = handed.text(start.run, resolvers.of_host())
-    jail.hand_over(start.version, content, is_read=start.start_format is not None)
+    jail.hand_over(start.version, start.brought.start, is_read=start.start_format is not None)
     with jail.opened(start.version) as root:
         collector_client.link_into(vm.paths, root)
     try:

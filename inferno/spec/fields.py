@@ -13,7 +13,7 @@ from typing import Any
 from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
-from inferno.spec import grammar, ssh_key
+from inferno.spec import environment, grammar, name_service, ssh_key
 from inferno.spec.row import REQUIRED, Option, Place, Row, rows
 from inferno.spec.signals import signal_number
 
@@ -29,7 +29,10 @@ def _words(words: Iterable[str]) -> None:
 
 
 def _environment(words: list[str]) -> None:
-    grammar.environment(words, (), {})
+    bare = next((word for word in words if "=" not in word), None)
+    if bare is not None:
+        raise UsageError(f"--env {bare!r} is not NAME=value")
+    environment.environment(words, (), {})
 
 
 def _workdir(path: str) -> None:
@@ -112,14 +115,14 @@ class Spec:
         example="nginx -g 'daemon off;'",
     ).field()
     env: list[str] = Row(
-        "after the image's own; NAME alone takes the value it has here",
+        "after the image's own; NAME alone takes the value it has here, if any",
         (Place.RUN,),
         list,
         metavar="NAME[=VALUE]",
         short="e",
         default=[],
         file_option="env-file",
-        read=grammar.environment,
+        read=environment.environment,
         check=_environment,
         is_secret=True,
         example="GREETING=grüß dich=1",
@@ -181,6 +184,49 @@ class Spec:
         absent="the VM's name",
         check=_hostname,
         example="web1",
+    ).field()
+    dns: list[str] = Row(
+        "a name server for the guest; '' takes all back",
+        (Place.START,),
+        list,
+        metavar="IP",
+        default=[],
+        absent="this host's",
+        read=name_service.given,
+        check=grammar.each(name_service.server),
+        example="9.9.9.9",
+    ).field()
+    dns_search: list[str] = Row(
+        "a domain in which the guest looks for names; . for none",
+        (Place.START,),
+        list,
+        metavar="DOMAIN",
+        default=[],
+        absent="this host's",
+        read=name_service.given,
+        check=grammar.each(name_service.search),
+        example="example.org",
+    ).field()
+    dns_option: list[str] = Row(
+        "an option of the guest's resolv.conf",
+        (Place.START,),
+        list,
+        metavar="OPTION",
+        default=[],
+        absent="this host's",
+        read=name_service.given,
+        check=grammar.each(name_service.option),
+        example="ndots:1",
+    ).field()
+    add_host: list[str] = Row(
+        "a line of the guest's /etc/hosts; also NAME=IP",
+        (Place.START,),
+        list,
+        metavar="NAME:IP",
+        default=[],
+        read=name_service.given,
+        check=grammar.each(name_service.host),
+        example="db:192.0.2.7",
     ).field()
     read_only: bool = Row(
         "the guest cannot write to its root file system",

@@ -1,12 +1,11 @@
-"""Options that are small languages of their own, as Docker writes them: variables, ulimits, tmpfs, I/O limits.
+"""Options that are small languages of their own, as Docker writes them: ulimits, tmpfs, I/O limits.
 
 Each is checked when it is asked for, and read again when run.json is written or a VM is launched.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from inferno.base.errors import UsageError
@@ -18,7 +17,6 @@ ULIMITS = (
 )
 # The kernel's Documentation/admin-guide/cgroup-v2.rst, io.max.
 IO_KEYS = ("rbps", "wbps", "riops", "wiops")
-_MAX_ENV_FILE_BYTES = 1 << 20
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -56,23 +54,6 @@ def each(read: Callable[[str], object]) -> Callable[[Iterable[str]], None]:
             read(word)
 
     return check
-
-
-def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str, str] | None = None) -> list[str]:
-    """NAME=value words: those of the files, then those given; NAME alone takes the value that it has here.
-
-    Raises UsageError for anything else, and for a file that cannot be read.
-    """
-    here = os.environ if environ is None else environ
-    found = []
-    for word in [*(line for name in files for line in _lines(name)), *words]:
-        name, equals, _ = word.partition("=")
-        if not name or "\0" in word or (not equals and name not in here):
-            known = "" if equals else ", and there is no such variable here"
-            raise UsageError(f"--env {word!r} is not NAME=value{known}")
-        found.append(word if equals else f"{name}={here[name]}")
-    check_text(found)
-    return found
 
 
 def ulimit(word: str) -> Ulimit:
@@ -128,20 +109,6 @@ def mebibytes(text: str) -> int:
     if rest:
         raise UsageError(f"--memory {text!r} is not a whole number of MiB", "for example 512m")
     return number
-
-
-def _lines(name: str) -> list[str]:
-    """A file as Docker's --env-file takes it: a variable a line, # in front is a remark; nothing is unquoted."""
-    try:
-        with open(name, "rb") as file:  # of any kind: a pipe, as of a shell's <(…), or one without an end
-            data = file.read(_MAX_ENV_FILE_BYTES + 1)
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--env-file {name}: {getattr(error, 'strerror', None) or 'it is not text'}") from None
-    if len(data) > _MAX_ENV_FILE_BYTES:
-        raise UsageError(f"--env-file {name} has more than {_MAX_ENV_FILE_BYTES} bytes")
-    lines = (line.lstrip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _limit(text: str, word: str) -> int | None:

@@ -22,8 +22,10 @@ MAKERS = tuple(
     for name in (
         *(
             "image/oci_config.py",
+            "spec/environment.py",
             "spec/fields.py",
             "spec/grammar.py",
+            "spec/name_service.py",
             "spec/row.py",
             "spec/signals.py",
             "spec/ssh_key.py",

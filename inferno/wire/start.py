@@ -26,12 +26,20 @@ class Resolv(NamedTuple):
     options: list[str]
 
 
+class Host(NamedTuple):
+    """A line of /etc/hosts."""
+
+    address: str
+    names: list[str]
+
+
 class Start(NamedTuple):
-    """The file (tests/contract/start.json). `run` is the run's id, a ULID."""
+    """The file (tests/contract/start.json). `run` is the run's id, a ULID; `etc_hosts` come before the guest's own."""
 
     format: Annotated[int, range(START_FORMAT, START_FORMAT + 1)]
     run: str
     etc_resolv: Resolv
+    etc_hosts: list[Host]
 
 
 class _Head(NamedTuple):
@@ -61,12 +69,15 @@ def format_for(kiln_config: Path) -> int | None:
     return _FORMATS[found]
 
 
-def text(run: str, resolv: Resolv) -> bytes:
-    """start.json, one line. Raises UsageError when it is longer than kiln takes: then the host's resolv.conf is."""
-    fields = records.plain(Start(START_FORMAT, run, resolv))
+def text(run: str, resolv: Resolv, hosts: list[Host]) -> bytes:
+    """start.json, one line. Raises UsageError when it is longer than kiln takes."""
+    fields = records.plain(Start(START_FORMAT, run, resolv, hosts))
     line = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
     if len(line) > MAX_START_BYTES:
-        raise UsageError(f"/etc/resolv.conf of this host is too long: {MAX_START_BYTES >> 10} KiB is the most")
+        raise UsageError(
+            f"more than {MAX_START_BYTES >> 10} KiB of name servers and hosts cannot be handed to a guest",
+            "/etc/resolv.conf of this host, and create --dns…, --add-host",
+        )
     return line
 
 

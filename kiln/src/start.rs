@@ -37,6 +37,8 @@ struct Fields {
     // init's to read.
     #[serde(rename = "etc_resolv")]
     _etc_resolv: IgnoredAny,
+    #[serde(rename = "etc_hosts")]
+    _etc_hosts: IgnoredAny,
 }
 
 impl Start {

@@ -73,6 +73,19 @@ def test_each_row_is_enough_to_read_its_setting(tmp_path: Path, field: str, kind
         assert row.default in row.choices
         assert [read(word) for word in row.choices] == list(row.choices) == [read(w.upper()) for w in row.choices]
         bad = [f"{row.choices[0]}x", ",".join(row.choices)]
+    elif row.each:
+        assert read(" 192.0.2.1, 0.0.0.0,,") == ("192.0.2.1", "0.0.0.0")
+        bad = [
+            "a",
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.2.1.1",
+            "::1",
+            "192.0.2.1 192.0.2.2",
+            "192.0.2.1,x",
+            "192.0.2.²",
+            "1.1.1.0001",
+        ]
     elif kind == tuple[str, ...]:
         assert read(" a, b,,") == ("a", "b")
         bad = []

@@ -23,7 +23,10 @@ def test_last_words_of_the_run_before_are_not_shown_as_this_ones(host: LogHost) 
         peer.communicate(b"".join(vm.line(f"old {number}") for number in range(5000)), timeout=DEADLINE_S)
     # Whose version has no jail: the start goes no further than that.
     begun = start.Start(
-        Instance(host.settings, "web", vm.slot, vm.ulid), host.paths.version("X"), {}, contextlib.ExitStack()
+        Instance(host.settings, "web", vm.slot, vm.ulid, {"image": "box"}),
+        host.paths.version("X"),
+        {},
+        contextlib.ExitStack(),
     )
     with pytest.raises(FileNotFoundError):
         start.launch_it(begun)

@@ -110,7 +110,8 @@ class Tomorrow(Spec):
 
 def test_what_only_a_start_reads_makes_no_version() -> None:
     spec = Tomorrow("busybox", publish=["80:80"], label=["a=b"], mtu=1400)
-    assert set(spec.to_json()) - set(spec.of_version()) == {"publish", "label"}
-    assert spec.rendered_in(Place.START) == {"publish": ["80:80"], "mtu": 1400}
+    names = {"dns", "dns_search", "dns_option", "add_host"}
+    assert set(spec.to_json()) - set(spec.of_version()) == {"publish", "label", *names}
+    assert spec.rendered_in(Place.START) == {**{name: [] for name in names}, "publish": ["80:80"], "mtu": 1400}
     assert spec.rendered_in(Place.NOTHING, Place.CGROUP).keys() == {"label", "vcpus", "memory", "cpu_weight", "io_max"}
     assert [row.name for row in rows(Tomorrow)][-3:] == ["publish", "label", "mtu"]

@@ -1,31 +1,10 @@
 """Options that are small languages of their own."""
 
-from pathlib import Path
-
 import pytest
 
 from inferno.base.errors import UsageError
 from inferno.spec import grammar
 from inferno.spec.grammar import Tmpfs, Ulimit
-
-
-def test_variables_of_files_come_first_and_names_alone_take_their_value_here(tmp_path: Path) -> None:
-    (tmp_path / "env").write_text('# a remark\nA=file\nB=a b "c"\n\n  HERE\n')
-    found = grammar.environment(["A=given", "HERE", "EMPTY="], [str(tmp_path / "env")], {"HERE": "x=y"})
-    assert found == ["A=file", 'B=a b "c"', "HERE=x=y", "A=given", "HERE=x=y", "EMPTY="]
-
-
-@pytest.mark.parametrize("word", ["", "=x", "NOWHERE", "A=\0"])
-def test_what_is_no_variable_is_refused(word: str) -> None:
-    with pytest.raises(UsageError, match="NAME=value"):
-        grammar.environment([word], [], {})
-
-
-def test_env_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe=1")
-    for name in (tmp_path / "none", tmp_path, tmp_path / "bytes"):
-        with pytest.raises(UsageError, match="--env-file"):
-            grammar.environment([], [str(name)], {})
 
 
 @pytest.mark.parametrize(
@@ -65,11 +44,6 @@ def test_io_limits() -> None:
     for word in ("", "bps=1", "rbps=", "rbps=x", "riops=10m", "riops=0"):
         with pytest.raises(UsageError, match="--io-max"):
             grammar.io_max(word)
-
-
-def test_an_env_file_may_be_without_an_end() -> None:
-    with pytest.raises(UsageError, match="/dev/zero has more than 1048576 bytes"):
-        grammar.environment([], ["/dev/zero"], {})
 
 
 def test_memory_is_in_mib_or_as_docker_writes_it() -> None:

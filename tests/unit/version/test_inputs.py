@@ -177,6 +177,7 @@ VALUES = {
     "INFERNO_FIRECRACKER": "/opt/firecracker",
     "INFERNO_JAILER": "/opt/jailer",
     "INFERNO_SSH_KEYS": next(row.example for row in ROWS if row.name == "ssh_key"),
+    "INFERNO_DNS": "192.0.2.53",
     "INFERNO_START_TIMEOUT": "5",
     "INFERNO_IMAGE_MAX_AGE": "0",
     "INFERNO_IMAGE_COMPRESSION": "lz4",

@@ -8,7 +8,7 @@ import pytest
 from inferno.base.errors import UsageError
 from inferno.base.records import BadRecordError
 from inferno.wire import start
-from inferno.wire.start import Resolv
+from inferno.wire.start import Host, Resolv
 
 CONTRACT = Path(__file__).parents[2] / "contract"
 RUN = "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
@@ -16,7 +16,7 @@ RUN = "01JD8ZM0G7C4R1X6B9T2W5Y8HE"
 
 def test_the_golden_file_is_what_a_start_writes(tmp_path: Path) -> None:
     golden = (CONTRACT / "start.json").read_bytes()
-    assert start.text(RUN, Resolv(["9.9.9.9"], ["example.org"], ["ndots:1"])) == golden
+    assert start.text(RUN, Resolv(["9.9.9.9"], ["example.org"], ["ndots:1"]), [Host("192.0.2.7", ["db"])]) == golden
     assert start.run_of(CONTRACT / "start.json") == RUN
     assert start.run_of(tmp_path / "none") is None
     (tmp_path / "torn").write_bytes(golden[:40])
@@ -24,14 +24,14 @@ def test_the_golden_file_is_what_a_start_writes(tmp_path: Path) -> None:
 
 
 def test_it_is_one_line_whatever_the_host_has() -> None:
-    line = start.text(RUN, Resolv(["9.9.9.9"], ["\n\r\x85\u2028"], ["ü"]))
+    line = start.text(RUN, Resolv(["9.9.9.9"], ["\n\r\x85\u2028"], ["ü"]), [])
     assert line.count(b"\n") == 1
     assert line.isascii()
 
 
 def test_one_that_kiln_would_refuse_is_not_written() -> None:
-    with pytest.raises(UsageError, match="of this host is too long: 64 KiB is the most"):
-        start.text(RUN, Resolv([], ["x" * 65536], []))
+    with pytest.raises(UsageError, match="more than 64 KiB of name servers"):
+        start.text(RUN, Resolv([], ["x" * 65536], []), [])
 
 
 def test_this_release_and_the_one_before_are_known_by_their_kiln_json(tmp_path: Path) -> None:
