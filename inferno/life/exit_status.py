@@ -111,7 +111,11 @@ def _of(paths: Paths, name: str, version: VersionDir, because: str | None = None
 
 def _fate(version: VersionDir) -> str:
     """Of a run that left no word. Its leaf stays until its end was recorded, unless the host itself went down."""
-    return "kiln was killed" if version.ulid in cgroup.leaves() else "it was cut off with the host"
+    return (
+        "kiln was killed, by SIGKILL or another signal that it could not note"
+        if version.ulid in cgroup.leaves()
+        else "it was cut off with the host"
+    )
 
 
 def _read(root: int) -> ExitStatus:

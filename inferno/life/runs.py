@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import sqlite3
 from collections.abc import Iterator
 from signal import Signals
@@ -22,6 +23,8 @@ from inferno.state.paths import VersionDir
 from inferno.state.runs import Begin, End, Run
 
 NO_WORD = "it left no exit status"
+# As kiln writes them (kiln/src/vmm.rs, kiln/src/outcome.rs).
+_SIGNAL = re.compile(r"\bsignal (\d{1,2})\b")
 
 
 def new_id() -> str:
@@ -58,6 +61,17 @@ def history(vm: Instance) -> list[Run]:
     return found
 
 
+def reason(vm: Instance) -> str | None:
+    """Why the VM's last run ended, in words; None while one goes on, and before the first."""
+    status = exit_status.last(vm.paths, vm.name)
+    if status is None:
+        return None
+    last = next(iter(history(vm)), None)
+    if last is not None and last.run == (status.run or last.run) and last.reason is not None:
+        return last.reason
+    return _reason(status, stopped=False)
+
+
 def _end(status: ExitStatus | None, by: str, stopped: bool) -> End:
     if status is None:
         return End(_now(), None, None, NO_WORD, by)
@@ -70,9 +84,9 @@ def _reason(status: ExitStatus, stopped: bool) -> str:
     if status.oom_killed:
         told.append("the guest had no memory left, and its kernel killed the process")
     if told:
-        return "; ".join(told)
+        return _SIGNAL.sub(lambda found: signal_name(int(found[1])), "; ".join(told))
     if stopped:
-        return "it was stopped"
+        return f"it was stopped, by {signal_name(status.signal)}" if status.signal else "it was stopped"
     return f"its process was ended by {signal_name(status.signal)}" if status.signal else "its process exited"
 
 

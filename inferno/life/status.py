@@ -41,8 +41,8 @@ class Summary(NamedTuple):
 
 
 class Status(NamedTuple):
-    """A VM as `status` shows it: its Summary, field by field, how its last run ended (exit_status.ExitStatus), and
-    what on this host is its own."""
+    """A VM as `status` shows it: its Summary, field by field, how its last run ended (exit_status.ExitStatus; `reason`
+    is in words), and what on this host is its own."""
 
     name: str
     state: str
@@ -60,6 +60,7 @@ class Status(NamedTuple):
     oom_killed: bool | None
     error: str | None
     vm_error: str | None
+    reason: str | None
     stop_signal: int | None
     current_version: str | None
     created_at: str
@@ -122,6 +123,8 @@ def summary(settings: Settings, found: VmRow) -> Summary:
 
 def status(settings: Settings, name: str) -> Status:
     """One VM in full."""
+    from inferno.life import runs  # `list` does not need it
+
     found = row(settings, name)
     vm = Instance.of(settings, found)
     shown = summary(settings, found)
@@ -134,6 +137,7 @@ def status(settings: Settings, name: str) -> Status:
         oom_killed=last.oom_killed if last else None,
         error=last.error if last else None,
         vm_error=last.vm_error if last else None,
+        reason=runs.reason(vm) if last else None,
         stop_signal=record.stop_signal if record else None,
         current_version=found.version,
         created_at=found.created_at,

@@ -258,7 +258,10 @@ def test_neither_outlives_the_other(host: Host, leaf: str, victim: str, says: st
     print(
         f"{victim} was killed; {host.rig.run(['python3', '-c', KILLED, pid, leaf]).stdout.strip()} ms later nothing ran"
     )
-    assert says in host.status("greedy")["vm_error"]
+    shown = host.status("greedy")
+    assert says in shown["vm_error"]
+    assert f"{victim} was killed" in shown["reason"]
+    assert "SIGKILL" in shown["reason"]
 
 
 def test_what_stands_in_firecrackers_place_meets_the_limits_of_its_process(host: Host, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from inferno.sandbox import cgroup
 from inferno.state.paths import Paths, VersionDir
 
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
+KILLED = "kiln was killed, by SIGKILL or another signal that it could not note"
 GOLDEN = Path(__file__).parents[2] / "contract/exit_status.json"
 
 
@@ -134,7 +135,7 @@ def test_of_a_killed_kiln_its_cgroup_is_left(
 ) -> None:
     (tmp_path / cgroup.SLICE / ULID).mkdir(parents=True)
     monkeypatch.setattr(cgroup, "_MOUNT", tmp_path)
-    assert exit_status.record(paths, "web1", version).vm_error == "it left no exit status: kiln was killed"
+    assert exit_status.record(paths, "web1", version).vm_error == f"it left no exit status: {KILLED}"
 
 
 def test_a_word_that_was_not_finished_is_told_as_such(paths: Paths, version: VersionDir) -> None:
@@ -145,7 +146,7 @@ def test_a_word_that_was_not_finished_is_told_as_such(paths: Paths, version: Ver
 @pytest.mark.parametrize(
     ("events", "says"),
     [
-        ("max 3\noom 0\noom_kill 0\n", "kiln was killed"),
+        ("max 3\noom 0\noom_kill 0\n", KILLED),
         ("max 3\noom 1\noom_kill 2\noom_group_kill 1\n", "killed by the host: it used more memory than its limit"),
         ("max 0\noom 0\noom_kill 2\n", "killed by the host: the host had no memory left"),
     ],

@@ -80,6 +80,19 @@ def test_the_next_command_completes_the_run(vm: Instance) -> None:
             137,
             "the guest had no memory left, and its kernel killed the process",
         ),
+        (KILLED, True, 137, "it was stopped, by SIGKILL"),
+        (
+            KILLED._replace(signal=None, vm_signal=9, vm_error="firecracker was killed by signal 9: unexpected"),
+            False,
+            137,
+            "firecracker was killed by SIGKILL: unexpected",
+        ),
+        (
+            KILLED._replace(signal=None, vm_error="kernel panic: VFS: no root"),
+            False,
+            125,
+            "kernel panic: VFS: no root",
+        ),
         (KILLED._replace(signal=40), False, 168, "its process was ended by signal 40"),
         (KILLED._replace(signal=None, error="no such program: /x"), False, 125, "no such program: /x"),
         (None, False, 125, "it left no exit status: it was cut off with the host"),
@@ -91,7 +104,7 @@ def test_the_reason_is_in_words(
     run(vm, status)
     reconcile(vm, "stop", network=False, stopped=stopped)
     (done,) = runs.history(vm)
-    assert (done.exit_code, done.reason) == (exit_code, reason)
+    assert (done.exit_code, done.reason, runs.reason(vm)) == (exit_code, reason, reason)
 
 
 def test_the_verb_tells_them_newest_first(
@@ -107,7 +120,7 @@ def test_the_verb_tells_them_newest_first(
     assert [line.split(maxsplit=5)[3:] for line in (head, *lines)] == [
         ["ENDED", "EXIT", "REASON"],
         ["2026-11-30T12:00:05Z", "7", "it was stopped"],
-        ["2026-11-30T12:00:05Z", "SIGKILL", "it was stopped"],
+        ["2026-11-30T12:00:05Z", "SIGKILL", "it was stopped, by SIGKILL"],
     ]
     assert main(["runs", "web1", "--json"]) == 0
     newest, oldest = json.loads(capfd.readouterr().out)
