@@ -55,6 +55,8 @@ def create(command: Command, name: str) -> Iterable[InfernoTask]:
             from inferno.version import why
 
             output.say(f"   version {made.ulid}: {'; '.join(why.told(plan.paths, made.ulid))}")
+            for note in plan.image().notes:
+                output.say(f"   the image's {note}")
 
     command.after(f"create:{name}", lambda: print_json(creating.describe(plan.settings, asked.row(name))))
     yield InfernoTask(

@@ -18,7 +18,7 @@ use crate::ssh;
 use crate::start::Start;
 use crate::supervisor::Supervisor;
 use crate::sys::{self, PollFd, Started};
-use crate::{cgroup, etc, files, mounts, net, root};
+use crate::{cgroup, etc, files, mounts, net, root, volumes};
 
 /// The whole life of the guest.
 pub fn run() -> ! {
@@ -71,6 +71,11 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
         mounts::make_tmpfs(tmpfs)?;
     }
     // Behind those, in one of which it may be.
+    for volume in &run.volumes {
+        if let Err(failure) = volumes::make(volume, run.read_only) {
+            outbox.say(&failure.text);
+        }
+    }
     launcher.make_cwd()?;
     if !run.ssh_keys.is_empty() {
         ssh::authorize(&run.ssh_keys, &launcher.user()?)?;

@@ -49,3 +49,4 @@ pub mod supervisor;
 pub mod sys;
 pub mod tar;
 pub mod user;
+pub mod volumes;

@@ -114,9 +114,11 @@ pub fn make_tmpfs(asked: &Tmpfs) -> Result<(), Failure> {
     sys::mount(c"tmpfs", &target, c"tmpfs", flags, &data).doing(what)
 }
 
-/// Makes the root file system one for reading alone; what is mounted on it stays as it is.
+/// Makes the root one for reading alone; what is mounted on it stays as it is, its own folders that are volumes too:
+/// the mount is made so, not the file system behind it.
 pub fn make_read_only() -> Result<(), Failure> {
-    sys::mount(c"", c"/", c"", sys::MS_REMOUNT | sys::MS_RDONLY, c"").doing("make the root read-only")
+    sys::mount(c"", c"/", c"", sys::MS_REMOUNT | sys::MS_BIND | sys::MS_RDONLY, c"")
+        .doing("make the root read-only")
 }
 
 /// Unmounts what was mounted on the root, the latest first, which writes its last bytes. Errors are no matter: what is

@@ -36,6 +36,8 @@ pub struct Run {
     pub read_only: bool,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
+    /// Folders that the image declares as volumes, absolute.
+    pub volumes: Vec<String>,
     /// For /etc/hosts.
     pub etc_hosts: Vec<Host>,
     /// Lines for authorized_keys of the process's user.
@@ -228,6 +230,9 @@ impl Run {
         if self.ssh_keys.iter().any(|key| key.is_empty() || key.contains(['\n', '\r', '\0'])) {
             return Err(Failure::new("run.json: ssh_keys: not a line"));
         }
+        if let Some(path) = self.volumes.iter().find(|path| !path.starts_with('/')) {
+            return Err(Failure::new(format!("run.json: volumes: {path:?}: bad path")));
+        }
         if let Some(one) = self.tmpfs.iter().find(|one| !one.path.starts_with('/') || one.mode > 0o7777) {
             return Err(Failure::new(format!("run.json: tmpfs: {:?}: bad path or mode", one.path)));
         }
@@ -281,7 +286,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 16 + 7 + 3 + 4 + 5 + 4 + 2 + 3 + 1);
+        assert_eq!(checked, 17 + 7 + 3 + 4 + 5 + 4 + 2 + 3 + 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ Spec: OCI image-spec, config.md. An image is hostile until shown otherwise, so e
 from __future__ import annotations
 
 import json
+import posixpath
 import signal
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,18 @@ from inferno.spec.signals import signal_number
 
 # Real ones have some 10 KiB; containers/image refuses manifests and configurations above 4 MiB too.
 MAX_CONFIG_BYTES = 4 << 20
+_MAX_VOLUMES = 1000
+_MAX_SHOWN, _MAX_SHOWN_CHARS = 5, 80
 
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """The image's wishes; the user's come over them. `stop_signal` is a number, `exposed_ports` are "80/tcp"."""
+    """The image's wishes; the user's come over them. `stop_signal` is a number, `exposed_ports` are "80/tcp", `volumes`
+    are absolute paths.
+
+    `notes` say in a line each what of it is not done as declared, beginning with what of the image's that is. As with
+    Docker, Shell and OnBuild concern builds, ArgsEscaped Windows, and Labels people: nothing is to be done about them.
+    """
 
     entrypoint: list[str] = field(default_factory=list)
     cmd: list[str] = field(default_factory=list)
@@ -34,6 +42,7 @@ class ImageConfig:
     diff_ids: list[str] = field(default_factory=list)
     architecture: str = ""
     os: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def parse(text: bytes | str) -> ImageConfig:
@@ -47,20 +56,83 @@ def parse(text: bytes | str) -> ImageConfig:
     if not isinstance(whole, dict):
         raise UsageError("the image's configuration is not a JSON object")
     inner, rootfs = _object(whole, "config"), _object(whole, "rootfs")
+    notes: list[str] = []
     return ImageConfig(
-        entrypoint=_words(inner, "Entrypoint"),
-        cmd=_words(inner, "Cmd"),
-        env=[word for word in _words(inner, "Env") if "=" in word and not word.startswith("=")],
-        working_dir=_text(inner, "WorkingDir"),
+        entrypoint=_command(inner, "Entrypoint"),
+        cmd=_command(inner, "Cmd"),
+        env=_env(inner, notes),
+        working_dir=_working_dir(inner),
         user=_text(inner, "User"),
-        stop_signal=signal_number(_text(inner, "StopSignal") or "SIGTERM", "the image's StopSignal"),
+        stop_signal=_stop_signal(inner, notes),
         exposed_ports=sorted(_object(inner, "ExposedPorts")),
-        volumes=sorted(_object(inner, "Volumes")),
-        healthcheck=_object(inner, "Healthcheck") or None,
+        volumes=_volumes(inner, notes),
+        healthcheck=_healthcheck(inner, notes),
         diff_ids=[digests.check(word, "a diff ID in the image's configuration") for word in _words(rootfs, "diff_ids")],
         architecture=_text(whole, "architecture"),
         os=_text(whole, "os"),
+        notes=notes,
     )
+
+
+def _command(inner: dict[str, Any], key: str) -> list[str]:
+    """A list of words. Early images have one text, which Docker takes for one word; an empty one is none."""
+    if isinstance(inner.get(key), str):
+        return [word for word in [_text(inner, key)] if word]
+    words = _words(inner, key)
+    return [] if words == [""] else words
+
+
+def _env(inner: dict[str, Any], notes: list[str]) -> list[str]:
+    words = _words(inner, "Env")
+    odd = [word for word in words if "=" not in word or word.startswith("=")]
+    if odd:
+        notes.append(f"variables without a name or a value are passed over: {_shown(odd)}")
+    return [word for word in words if word not in odd] if odd else words
+
+
+def _working_dir(inner: dict[str, Any]) -> str:
+    """A relative one is from the root; builders before BuildKit wrote such."""
+    path = _text(inner, "WorkingDir")
+    return path if not path or path.startswith("/") else f"/{path}"
+
+
+def _stop_signal(inner: dict[str, Any], notes: list[str]) -> int:
+    """Docker refuses an image with a bad one; here it is said, since the rest of the image is well."""
+    word = _text(inner, "StopSignal")
+    try:
+        return signal_number(word, "") if word else signal.SIGTERM
+    except UsageError:
+        notes.append(f"stop signal is not a signal, and SIGTERM stands in for it: {_shown([word])}")
+        return signal.SIGTERM
+
+
+def _volumes(inner: dict[str, Any], notes: list[str]) -> list[str]:
+    declared = sorted(_object(inner, "Volumes"))
+    if len(declared) > _MAX_VOLUMES:
+        raise UsageError(f"the image declares {len(declared)} volumes; {_MAX_VOLUMES} are allowed")
+    made, odd = [], []
+    for path in declared:
+        whole = f"/{posixpath.normpath(path).lstrip('/')}"
+        if path.startswith("/") and whole != "/" and _is_text(path):
+            made.append(whole)
+        else:
+            odd.append(path)
+    if odd:
+        notes.append(f"volumes that are not absolute paths below / are passed over: {_shown(odd)}")
+    return list(dict.fromkeys(made))
+
+
+def _healthcheck(inner: dict[str, Any], notes: list[str]) -> dict[str, object] | None:
+    check = _object(inner, "Healthcheck")
+    if check and check.get("Test") not in (None, [], ["NONE"], [""]):
+        notes.append("health check is not run yet")
+    return check or None
+
+
+def _shown(words: list[str]) -> str:
+    """Some of them, each cut, in quotation marks and without what a terminal would act upon."""
+    some = ", ".join(ascii(word[:_MAX_SHOWN_CHARS]) for word in words[:_MAX_SHOWN])
+    return some if len(words) <= _MAX_SHOWN else f"{some} and {len(words) - _MAX_SHOWN} more"
 
 
 def _object(value: dict[str, Any], key: str) -> dict[str, Any]:

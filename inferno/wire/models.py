@@ -123,6 +123,7 @@ class Run(Wire):
     root: Annotated[OverlayRoot | DeviceRoot, Field(discriminator="kind")]
     read_only: bool = False
     tmpfs: list[Tmpfs] = []
+    volumes: list[str] = []
     etc_hosts: list[Host]
     ssh_keys: list[str] = []
     files: list[File]

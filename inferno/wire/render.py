@@ -30,6 +30,8 @@ class Image(Protocol):
     def working_dir(self) -> str: ...
     @property
     def user(self) -> str: ...
+    @property
+    def volumes(self) -> list[str]: ...
 
 
 def process(spec: Spec, image: Image) -> models.Process:
@@ -93,6 +95,7 @@ def run(
             models.Tmpfs(path=one.path, size_bytes=one.size_bytes, mode=one.mode, executable=one.executable)
             for one in map(grammar.tmpfs, spec.tmpfs)
         ],
+        volumes=image.volumes,
     )
 
 

@@ -24,6 +24,14 @@ int main(void) { write(1, "from scratch\\n", 13); return 7; }
 """
 
 
+# What the process of an image with volumes finds of them.
+DECLARED = """
+stat -c '%n %a %u' /data /made/deep /link/. /srv/to/nothing; cat /data/seed
+touch /data/x /made/deep/x /link/x /dev/shm/x && echo wrote
+touch /x 2> /dev/null || echo read-only
+"""
+
+
 def hard() -> list[list[Member]]:
     """Layers with all that the format can hold and unpackers stumble over."""
     pax = {"SCHILY.xattr.security.capability": CAPABILITY, "SCHILY.xattr.user.note": "a=b\nc"}
@@ -68,6 +76,12 @@ def rig(layouts: Path, built: None, tmp_path_factory: pytest.TempPathFactory) ->
         symlink("usr/bin/sh", "busybox"), symlink("usr/bin/id", "busybox"),
     ]  # fmt: skip
     images.build(folder / "merged", [merged], Cmd=["sh", "-c", "id -u; touch /tmp/x && echo wrote"], User="1234:56")
+    kept = [directory("data", 0o1770, uid=1000), file("data/seed", b"kept\n"), symlink("link", "srv/to/nothing")]
+    declared = {path: {} for path in ("/data", "/made/deep", "/link", "/etc/passwd", "/dev/shm", "relative")}
+    images.busybox(
+        folder / "declared", *kept, Cmd=["sh", "-c", DECLARED], Volumes=declared, Env=["PATH=/bin", "nothing"],
+        StopSignal="SIGNONE", Healthcheck={"Test": ["CMD", "true"]}, Shell=["/none"], OnBuild=["RUN none"],
+    )  # fmt: skip
     shutil.copytree(layouts / "nginx", folder / "nginx")
     with Rig.start(extra=folder) as rig:
         yield rig
@@ -93,6 +107,22 @@ def test_a_base_holds_what_umoci_unpacks(host: Host, name: str, least: int) -> N
 def test_one_static_program_and_nothing_else_boots(host: Host) -> None:
     host.create("only", image="oci:/extra/scratch")
     assert host.type("start only", status=7).stdout == "from scratch\n"
+
+
+def test_what_an_image_declares_is_there_or_named(host: Host) -> None:
+    """Its volumes can be written to also where the root cannot, as Docker has it."""
+    said = host.type("create declared --image oci:/extra/declared --read-only").stderr
+    for note in (
+        "the image's health check is not run yet",
+        "the image's stop signal is not a signal, and SIGTERM stands in for it: 'SIGNONE'",
+        "the image's volumes that are not absolute paths below / are passed over: 'relative'",
+        "the image's variables without a name or a value are passed over: 'nothing'",
+    ):
+        assert f"   {note}\n" in said
+    folders = ["/data 1770 1000", "/made/deep 755 0", "/link/. 755 0", "/srv/to/nothing 755 0"]
+    started = host.type("start declared")
+    assert started.stdout.splitlines() == [*folders, "kept", "wrote", "read-only"]
+    assert "volume /etc/passwd" in host.type("logs declared").stdout
 
 
 DAMAGED = """

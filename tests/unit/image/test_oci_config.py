@@ -30,17 +30,69 @@ def test_nothing_said_is_nothing() -> None:
         assert oci_config.parse(text) == oci_config.ImageConfig()
 
 
-def test_words_that_are_no_variables_are_passed_over() -> None:
-    assert parse(Env=["A=1", "nothing", "=x", ""]).env == ["A=1"]
-
-
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "nonsense", '{"config": []}', '{"config": {"Cmd": "sh"}}', '{"config": {"Cmd": [1]}}',
-     '{"config": {"User": 5}}', '{"config": {"StopSignal": "SIGNONE"}}', '{"config": {"Cmd": ["a\\u0000"]}}',
+    ["", "[]", "nonsense", '{"config": []}', '{"config": {"Cmd": {"sh": 1}}}', '{"config": {"Cmd": [1]}}',
+     '{"config": {"User": 5}}', '{"config": {"StopSignal": 15}}', '{"config": {"Cmd": ["a\\u0000"]}}',
      '{"config": {"Cmd": ["\\ud800"]}}', '{"config": {"User": "\\udfff"}}',
      '{"config": {"Env": {"A": 1}}}', "[" * 100_000, " " * (5 << 20)],
 )  # fmt: skip
 def test_malformed_ones_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         oci_config.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, []), ([], []), ([""], []), ("", []), ("/run me", ["/run me"]), (["a", ""], ["a", ""]),
+     (["/a", "b c"], ["/a", "b c"])],
+)  # fmt: skip
+def test_a_command_in_every_form_that_images_have(value: Any, words: list[str]) -> None:
+    """Docker's strslice takes one text for one word."""
+    found = parse(Entrypoint=value, Cmd=value)
+    assert (found.entrypoint, found.cmd, found.notes) == (words, words, [])
+
+
+def test_what_docker_ignores_is_ignored_without_a_word() -> None:
+    ignored = {"Shell": ["/bin/bash", "-c"], "OnBuild": ["RUN x"], "ArgsEscaped": True, "Labels": {"a": "b"},
+               "Hostname": "x", "Domainname": "", "AttachStdin": False, "Tty": True, "Image": "sha256:x", "Unknown": 1,
+               "MacAddress": "", "NetworkDisabled": False, "Memory": 0}  # fmt: skip
+    assert parse(**ignored, Cmd=["/a"]) == parse(Cmd=["/a"])
+    assert oci_config.parse(json.dumps({"history": "odd", "created": 5, "variant": 1, "os.features": 3})).notes == []
+
+
+def test_variables_that_are_none_are_named_and_passed_over() -> None:
+    found = parse(Env=["A=1", "nothing", "=x", "", "A=2"])
+    assert found.env == ["A=1", "A=2"]
+    assert found.notes == ["variables without a name or a value are passed over: 'nothing', '=x', ''"]
+    [note] = parse(Env=["\x1b[2J" + "y" * 1000] * 1000).notes
+    assert len(note) < 600
+    assert note.isprintable()
+    assert note.endswith(" and 995 more")
+
+
+@pytest.mark.parametrize(("given", "found"), [("", ""), ("/w", "/w"), ("w/x", "/w/x"), (None, ""), ("./w", "/./w")])
+def test_a_working_directory_is_from_the_root(given: str | None, found: str) -> None:
+    assert parse(WorkingDir=given).working_dir == found
+
+
+def test_volumes_are_absolute_and_come_once() -> None:
+    declared = ["/b", "/a", "/a/", "//a/./b/..", "/c d/é", "relative", "/", "", "/../..", "/\0", "/\udc80", "."]
+    found = parse(Volumes={path: {} for path in declared})
+    assert found.volumes == ["/a", "/b", "/c d/é"]
+    [note] = found.notes
+    assert note.startswith("volumes that are not absolute paths below / are passed over: ''")
+    assert note.isprintable()
+    assert parse(Volumes={"/a/../../b": {}}).volumes == ["/b"]
+    with pytest.raises(UsageError, match="1001 volumes; 1000 are allowed"):
+        parse(Volumes={f"/{number}": {} for number in range(1001)})
+
+
+@pytest.mark.parametrize("test", [["CMD", "true"], ["CMD-SHELL", "x"], "odd"])
+def test_a_health_check_is_named(test: Any) -> None:
+    assert parse(Healthcheck={"Test": test}).notes == ["health check is not run yet"]
+
+
+@pytest.mark.parametrize("check", [None, {}, {"Test": ["NONE"]}, {"Test": []}, {"Interval": 5}])
+def test_no_health_check_is_not(check: Any) -> None:
+    assert parse(Healthcheck=check).notes == []

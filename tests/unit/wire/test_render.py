@@ -24,9 +24,12 @@ class Image(NamedTuple):
     env: list[str]
     working_dir: str
     user: str
+    volumes: list[str]
 
 
-NGINX = Image(["/docker-entrypoint.sh"], ["nginx", "-g", "daemon off;"], ["GREETING=hello"], "/", "")
+NGINX = Image(
+    ["/docker-entrypoint.sh"], ["nginx", "-g", "daemon off;"], ["GREETING=hello"], "/", "", ["/var/cache/nginx"]
+)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@example.org"
 
 
@@ -84,4 +87,4 @@ def test_a_guest_knows_its_host_name_whole_and_short(hostname: str | None, names
 
 def test_a_process_without_a_program_is_refused() -> None:
     with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
-        run(Spec("scratch"), Image([], [], [], "", ""))
+        run(Spec("scratch"), Image([], [], [], "", "", []))
