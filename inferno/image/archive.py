@@ -24,6 +24,7 @@ from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
 from inferno.state.paths import Paths
 
+_MAX_NAMES = 20_000
 # Entries of one name are looked into for their platform: Docker knows some ten.
 _MAX_OF_ONE_NAME = 20
 
@@ -89,6 +90,8 @@ def _docker(archive: Archive, ask: Ask, seen: str) -> Image:
         found = []
     if not found:
         raise UsageError(f"{archive.ref.name} holds no image", "is it a file of `docker save`?")
+    if len(found) + sum(len(entry.get("RepoTags") or ()) for entry in found) > _MAX_NAMES:
+        raise UsageError(f"{archive.ref.name} holds more than {_MAX_NAMES} images and names")
     entry = _chosen(archive, _named(found, archive.ref), ask)
     layers = entry.get("Layers") or []
     if len(layers) > manifest.MAX_LAYERS:

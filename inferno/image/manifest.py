@@ -54,7 +54,7 @@ def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
     """A manifest, or the entries of an index. Raises UsageError for anything else."""
     value = _json(text)
     media_type = value.get("mediaType")
-    if media_type in _INDEXES or ("manifests" in value and "layers" not in value):
+    if ("manifests" in value and "layers" not in value) or (media_type in _INDEXES and "config" not in value):
         entries = value.get("manifests")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UsageError("the image's index is malformed")

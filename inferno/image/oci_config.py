@@ -64,7 +64,7 @@ def parse(text: bytes | str) -> ImageConfig:
         working_dir=_working_dir(inner),
         user=_text(inner, "User"),
         stop_signal=_stop_signal(inner, notes),
-        exposed_ports=sorted(_object(inner, "ExposedPorts")),
+        exposed_ports=sorted(filter(_is_text, _object(inner, "ExposedPorts"))),
         volumes=_volumes(inner, notes),
         healthcheck=_healthcheck(inner, notes),
         diff_ids=[digests.check(word, "a diff ID in the image's configuration") for word in _words(rootfs, "diff_ids")],
@@ -83,11 +83,13 @@ def _command(inner: dict[str, Any], key: str) -> list[str]:
 
 
 def _env(inner: dict[str, Any], notes: list[str]) -> list[str]:
-    words = _words(inner, "Env")
-    odd = [word for word in words if "=" not in word or word.startswith("=")]
+    good: list[str] = []
+    odd: list[str] = []
+    for word in _words(inner, "Env"):
+        (good if "=" in word[1:] and not word.startswith("=") else odd).append(word)
     if odd:
         notes.append(f"variables without a name or a value are passed over: {_shown(odd)}")
-    return [word for word in words if word not in odd] if odd else words
+    return good
 
 
 def _working_dir(inner: dict[str, Any]) -> str:

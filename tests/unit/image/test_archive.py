@@ -233,6 +233,12 @@ def test_a_manifest_that_is_not_one(text: bytes, tmp_path: Path, settings: Setti
         read(write(tmp_path / "image.tar", file(M, text), file("c", CONFIG)), settings)
 
 
+def test_an_archive_of_very_many_names_is_refused(tmp_path: Path, settings: Settings) -> None:
+    ref = write(tmp_path / "image.tar", file("c", CONFIG), saved(("c", ["a:b"] * 20_000, [])))
+    with pytest.raises(UsageError, match="more than 20000 images and names"):
+        read(f"{ref}:a:c", settings)
+
+
 def test_an_archive_of_the_other_kind_is_named(tmp_path: Path, settings: Settings) -> None:
     path = tmp_path / "image.tar"
     write(path, file("c", CONFIG), saved(("c", [], [])))

@@ -61,6 +61,10 @@ def test_what_docker_ignores_is_ignored_without_a_word() -> None:
     assert oci_config.parse(json.dumps({"history": "odd", "created": 5, "variant": 1, "os.features": 3})).notes == []
 
 
+def test_ports_that_no_process_could_name_are_left_out() -> None:
+    assert parse(ExposedPorts={"80/tcp": {}, "\udc80": {}, "\0": {}}).exposed_ports == ["80/tcp"]
+
+
 def test_variables_that_are_none_are_named_and_passed_over() -> None:
     found = parse(Env=["A=1", "nothing", "=x", "", "A=2"])
     assert found.env == ["A=1", "A=2"]
