@@ -48,7 +48,7 @@ def clear(vm: Instance, version: VersionDir, *, ran: bool, because: str | None =
     scratch.empty(version)  # on a full disk the rest needs the room
     if ran and version.jail.is_dir():
         try:
-            exit_status.record(vm.paths, vm.name, version, because)
+            _note(vm, version, exit_status.record(vm.paths, vm.name, version, because))
         except OSError as error:
             if not files.is_full(error):  # it is full again: better to lose this than to keep all else
                 raise
@@ -58,6 +58,14 @@ def clear(vm: Instance, version: VersionDir, *, ran: bool, because: str | None =
     if version.dir.is_dir():
         for unfinished in version.dir.glob(".*.tmp"):
             files.remove_tree(unfinished)
+
+
+def _note(vm: Instance, version: VersionDir, status: exit_status.ExitStatus) -> None:
+    """What is known of a bad end goes with leaf and jail, so it is kept before."""
+    if status.vm_error is not None or status.oom_killed:
+        from inferno.life import debug_bundle  # 20 ms, and hundreds for what it asks
+
+        debug_bundle.keep(vm, version, status)
 
 
 def network_removals(vm: Instance) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -145,6 +145,10 @@ class Paths(NamedTuple):
         """version.json of the VM's current version: a link to that file, put here when all else of a create is done."""
         return self.vm(name) / "version.json"
 
+    def debug(self, name: str) -> Path:
+        """What was kept of runs that ended badly (inferno/life/debug_bundle.py)."""
+        return self.vm(name) / "debug"
+
     def started(self, name: str) -> Path:
         """The link to the version launched last, as long as anything of that run is left."""
         return self.vm(name) / "started"

@@ -262,6 +262,8 @@ def test_neither_outlives_the_other(host: Host, leaf: str, victim: str, says: st
     assert says in shown["vm_error"]
     assert f"{victim} was killed" in shown["reason"]
     assert "SIGKILL" in shown["reason"]
+    found = host.sh("infernoctl debug greedy -o - | tar -tf -").stdout.split()
+    assert {"greedy/log.txt", "greedy/rules.txt", "greedy/cgroup/memory.events"} <= set(found)
 
 
 def test_what_stands_in_firecrackers_place_meets_the_limits_of_its_process(host: Host, tmp_path: Path) -> None:

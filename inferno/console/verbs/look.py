@@ -131,6 +131,23 @@ VERBS = (
     ),
     _LOGS,
     Verb(
+        "debug",
+        LOOK,
+        "what is known of a VM and its last run, in one file to hand on",
+        "NAME",
+        (
+            Option(
+                "output",
+                "a tar archive, a folder that is there or ends with /, or - (NAME-debug.tar)",
+                metavar="FILE",
+                short="o",
+            ),
+        ),
+        "debug.debug",
+        more="No values of variables, keys or commands are in it, and nothing that the process printed.",
+        examples="infernoctl debug web1 -o web1.tar",
+    ),
+    Verb(
         "runs",
         LOOK,
         "when a VM ran, and how each run ended",
