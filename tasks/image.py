@@ -57,7 +57,9 @@ def _ensure(command: Command, wanted: Wanted) -> None:
 
 
 def _make_base(command: Command, wanted: Wanted) -> None:
-    base.ensure(wanted.ref, command.asked.settings, wanted.access, command.progress)
+    made = base.ensure(wanted.ref, command.asked.settings, wanted.access, command.progress)
+    if left_out := base.left_out(made):
+        command.output.say(f"   {wanted.ref}: not in its base, since a guest cannot have it: {left_out}")
 
 
 def _remove_base(command: Command, wanted: Wanted) -> None:

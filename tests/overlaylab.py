@@ -14,10 +14,8 @@ from inferno.disk import template
 from inferno.image import base, local_images
 from inferno.settings import Settings, load_settings
 from rig.cache import CHECKOUT
-from tests import images
+from tests import images, stack_judges
 from tests.images import Member
-
-_NEEDS = {"erofs", "ext4", "overlay"}
 
 
 def options() -> str:
@@ -42,9 +40,8 @@ def make_base(folder: Path, layers: Sequence[Sequence[Member]]) -> Path:
 @contextlib.contextmanager
 def mounted(folder: Path, made: Path) -> Iterator[Path]:
     """The base and a scratch of its own as a guest has them. Needs root, and these file systems in this kernel."""
-    known = Path("/proc/filesystems").read_text().split()
-    if not set(known) >= _NEEDS or not Path("/dev/loop-control").exists():
-        pytest.skip("this kernel lacks EROFS, ext4, overlay or loop devices")
+    if lacks := stack_judges.lacking():
+        pytest.skip(lacks)
     scratch = folder / "scratch.img"
     scratch.write_bytes(template.ensure(settings(folder)).read_bytes())
     lower, disk, root = (folder / name for name in ("lower", "disk", "merged"))

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from inferno.image.layers.decompress import Blob
 
 MINIMUM = (1, 7)  # of erofs-utils: the first with --tar
+# Which files a base has of the same image: a base by another recipe is made anew. tests/unit/image/test_recipe.py says
+# when this is to be raised.
+RECIPE = 2
+_NOTE = "base.json"
 
 
 def path(digest: str, settings: Settings) -> Path:
@@ -32,29 +36,39 @@ def path(digest: str, settings: Settings) -> Path:
 
 
 class Made(NamedTuple):
-    """What was noted of a base when it was made; `size` is in bytes."""
+    """What was noted of a base when it was made; `size` is in bytes.
+
+    `left_out` says in words what a guest could not have, empty when it has all. The first release noted no recipe.
+    """
 
     sha256: str
     size: int
     mtime_ns: int
+    recipe: int = 1
+    left_out: str = ""
 
 
 def record(digest: str, settings: Settings) -> Made | None:
     """The note; None without one."""
     try:
-        return records.read(Made, Paths(settings.root).image(digest) / "base.json", newer=True)
+        return records.read(Made, Paths(settings.root).image(digest) / _NOTE, newer=True)
     except (OSError, records.BadRecordError):
         return None
 
 
+def left_out(made: Path) -> str:
+    """What the base that `ensure` returned does not have of its image, in words; empty when it has all."""
+    return records.read(Made, made.with_name(_NOTE), newer=True).left_out
+
+
 def is_intact(digest: str, settings: Settings) -> bool:
-    """Whether the base is as it was made, by its size and time; `check` reads it all."""
+    """Whether the base is as it was made, by its size and time, and by this recipe; `check` reads it all."""
     noted = record(digest, settings)
     try:
         info = path(digest, settings).stat()
     except OSError:
         return False
-    return noted is not None and (info.st_size, info.st_mtime_ns) == (noted.size, noted.mtime_ns)
+    return noted is not None and (info.st_size, info.st_mtime_ns, RECIPE) == (noted.size, noted.mtime_ns, noted.recipe)
 
 
 class Note(NamedTuple):
@@ -135,14 +149,14 @@ def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progres
     from inferno.image import worker_process
 
     needed = sum(layer.size for layer in layers)
-    worker_process.run(
+    left_out = worker_process.run(
         job, [mkfs, *{layer.descriptor for layer in layers}], [out, *spools], settings, progress, needed=needed
     )
     os.fchown(out, 0, 0)
     os.fchmod(out, 0o444)
     info = os.fstat(out)
-    noted = Made(_sha256(out), info.st_size, info.st_mtime_ns)
-    note = made.with_name("base.json")
+    noted = Made(_sha256(out), info.st_size, info.st_mtime_ns, RECIPE, left_out)
+    note = made.with_name(_NOTE)
     files.remove_unfinished(note)
     records.write(note, noted)
     files.give_name(out, made)

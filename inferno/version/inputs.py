@@ -16,8 +16,9 @@ from inferno.version import host_facts
 from inferno.version.plan import Plan
 from inferno.version.versions import CONFIGS
 
+BASE_RECIPE = "base_recipe"
 # The rest are causes.
-PRODUCTS = frozenset({"initrd.cpio", *CONFIGS, "exec_name", "stop_signal", "scratch_template"})
+PRODUCTS = frozenset({"initrd.cpio", *CONFIGS, "exec_name", "stop_signal", "scratch_template", BASE_RECIPE})
 _GROUPS = ("settings", "host")
 
 
@@ -40,8 +41,9 @@ def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list
     """What changed, one line each; none when the same version would be made again.
 
     What the version before has not noted is not a change: the Inferno that made it did not know it. `now` may be
-    without products.
+    without products. The recipe of its base is the exception: where none is noted, that was the first.
     """
+    before = {BASE_RECIPE: 1, **before}
     lines = [*_of_spec(_group(before, "spec"), _group(now, "spec"))]
     for name in _GROUPS:
         lines += _changed(_group(before, name), _group(now, name))

@@ -19,7 +19,7 @@ from inferno.settings import Settings
 from inferno.spec.fields import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
-from inferno.version.inputs import causes, differences
+from inferno.version.inputs import BASE_RECIPE, causes, differences
 from inferno.version.plan import Plan
 from inferno.version.record import FORMAT, VersionRecord
 from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, usable
@@ -62,6 +62,7 @@ def inputs(plan: Plan) -> dict[str, object]:
         **found,
         "scratch_template": template.path(plan.settings).parent.name,
         "digest of the image": plan.stamp().digest,
+        BASE_RECIPE: base.RECIPE,
     }
 
 
@@ -156,6 +157,7 @@ def _made_from(plan: Plan, slot: Slot, parts: _Parts) -> dict[str, object]:
         "exec_name": parts.exec_name,
         "stop_signal": parts.stop_signal,
         "scratch_template": str(parts.scratch_template.relative_to(plan.paths.root)),
+        BASE_RECIPE: base.RECIPE,
     }
 
 

@@ -9,17 +9,25 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterator
 
 KINDS = {stat.S_IFDIR: "dir", stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo"}
 
 
 def main(top: bytes) -> None:
+    for row in rows(top):
+        print(*(repr(word)[2:-1] if isinstance(word, bytes) else word for word in row))
+
+
+def rows(top: bytes, exact: bool = False) -> Iterator[list[bytes | str]]:
+    """Each object's words; `exact` is for folders where no time is that of the unpacking."""
     first: dict[tuple[int, int], bytes] = {}
     for path in sorted(paths(top)):
         info = os.lstat(path)
         name = os.path.relpath(path, top)
         kind = KINDS.get(stat.S_IFMT(info.st_mode), "device")
-        words = [name, kind, f"{stat.S_IMODE(info.st_mode):o}", f"{info.st_uid}:{info.st_gid}", made(info, kind, name)]
+        at = str(info.st_mtime_ns) if exact else made(info, kind, name)
+        words = [name, kind, f"{stat.S_IMODE(info.st_mode):o}", f"{info.st_uid}:{info.st_gid}", at]
         if kind != "dir":
             words.append(f"same as {first.setdefault((info.st_dev, info.st_ino), name)!r}")
         if kind == "file":
@@ -31,7 +39,7 @@ def main(top: bytes) -> None:
             words.append(f"{stat.S_ISBLK(info.st_mode)} {os.major(info.st_rdev)},{os.minor(info.st_rdev)}")
         for key in sorted(os.listxattr(path, follow_symlinks=False)):
             words.append(f"{key}={os.getxattr(path, key, follow_symlinks=False)!r}")
-        print(*(repr(word)[2:-1] if isinstance(word, bytes) else word for word in words))
+        yield words
 
 
 def made(info: os.stat_result, kind: str, name: bytes) -> str:

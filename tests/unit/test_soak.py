@@ -189,7 +189,8 @@ def test_a_soak_in_two_sittings_from_the_command_line(tmp_path: Path) -> None:
     assert where == f"the tally: {file}"
     seed = json.loads(file.read_text().splitlines()[0])["seed"]
     status, said = cli(tmp_path, "layers", "--seed", str(seed))
-    assert (status, said) == (0, f"layers, seed {seed}: passed: both trees are the same\n")
+    assert status == 0
+    assert said.startswith(f"layers, seed {seed}: passed: the same by the plain unpacker")
     assert len(read(file)) == 3
 
 

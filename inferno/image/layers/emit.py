@@ -18,7 +18,6 @@ from inferno.image.layers.entry import (
     SYMLINK,
     BadImageError,
     Entry,
-    shown,
 )
 from inferno.image.layers.tar import checksum
 from inferno.image.layers.tree import Tree
@@ -31,7 +30,8 @@ _SPLICE_BYTES = 1 << 30
 _MAX_OCTAL_ID = 0o7777777
 _MAX_OCTAL_SIZE = 0o77777777777
 _SECOND_NS = 1_000_000_000
-_MAX_RECORDS_BYTES = 1 << 15  # mkfs.erofs 1.7 and 1.8 have no more room for a header, and then say "Input/output error"
+# mkfs.erofs 1.7 and 1.8 have no more room for a header, and say "Input/output error"; but one entry may have several.
+_MAX_RECORDS_BYTES = 1 << 15
 
 
 class _Stream:
@@ -122,33 +122,41 @@ def header(path: bytes, entry: Entry, linked_to: bytes | None = None) -> bytes:
     link = entry.link if kind == SYMLINK else linked_to or b""
     size = entry.size if kind == FILE else 0
     seconds, nanoseconds = divmod(entry.mtime_ns, _SECOND_NS)
-    records = b""
+    records = []
     if len(name) > 100:
-        records += _record(b"path", name)
+        records.append(_record(b"path", name))
     if len(link) > 100:
-        records += _record(b"linkpath", link)
+        records.append(_record(b"linkpath", link))
     if size > _MAX_OCTAL_SIZE:
-        records += _record(b"size", b"%d" % size)
+        records.append(_record(b"size", b"%d" % size))
     if entry.uid > _MAX_OCTAL_ID:
-        records += _record(b"uid", b"%d" % entry.uid)
+        records.append(_record(b"uid", b"%d" % entry.uid))
     if entry.gid > _MAX_OCTAL_ID:
-        records += _record(b"gid", b"%d" % entry.gid)
+        records.append(_record(b"gid", b"%d" % entry.gid))
     if nanoseconds or not 0 <= seconds <= _MAX_OCTAL_SIZE:
-        records += _record(b"mtime", _time(entry.mtime_ns))
+        # Of a time before 1970 mkfs.erofs takes the whole seconds with their sign, and adds the fraction.
+        records.append(_record(b"mtime", b"%d.%09d" % (seconds, nanoseconds)))
     if entry.xattrs and linked_to is None:
-        records += b"".join(_record(b"SCHILY.xattr." + key, value) for key, value in entry.xattrs)
+        records += [_record(b"SCHILY.xattr." + key, value) for key, value in entry.xattrs]
     block = _block(kind, name, link, size, entry, max(0, min(seconds, _MAX_OCTAL_SIZE)))
-    if not records:
-        return block
-    return _pax(path, records) + block
+    return _pax(records) + block if records else block
 
 
-def _pax(path: bytes, records: bytes) -> bytes:
-    """A header with what does not fit into the next."""
-    size = len(records)
-    if size > _MAX_RECORDS_BYTES:
-        raise BadImageError(f"{shown(path)}: {size} bytes of xattrs and names; {_MAX_RECORDS_BYTES} are allowed")
-    return _block(b"x", b"pax", b"", size, None, 0) + records + bytes(-size % BLOCK)
+def _pax(records: list[bytes]) -> bytes:
+    """Headers with what does not fit into the next."""
+    whole = b"".join(records)
+    if len(whole) <= _MAX_RECORDS_BYTES:
+        return _special(whole)
+    parts = [b""]
+    for record in records:
+        if len(parts[-1]) + len(record) > _MAX_RECORDS_BYTES:
+            parts.append(b"")
+        parts[-1] += record
+    return b"".join(map(_special, parts))
+
+
+def _special(records: bytes) -> bytes:
+    return _block(b"x", b"pax", b"", len(records), None, 0) + records + bytes(-len(records) % BLOCK)
 
 
 def _block(kind: bytes, name: bytes, link: bytes, size: int, entry: Entry | None, mtime: int) -> bytes:
@@ -178,8 +186,3 @@ def _record(key: bytes, value: bytes) -> bytes:
     rest = b" %b=%b\n" % (key, value)
     length = len(rest) + len(str(len(rest)))
     return b"%d%b" % (length if len(str(length)) == len(str(len(rest))) else length + 1, rest)
-
-
-def _time(mtime_ns: int) -> bytes:
-    sign, (seconds, nanoseconds) = b"-" if mtime_ns < 0 else b"", divmod(abs(mtime_ns), _SECOND_NS)
-    return b"%b%d.%09d" % (sign, seconds, nanoseconds)

@@ -18,7 +18,8 @@ class Entry:
 
     `layer` and `offset` say where a file's data begins; `chunks`, of a sparse file, are (offset in it, size, offset in
     the layer). `link` is where a symlink or hard link points, `device` is (major, minor), `xattrs` are in the layer's
-    order. `children` is a directory's content. `name` is the path in the layer, later the first one emitted.
+    order. `children` is a directory's content. `name` is the path in the layer, later the first one emitted. `lost`
+    says what `limits.fit` took from it: how often each kind, and what that was the first time.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class Entry:
         "kind",
         "layer",
         "link",
+        "lost",
         "mode",
         "mtime_ns",
         "name",
@@ -48,6 +50,13 @@ class Entry:
         self.xattrs: list[tuple[bytes, bytes]] | None = None
         self.chunks: list[tuple[int, int, int]] | None = None
         self.children: dict[bytes, Entry] | None = {} if kind == DIRECTORY else None
+        self.lost: dict[str, tuple[int, bytes]] | None = None
+
+    def lose(self, kind: str, what: bytes) -> None:
+        if self.lost is None:
+            self.lost = {}
+        count, first = self.lost.get(kind, (0, what))
+        self.lost[kind] = count + 1, first
 
 
 def directory(mode: int = 0o755) -> Entry:

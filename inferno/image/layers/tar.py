@@ -7,12 +7,13 @@ only passed over. Formats: POSIX.1-2017, pax; GNU tar's manual, "Tar Internals".
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from inferno.image.layers import sparse
+from inferno.image.layers import limits, sparse
 from inferno.image.layers.entry import (
     BLOCK_DEVICE,
     CHAR,
@@ -34,16 +35,20 @@ _READ_BYTES = 1 << 16
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
 # Go's archive/tar, which Docker reads layers with, takes no more either (maxSpecialFileSize).
 _MAX_SPECIAL_BYTES = 1 << 20
-MAX_PATH_BYTES = 4096
-_MAX_XATTR_NAME_BYTES = 255  # XATTR_NAME_MAX, include/uapi/linux/limits.h
-_MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1  # include/linux/kdev_t.h
+MAX_PATH_BYTES = 4096  # as it is written: with slashes, dots and all
 _XATTR = b"SCHILY.xattr."
-# These would steer the overlay that the guest lays over the base, not the file they are on.
-_OVERLAYS = (b"trusted.overlay.", b"user.overlay.")
-_SPECIAL = (b"x", b"L", b"K")
+# Attributes as bsdtar, star and Red Hat's tar write them beside or instead: Docker passes over them.
+_OTHERS_XATTRS = (b"LIBARCHIVE.xattr.", b"SCHILY.acl.", b"RHT.security.")
+# Seconds as pax has them; the exponent is Python's, which writes a float as it prints it.
+_TIME = re.compile(rb"([+-]?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]{1,3})?")
+_SECOND_NS = 1_000_000_000
+_LONG_AGO_S = 10**12  # beyond what any file system holds, in either direction
+_SPECIAL = (b"x", b"X", b"L", b"K")  # for the next entry: pax, Sun's pax, GNU's long names
+_PASSED_OVER = (b"g", b"V")  # pax records for all that follows, as Docker has it; a volume's label
 _WITHOUT_DATA = frozenset({HARD_LINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO})
 _FILES = (b"\0", b"0", b"7")
-_KINDS = {b"\0": FILE, b"7": FILE, b"S": FILE, FILE: FILE, **{kind: kind for kind in _WITHOUT_DATA}}
+# 7 is contiguous, S sparse; D a directory with a list of its names, GNU's for incremental archives.
+_KINDS = {b"\0": FILE, b"7": FILE, b"S": FILE, FILE: FILE, b"D": DIRECTORY, **{kind: kind for kind in _WITHOUT_DATA}}
 
 
 class Bounds(NamedTuple):
@@ -72,10 +77,19 @@ class _Window:
         return self._data[inside : inside + length]
 
 
-def entries(descriptor: int, size: int, layer: int, start: int = 0, *, bounds: Bounds | None = None) -> Iterator[Entry]:
+def entries(
+    descriptor: int,
+    size: int,
+    layer: int,
+    start: int = 0,
+    left_out: limits.LeftOut | None = None,
+    *,
+    bounds: Bounds | None = None,
+) -> Iterator[Entry]:
     """The entries of the archive of `size` bytes at `start` of an open file, in its order. `layer` is noted in each.
 
-    Offsets in the entries are the file's. Raises BadImageError for what is not a tar archive.
+    Offsets in the entries are the file's. `left_out` is told of entries that are passed over, their path being longer
+    than any could be. Raises BadImageError for what is not a tar archive.
     """
     window = _Window(descriptor, start, size)
     offset = pending = headers = specials = 0
@@ -92,14 +106,14 @@ def entries(descriptor: int, size: int, layer: int, start: int = 0, *, bounds: B
             if pending > _MAX_SPECIAL_BYTES:
                 raise BadImageError(f"headers of {pending} bytes in a layer; {_MAX_SPECIAL_BYTES} are allowed")
             special.update(_special(window, kind, offset, length))
-        elif kind != b"g":  # pax records for all that follows: Docker passes over them
+        elif kind not in _PASSED_OVER:
             entry, data = _entry(header, special, window, offset)
-            entry.layer = layer
-            entry.offset += start
-            if entry.chunks is not None:
-                entry.chunks = [(at, count, begin + start) for at, count, begin in entry.chunks]
+            _move(entry, layer, start)
             special, pending, length = {}, 0, data
-            yield entry
+            if _has_path(entry):
+                yield entry
+            elif left_out is not None:
+                left_out.add(limits.NAME, shown(entry.name))
         offset += -(-length // BLOCK) * BLOCK
         if offset > -(-size // BLOCK) * BLOCK:
             raise BadImageError("a layer ends in the middle of a file")
@@ -153,7 +167,7 @@ def _special(window: _Window, kind: bytes, offset: int, length: int) -> dict[byt
     data = window.read(offset, length)
     if len(data) < length:
         raise BadImageError("a layer ends in the middle of a header")
-    if kind == b"x":
+    if kind in (b"x", b"X"):
         return _pax(data)
     return {b"path" if kind == b"L" else b"linkpath": data.partition(b"\0")[0]}
 
@@ -185,26 +199,26 @@ def _entry(header: tuple[bytes, ...], special: dict[bytes, bytes], window: _Wind
     """The entry, and how many bytes of data follow its header in the archive. `offset` is where they begin."""
     typeflag = header[7]
     name = special.get(b"path") if special else None
-    if name is None:
-        name = _text(header[0])
-        if header[14][0] and header[9][:6] == b"ustar\0":
-            name = _text(header[14]) + b"/" + name
+    if not name:
+        name = _name(header)
     kind = _KINDS.get(typeflag)
     if kind is None:
         raise BadImageError(f"{shown(name)}: unknown kind of entry {shown(typeflag)}")
     if kind == FILE and name.endswith(b"/") and typeflag != b"S":
         kind = DIRECTORY  # as tar wrote them before there was a type for it
     entry = Entry(name, kind, _number(header[1], "mode") & MODE_BITS)
-    entry.uid, entry.gid = _number(header[2], "uid"), _number(header[3], "gid")
-    entry.mtime_ns = _number(header[5], "mtime", signed=True) * 1_000_000_000
+    entry.uid, entry.gid = _number(header[2], "uid", signed=True), _number(header[3], "gid", signed=True)
+    entry.mtime_ns = _number(header[5], "mtime", signed=True) * _SECOND_NS
     data = _number(header[4], "size")
     if special:
         data = _apply(entry, special, data)
     if kind in (HARD_LINK, SYMLINK):
         entry.link = special.get(b"linkpath", b"") or _text(header[8])
     elif kind in (CHAR, BLOCK_DEVICE):
-        entry.device = (_number(header[12], "device"), _number(header[13], "device"))
+        entry.device = (_number(header[12], "device", signed=True), _number(header[13], "device", signed=True))
     _check(entry)
+    if limits.is_odd(entry):
+        limits.fit(entry)
     if kind == FILE:
         entry.size, entry.offset = data, offset
         _find_holes(entry, header, special, window)
@@ -212,24 +226,53 @@ def _entry(header: tuple[bytes, ...], special: dict[bytes, bytes], window: _Wind
     return entry, 0 if typeflag in _WITHOUT_DATA else data
 
 
+def _name(header: tuple[bytes, ...]) -> bytes:
+    """Where no other header says it."""
+    name = _text(header[0])
+    return _text(header[14]) + b"/" + name if header[14][0] and header[9][:6] == b"ustar\0" else name
+
+
+def _check(entry: Entry) -> None:
+    if b"\0" in entry.name or b"\0" in entry.link:
+        raise BadImageError(f"{shown(entry.name)}: a path with a NUL byte")
+
+
 def _apply(entry: Entry, special: dict[bytes, bytes], data: int) -> int:
-    """Take over pax records; return the size of the data."""
+    """Take over pax records; return the size of the data. One without a value leaves what the header says."""
+    xattrs = []
     for key, value in special.items():
-        if key == b"mtime":
-            entry.mtime_ns = _time(value)
+        if key.startswith(_XATTR):
+            xattrs.append((key[len(_XATTR) :], value))
+        elif key.startswith(_OTHERS_XATTRS) and _XATTR + key.split(b".xattr.")[-1] not in special:
+            entry.lose(limits.XATTR, key)
+        elif not value:
+            continue
+        elif key == b"mtime":
+            _set_time(entry, value)
         elif key in (b"uid", b"gid"):
-            setattr(entry, key.decode(), _decimal(value))
+            number = _decimal(value.removeprefix(b"-"))
+            setattr(entry, key.decode(), -number if value.startswith(b"-") else number)
         elif key == b"size":
             data = _decimal(value)
         elif key == b"GNU.sparse.name":
             entry.name = value
-        elif key.startswith(_XATTR):
-            name = key[len(_XATTR) :]
-            if len(name) > _MAX_XATTR_NAME_BYTES:
-                raise BadImageError(f"{shown(entry.name)}: an xattr with a name of {len(name)} bytes")
-            if not name.startswith(_OVERLAYS):
-                entry.xattrs = [*(entry.xattrs or ()), (name, value)]
+    entry.xattrs = xattrs or None
     return data
+
+
+def _move(entry: Entry, layer: int, start: int) -> None:
+    """From places in the archive to places in the file that it is in."""
+    entry.layer = layer
+    entry.offset += start
+    if entry.chunks is not None:
+        entry.chunks = [(at, count, begin + start) for at, count, begin in entry.chunks]
+
+
+def _has_path(entry: Entry) -> bool:
+    """Whether it could be somewhere. A symlink's target is kept until it is known what the link replaces."""
+    if entry.kind == SYMLINK:
+        entry.link = entry.link[: limits.MAX_LINK_BYTES + 1]
+    return len(entry.name) <= MAX_PATH_BYTES and len(entry.link) <= MAX_PATH_BYTES
 
 
 def _find_holes(entry: Entry, header: tuple[bytes, ...], special: dict[bytes, bytes], window: _Window) -> None:
@@ -237,15 +280,6 @@ def _find_holes(entry: Entry, header: tuple[bytes, ...], special: dict[bytes, by
         sparse.old_gnu(entry, window.read)
     elif special and sparse.is_pax(special):
         sparse.pax(entry, special, window.read)
-
-
-def _check(entry: Entry) -> None:
-    for text in (entry.name, entry.link):
-        if b"\0" in text or len(text) > MAX_PATH_BYTES:
-            raise BadImageError(f"{shown(text)}: a path with a NUL byte, or of more than {MAX_PATH_BYTES} bytes")
-    major, minor = entry.device
-    if max(entry.uid, entry.gid) >= 1 << 32 or major > _MAX_MAJOR or minor > _MAX_MINOR:
-        raise BadImageError(f"{shown(entry.name)}: an owner or a device number that Linux does not have")
 
 
 def _text(field: bytes) -> bytes:
@@ -275,8 +309,16 @@ def _decimal(text: bytes) -> int:
     return int(text)
 
 
-def _time(text: bytes) -> int:
-    """Seconds, perhaps with a sign and a fraction, in ns; what is finer than that is cut off."""
-    whole, _, fraction = text.removeprefix(b"-").partition(b".")
-    nanoseconds = _decimal(whole or b"0") * 1_000_000_000 + _decimal(fraction[:9].ljust(9, b"0"))
-    return -nanoseconds if text.startswith(b"-") else nanoseconds
+def _set_time(entry: Entry, text: bytes) -> None:
+    """Seconds with a sign and a fraction; what is finer than ns is cut off. What no tool could mean is left out."""
+    found = _TIME.fullmatch(text)
+    sign, whole, fraction, exponent = found.groups(b"") if found else (b"", b"", b"", b"")
+    if not whole and not fraction:
+        entry.lose(limits.TIME, text)
+        return
+    if exponent:
+        nanoseconds = int(min(abs(float(text)), _LONG_AGO_S) * _SECOND_NS)
+    else:
+        seconds = int(whole or b"0") if len(whole.lstrip(b"0")) <= 12 else _LONG_AGO_S
+        nanoseconds = seconds * _SECOND_NS + int(fraction[:9].ljust(9, b"0"))
+    entry.mtime_ns = -nanoseconds if sign == b"-" else nanoseconds

@@ -24,10 +24,10 @@ from isal import igzip_lib
 
 from inferno.base import processes
 from inferno.base.errors import InfernoError
-from inferno.image.layers import confine, decompress, emit, tar
+from inferno.image.layers import confine, decompress, emit, limits, tar
 from inferno.image.layers.decompress import Blob
 from inferno.image.layers.entry import BadImageError
-from inferno.image.layers.tree import Tree, measure
+from inferno.image.layers.tree import Tree, finish
 
 # Loaded here, as root, since the folder of the Python packages may be closed to others.
 _LOADED = (bz2, lzma, igzip_lib, zstandard)
@@ -35,9 +35,18 @@ _SAY_EVERY_S = 0.1
 _MAX_SAID_BYTES = 2000
 _BLOCK_BYTES = 4096
 _MAX_ZEROS_SHARE = 8  # an eighth
-_AS_IT_IS = ("-Enoinline_data",)
+MKFS_OPTIONS = (f"-b{_BLOCK_BYTES}", "-T0", "--mkfs-time", "--quiet", "--tar=f", "--sort=none")
+AS_IT_IS = ("-Enoinline_data",)
 # Into 16 KiB at a time, not 4: a twentieth smaller, mkfs writes less often, and booting is no slower one could see.
-_COMPRESSED = ("-zlz4", "-C16384")
+COMPRESSED = ("-zlz4", "-C16384")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many bytes came of it, and in words what a base could not hold; none for all."""
+
+    size: int
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class Base:
     max_bytes: int
     cpu_s: int
 
-    def work(self, speaker: Speaker) -> int:
+    def work(self, speaker: Speaker) -> Done:
         return build(self, speaker)
 
 
@@ -72,8 +81,10 @@ class Plain:
     max_bytes: int
     cpu_s: int
 
-    def work(self, speaker: Speaker) -> int:
-        return decompress.decompress(self.packed, self.out, self.max_bytes, speaker.more("decompress the archive"))
+    def work(self, speaker: Speaker) -> Done:
+        return Done(
+            decompress.decompress(self.packed, self.out, self.max_bytes, speaker.more("decompress the archive"))
+        )
 
 
 def read(text: str) -> Base | Plain:
@@ -119,7 +130,8 @@ def main() -> int:
     job = read(sys.stdin.read())
     try:
         confine.confine(job.uid, job.cpu_s)
-        say({"done": job.work(Speaker())})
+        done = job.work(Speaker())
+        say({"done": done.size, "left_out": done.left_out})
     except (BadImageError, InfernoError) as error:
         say({"error": str(error)[:_MAX_SAID_BYTES], "full": False})
     except MemoryError:
@@ -132,8 +144,9 @@ def main() -> int:
     return 1
 
 
-def build(job: Base, speaker: Speaker) -> int:
-    """Decompress, settle, and write the file system; return the bytes of its files."""
+def build(job: Base, speaker: Speaker) -> Done:
+    """Decompress, settle, and write the file system; `Done.size` is the bytes of its files."""
+    left_out = limits.LeftOut()
     tree = Tree(job.max_entries, job.max_bytes)
     files = []
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
@@ -141,17 +154,17 @@ def build(job: Base, speaker: Speaker) -> int:
         try:
             for number, layer in enumerate(ready):
                 descriptor, start, size = layer.result()
-                tree.apply(tar.entries(descriptor, size, number, start))
+                tree.apply(tar.entries(descriptor, size, number, start, left_out))
                 files.append(descriptor)
         except BaseException:
             _cancel(ready)
             raise
-    total, zeros = measure(tree, _BLOCK_BYTES)
+    total, zeros = finish(tree, left_out, _BLOCK_BYTES)
     # Not compressed, each file's data goes straight to its place, and mkfs works a third as long. Where tails and
     # holes come to more than an eighth of the files' bytes, as with many small ones, compression takes them out.
     compress = job.compress or zeros * _MAX_ZEROS_SHARE > total
-    _make(job, tree, files, _COMPRESSED if compress else _AS_IT_IS, speaker.total("make the base", total))
-    return total
+    _make(job, tree, files, COMPRESSED if compress else AS_IT_IS, speaker.total("make the base", total))
+    return Done(total, left_out.told())
 
 
 def _cancel(ready: list[Future[tuple[int, int, int]]]) -> None:
@@ -172,7 +185,7 @@ def _make(job: Base, tree: Tree, layers: list[int], how: tuple[str, ...], progre
     reader, writer = os.pipe()
     _enlarge(writer)
     said = os.memfd_create("said")  # not a pipe: one that fills up would stop both
-    options = [f"-b{_BLOCK_BYTES}", "-T0", "--mkfs-time", "-U", job.uuid, "--quiet", "--tar=f", "--sort=none", *how]
+    options = [*MKFS_OPTIONS, "-U", job.uuid, *how]
     mkfs = processes.spawn(
         [f"/proc/self/fd/{job.mkfs}", *options, f"/proc/self/fd/{job.out}"],
         stdin=reader,

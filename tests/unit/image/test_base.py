@@ -20,6 +20,7 @@ import zstandard
 from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.image import base, local_images
+from inferno.image.layers import limits
 from inferno.settings import Settings, load_settings
 from tests import images
 
@@ -214,27 +215,53 @@ def test_what_leads_upwards_is_refused(layer: list[images.Member], tmp_path: Pat
         make(images.build(tmp_path / "l", [layer], Cmd=["/x"]), settings)
 
 
-@pytest.mark.parametrize(
-    ("member", "says"),
-    [(images.file("a", pax={"SCHILY.xattr.user.x": "v" * 40_000}), "a: 40027 bytes of xattrs"),
-     (images.file("a", pax={f"SCHILY.xattr.user.x{n}": "v" for n in range(2000)}), "bytes of xattrs"),
-     (images.file("a", pax={"SCHILY.xattr.user." + "n" * 300: "v"}), "a name of 305 bytes"),
-     (images.Member("a", tarfile.CHRTYPE, device=(4096, 1)), "device number")],
-    ids=["large", "many", "long", "device"],
-)  # fmt: skip
-def test_what_no_file_system_holds_is_refused(
-    member: images.Member, says: str, tmp_path: Path, settings: Settings
-) -> None:
-    with pytest.raises(UsageError, match=says):
-        make(images.build(tmp_path / "l", [[member]], Cmd=["/x"]), settings)
+XATTR = "SCHILY.xattr."
+ODD = {
+    "apple": images.file("a", pax={f"{XATTR}com.apple.provenance": "\1\2"}),
+    "overlay": images.directory("a", pax={f"{XATTR}trusted.overlay.opaque": "y"}),
+    "large": images.file("a", pax={f"{XATTR}user.x": "v" * 70_000}),
+    "many": images.file("a", pax={f"{XATTR}user.x{n}": "v" for n in range(2000)}),
+    "long": images.file("a", pax={f"{XATTR}user." + "n" * 300: "v"}),
+    "capability": images.file("a", pax={f"{XATTR}security.capability": "none"}),
+    "device": images.Member("a", tarfile.CHRTYPE, device=(4096, 1)),
+    "whiteout": images.Member("a", tarfile.CHRTYPE),
+    "owner": images.file("a", pax={"uid": "4294967295"}),
+    "time": images.file("a", pax={"mtime": "99999999999999999999"}),
+    "name": images.file("n" * 256),
+    "path": images.file("/".join(["d" * 250] * 20)),
+    "link": images.symlink("a", "t" * 4096),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_no_guest_can_have_is_left_out_and_said(odd: str, tmp_path: Path, settings: Settings) -> None:
+    folder = images.build(tmp_path / "l", [[ODD[odd], images.file("other", b"x")]], Cmd=["/x"])
+    said = base.left_out(make(folder, settings))
+    assert said.partition(" ")[0] == ("1892" if odd == "many" else "1")
+    assert len(said) < 300
+    plain = images.build(tmp_path / "plain", [[images.file("other", b"x")]], Cmd=["/x"])
+    assert base.left_out(make(plain, settings)) == ""
 
 
 def test_as_many_xattrs_as_there_is_room_for(tmp_path: Path, settings: Settings) -> None:
-    room = (1 << 15) - len("32768 SCHILY.xattr.user.x=\n")
-    make(
-        images.build(tmp_path / "l", [[images.file("a", pax={"SCHILY.xattr.user.x": "v" * room})]], Cmd=["/x"]),
-        settings,
-    )
+    pax = {f"{XATTR}user.{name}": "v" * limits.MAX_VALUE_BYTES for name in "abcde"}
+    made = make(images.build(tmp_path / "l", [[images.file("a", pax=pax)]], Cmd=["/x"]), settings)
+    assert base.left_out(made) == "1 xattrs (the first: a: user.e)"  # four in headers of 32 KiB each: 128 KiB
+    assert made.stat().st_size > 4 * limits.MAX_VALUE_BYTES
+
+
+def test_a_base_by_another_recipe_is_made_anew(tmp_path: Path, settings: Settings) -> None:
+    made = make(images.build(tmp_path / "l", LAYERS, Cmd=["/x"]), settings)
+    digest = json.loads((tmp_path / "l/index.json").read_text())["manifests"][0]["digest"]
+    assert base.is_intact(digest, settings)
+    note = made.with_name("base.json")
+    old = json.loads(note.read_text())
+    del old["recipe"]  # as the first release wrote it
+    note.write_text(json.dumps(old))
+    before = made.stat().st_mtime_ns
+    assert not base.is_intact(digest, settings)
+    assert make(tmp_path / "l", settings).stat().st_mtime_ns != before
+    assert base.is_intact(digest, settings)
 
 
 def test_too_many_entries_are_refused(tmp_path: Path) -> None:

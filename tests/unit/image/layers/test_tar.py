@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.image.layers import tar
+from inferno.image.layers import limits, tar
 from inferno.image.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry
 from tests import images
 
@@ -125,12 +125,66 @@ def test_reads_files_with_holes(options: list[str], tmp_path: Path) -> None:
 
 def test_reads_xattrs_but_not_those_that_steer_an_overlay() -> None:
     pax = {
-        "SCHILY.xattr.security.capability": "\x01\0\0\x02",
+        "SCHILY.xattr.security.capability": "\x01\0\0\x02" + "\0" * 16,
         "SCHILY.xattr.trusted.overlay.opaque": "y",
         "SCHILY.xattr.user.note": "a=b\nc",
     }
     [entry] = read(images.tar([images.file("ping", b"x", pax=pax)]))
-    assert entry.xattrs == [(b"security.capability", b"\x01\0\0\x02"), (b"user.note", b"a=b\nc")]
+    assert entry.xattrs == [(b"security.capability", b"\x01\0\0\x02" + bytes(16)), (b"user.note", b"a=b\nc")]
+    assert entry.lost == {"xattrs": (1, b"trusted.overlay.opaque")}
+
+
+def test_passes_over_attributes_in_forms_that_docker_passes_over_and_says_so() -> None:
+    pax = {
+        "LIBARCHIVE.xattr.user.a": "YQ==", "SCHILY.xattr.user.a": "a", "LIBARCHIVE.xattr.user.b": "Yg==",
+        "SCHILY.acl.access": "user::rw-", "RHT.security.selinux": "system_u",
+    }  # fmt: skip
+    [entry] = read(images.tar([images.file("f", pax=pax)]))
+    assert entry.xattrs == [(b"user.a", b"a")]
+    assert entry.lost is not None
+    assert entry.lost["xattrs"][0] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [("-1.5", -1_500_000_000), ("+5", 5_000_000_000), ("5.", 5_000_000_000), (".25", 250_000_000), ("1e-05", 10_000),
+     ("-0.000000001", -1), ("1.0000000019", 1_000_000_001), ("0" * 30 + "7", 7_000_000_000)],
+)  # fmt: skip
+def test_times_as_tools_write_them(text: str, ns: int) -> None:
+    [entry] = read(images.tar([images.file("f", pax={"mtime": text})]))
+    assert (entry.mtime_ns, entry.lost) == (ns, None)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "-", "1.2.3", "nan", "inf", "1e5e5", "\udcff"])
+def test_a_time_that_is_none_leaves_that_of_the_header(text: str) -> None:
+    [entry] = read(images.tar([images.file("f", mtime=77, pax={"mtime": text})]))
+    assert entry.lost == {"times": (1, text.encode(errors="surrogateescape"))}
+
+
+@pytest.mark.parametrize("text", ["2e+17", "-" + "9" * 30, "99999999999999", "-99999999999"])
+def test_a_time_that_ext4_cannot_hold_becomes_the_nearest(text: str) -> None:
+    [entry] = read(images.tar([images.file("f", pax={"mtime": text})]))
+    assert entry.mtime_ns == (limits.MIN_TIME_NS if text.startswith("-") else limits.MAX_TIME_NS)
+    assert entry.lost == {"times": (1, b"")}
+
+
+@pytest.mark.parametrize("owner", ["4294967295", "4294967296", "-1", "9" * 19])
+def test_an_owner_that_linux_does_not_have_is_nobody_without_set_ids(owner: str) -> None:
+    [entry] = read(images.tar([images.file("f", mode=0o6755, pax={"uid": owner})]))
+    assert (entry.uid, entry.gid, entry.mode) == (65534, 0, 0o755)
+    assert entry.lost == {"owners": (1, b"")}
+
+
+def test_a_pax_record_without_a_value_leaves_what_the_header_says() -> None:
+    [entry] = read(
+        images.tar([images.file("name", mtime=7, uid=5, pax={"path": "", "uid": "", "SCHILY.xattr.user.e": ""})])
+    )
+    assert (entry.name, entry.uid, entry.xattrs) == (b"name", 5, [(b"user.e", b"")])
+
+
+@pytest.mark.parametrize(("kind", "found"), [(b"V", [b"b"]), (b"D", [b"name", b"b"])], ids=["label", "dumpdir"])
+def test_kinds_of_gnus_that_are_no_files(kind: bytes, found: list[bytes]) -> None:
+    assert [entry.name for entry in read(damaged(kind, 156))] == found
 
 
 def test_an_empty_archive_and_one_without_an_end_are_fine() -> None:

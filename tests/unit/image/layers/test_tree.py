@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from inferno.image.layers.entry import BadImageError
-from tests import stacks
+from inferno.image.layers.limits import LeftOut
+from tests import stack_judges
 from tests.images import Member, directory, file, hard_link, symlink, whiteout
 from tests.stacks import Listing, listing, settle
 
@@ -145,8 +146,6 @@ def test_limits_hold() -> None:
         settle([[file(f"f{n}") for n in range(11)]], max_entries=10)
     with pytest.raises(BadImageError, match="larger than"):
         settle([[file("f", bytes(3 << 20))]], max_bytes=2 << 20)
-    with pytest.raises(BadImageError, match="255 bytes"):
-        settle([[file("n" * 256)]])
     assert names([[file("n" * 255)]])[1] == "n" * 255
 
 
@@ -155,18 +154,134 @@ def test_what_fits_no_ustar_header_arrives_all_the_same() -> None:
     members = [file(name, b"x", uid=4_000_000_000, gid=2_500_000, mtime=-1.5), symlink("l", "t" * 300)]
     with tarfile.open(fileobj=io.BytesIO(settle([members])), errors="surrogateescape") as archive:
         found = {member.name: member for member in archive}
-    assert (found[name].uid, found[name].gid, found[name].mtime) == (4_000_000_000, 2_500_000, -1.5)
+    assert (found[name].uid, found[name].gid) == (4_000_000_000, 2_500_000)
+    assert (
+        found[name].pax_headers["mtime"] == "-2.500000000"
+    )  # which is -1.5 to mkfs.erofs: seconds, and a fraction more
     assert found["l"].linkname == "t" * 300
 
 
 def test_xattrs_arrive_as_they_are() -> None:
-    pax = {"SCHILY.xattr.security.capability": "\x01\0\0\x02" + "x" * 90, "SCHILY.xattr.user.a": "b=\n"}
+    pax = {"SCHILY.xattr.security.capability": "\x01\0\0\x02" + "x" * 16, "SCHILY.xattr.user.a": "b=\n"}
     with tarfile.open(fileobj=io.BytesIO(settle([[file("f", pax=pax)]]))) as archive:
         assert {k: v for k, v in archive.getmember("f").pax_headers.items() if "xattr" in k} == pax
 
 
+def test_an_opaque_folder_over_a_link_hides_nothing_of_what_the_link_leads_to() -> None:
+    """The order is what one finds in images: before the folder's own entry, behind it, and without one."""
+    below = [directory("usr/lib"), file("usr/lib/keep"), symlink("lib", "usr/lib")]
+    note, folder, new = Member("lib/.wh..wh..opq"), directory("lib"), file("lib/new")
+    for above in ([note, folder, new], [folder, note, new], [folder, new, note]):
+        assert names([below, above]) == [".", "lib", "lib/new", "usr", "usr/lib", "usr/lib/keep"]
+    assert names([below, [note]]) == [".", "lib", "usr", "usr/lib", "usr/lib/keep"]
+
+
+def test_an_opaque_folder_below_a_link_is_where_the_link_leads() -> None:
+    below = [file("usr/lib/d/old"), symlink("lib", "usr/lib")]
+    assert names([below, [Member("lib/d/.wh..wh..opq")]]) == [".", "lib", "usr", "usr/lib", "usr/lib/d"]
+
+
+def test_an_opaque_root_hides_all_that_is_below() -> None:
+    assert names([[file("a/b"), symlink("c", "a")], [Member(".wh..wh..opq"), file("new")]]) == [".", "new"]
+
+
+def test_whiteouts_that_lead_through_a_loop_hide_nothing() -> None:
+    below = [symlink("lib", "lib"), symlink("p", "q"), symlink("q", "p"), file("f")]
+    above = [Member("lib/.wh..wh..opq"), whiteout("lib/x"), Member("p/d/.wh..wh..opq"), whiteout("q/f")]
+    assert names([below, above]) == [".", "f", "lib", "p", "q"]
+    assert names([below, [Member("lib/.wh..wh..opq"), directory("lib"), file("lib/new")]])[3] == "lib/new"
+
+
+def test_a_whiteout_of_a_link_hides_the_link_alone() -> None:
+    below = [directory("usr/lib"), file("usr/lib/keep"), symlink("lib", "usr/lib"), symlink("loop", "loop")]
+    assert names([below, [whiteout("lib"), whiteout("loop")]]) == [".", "usr", "usr/lib", "usr/lib/keep"]
+
+
+def test_whiteouts_of_a_layer_see_the_layers_below_as_they_are() -> None:
+    """Not as others of the layer leave them: the link that leads to the second is hidden by the first."""
+    below = [file("usr/lib/x"), file("usr/lib/y"), symlink("lib", "usr/lib")]
+    for above in ([whiteout("lib"), whiteout("lib/x")], [whiteout("lib/x"), whiteout("lib")]):
+        assert names([below, above]) == [".", "usr", "usr/lib", "usr/lib/y"]
+
+
+def test_what_is_removed_and_made_again_in_one_layer_is_the_new_one() -> None:
+    below = [directory("d"), file("d/old"), file("f", b"old")]
+    above = [whiteout("d"), directory("d"), file("d/new"), whiteout("f"), file("f", b"new")]
+    for layer in (above, above[::-1], [above[2], above[0], above[4], above[3]]):
+        found = contents([below, layer])
+        assert sorted(found) == [".", "d", "d/new", "f"]
+        assert found["f"] == "new"
+
+
+def test_a_hard_link_to_what_its_own_layer_hides_is_what_is_left_of_it() -> None:
+    below = [file("a", b"data"), file("d/b", b"more")]
+    above = [whiteout("a"), hard_link("c", "a"), whiteout("d"), hard_link("e", "d/b")]
+    for layer in (above, above[::-1]):
+        assert contents([below, layer]) == {".": "", "c": "data", "e": "more"}
+    with pytest.raises(BadImageError, match="is not there"):
+        settle([below, [whiteout("a")], [hard_link("c", "a")]])  # gone with the layer before
+
+
+def test_dots_in_a_path_are_read_as_text_and_never_lead_out() -> None:
+    assert names([[symlink("l", "x"), file("l/../a"), file("/../b"), hard_link("c", "x/../a")]]) == [
+        ".", "a", "b", "c", "l"
+    ]  # fmt: skip
+
+
+def test_a_folder_that_nobody_describes_is_of_its_parents_group_where_that_is_set_gid() -> None:
+    found = listing(settle([[directory("g", 0o2775, gid=50), file("g/made/too/f")]]))
+    assert found["g/made"] == found["g/made/too"] == "dir 2755 0:50 "
+
+
+def lost(layers: Sequence[Sequence[Member]]) -> str:
+    """What is told of the stack."""
+    left_out = LeftOut()
+    settle(layers, left_out=left_out)
+    return left_out.told()
+
+
+def test_names_that_nothing_can_have_are_left_out_and_counted() -> None:
+    long, deep = "n" * 256, "/".join(["d" * 200] * 21)
+    stack = [
+        file(long),
+        file("d/" + long, b"x"),
+        hard_link("short", "d/" + long),
+        file(deep),
+        file("x" * 5000),
+    ]
+    assert names([stack])[-1] == "short"
+    assert contents([stack])["short"] == "x"
+    assert lost([stack]) == f"4 names (the first: {'d' * 200}…)"
+    assert max(map(len, names([stack]))) <= 4094
+
+
+def test_what_is_replaced_later_is_not_counted() -> None:
+    odd = file("f", pax={"SCHILY.xattr.com.apple.provenance": "x"})
+    assert lost([[odd]]) == "1 xattrs (the first: f: com.apple.provenance)"
+    assert lost([[odd], [file("f")]]) == ""
+
+
+def test_notes_of_aufs_and_names_like_whiteouts_are_no_files() -> None:
+    stack = [Member(".wh..wh.plnk/12.34", data=b"x"), hard_link("f", ".wh..wh.plnk/12.34"), file(".wh.d/below")]
+    assert contents([stack]) == {".": "", "f": "x"}
+    assert lost([stack]) == "1 names (the first: .wh.d)"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [Member("x", tarfile.CHRTYPE, device=(0, 0)), Member("x", tarfile.CHRTYPE, device=(4096, 1)),
+     symlink("x", "t" * 4096), symlink("x", "")],
+    ids=["whiteout", "device", "long", "empty"],
+)  # fmt: skip
+def test_what_no_guest_can_have_hides_what_was_there_and_is_left_out(member: Member) -> None:
+    assert names([[file("x"), file("y")], [member]]) == [".", "y"]
+    assert lost([[member]]).startswith("1 ")
+
+
 @pytest.mark.root
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_random_stacks_come_out_as_a_plain_unpacker_has_them(seed: int, tmp_path: Path) -> None:
     """A few; `make soak layers` goes on."""
-    stacks.check(seed, tmp_path)
+    if lacks := stack_judges.lacking():
+        pytest.skip(lacks)
+    stack_judges.check(seed, tmp_path, with_umoci=False)
