@@ -44,10 +44,12 @@ class Bounds:
 
         return read
 
-    def check_entries(self, count: int) -> None:
-        """Raises InfernoError for more entries than these."""
+    def check(self, count: int, size: int) -> None:
+        """Before an entry is taken: so many came with it, and it says to have so many bytes. Raises InfernoError."""
         if self.entries is not None and count > self.entries:
             raise InfernoError(f"the guest sends more than {self.entries} files", _HINT)
+        if self.total_bytes is not None and size > self.total_bytes:
+            raise InfernoError(f"the guest sends more than {_size(self.total_bytes)}", _HINT)
 
 
 STANDARD = Bounds()

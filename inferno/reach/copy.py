@@ -76,7 +76,7 @@ def out(guest: Guest, path: str, to: str, how: How, bounds: Bounds = STANDARD) -
             read = bounds.metered(Channel(stream, received, bounds.idle_s).read)
             top = source.name.encode() or None
             if isinstance(place, IntoWhatIsThere):
-                pour(read, top, descriptor)
+                pour(read, top, descriptor, bounds)
                 return []
             return unpack(read, Place(descriptor, top, place.name), how, bounds)
     finally:

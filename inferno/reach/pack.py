@@ -15,7 +15,7 @@ from inferno.reach import destination
 if TYPE_CHECKING:
     from tarfile import TarFile, TarInfo
 
-# As init (guest/src/files.rs): what is read before its head is written, and the most of a file that says to be empty.
+# What is read before its head is written, and the most of a file that says to be empty: in memory until it is sent.
 _READ_FIRST_BYTES, _MOST_UNSAID_BYTES = 64 * 1024, 16 << 20
 
 

@@ -167,7 +167,7 @@ def unpack(source: Callable[[int], bytes], place: Place, how: How, bounds: Bound
     try:
         while entry := reader.next():
             count += 1
-            bounds.check_entries(count)
+            bounds.check(count, entry.size)
             try:
                 tree.add(entry, reader.read)
             except OSError as error:
@@ -178,7 +178,7 @@ def unpack(source: Callable[[int], bytes], place: Place, how: How, bounds: Bound
     return tree.skipped
 
 
-def pour(source: Callable[[int], bytes], top: bytes | None, descriptor: int) -> None:
+def pour(source: Callable[[int], bytes], top: bytes | None, descriptor: int, bounds: Bounds = STANDARD) -> None:
     """The bytes of the one file that the archive must be, called `top`, to a descriptor.
 
     Raises InfernoError, BrokenPipeError when nobody reads them.
@@ -187,6 +187,7 @@ def pour(source: Callable[[int], bytes], top: bytes | None, descriptor: int) -> 
     entry = reader.next()
     if entry is None or entry.kind != archive.FILE or entry.name != top:
         raise InfernoError("the guest sent something else than the file that was asked for")
+    bounds.check(1, entry.size)
     try:
         while data := reader.read(1 << 16):
             write_all(descriptor, data)

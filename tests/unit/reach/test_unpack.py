@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import InfernoError
+from inferno.console.verbs.reach import VERBS
 from inferno.reach.bounds import STANDARD, Bounds
 from inferno.reach.unpack import How, Place, pour, unpack
+from tests.conftest import CHECKOUT
 
 FILE, DIRECTORY, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 PLAIN = How()
@@ -147,6 +149,24 @@ def test_a_guest_cannot_send_without_end(folder: Path, bounds: Bounds, says: str
     with pytest.raises(InfernoError, match=says) as caught:
         put(folder, packed(*TREE), bounds=bounds)
     assert "--no-limits" in (caught.value.hint or "")
+
+
+def test_help_and_the_page_have_the_limits() -> None:
+    assert STANDARD.total_bytes is not None
+    [option] = [each for verb in VERBS if verb.name == "cp" for each in verb.options if each.name == "no_limits"]
+    page = (CHECKOUT / "docs/reaching-in.md").read_text()
+    for limit in (f"{STANDARD.total_bytes >> 30} GiB", f"{STANDARD.entries:,}"):
+        assert limit in option.help
+        assert limit in page
+    assert f"{STANDARD.idle_s:g} s" in option.help
+    assert f"{STANDARD.idle_s:g} seconds" in page
+
+
+def test_a_file_that_says_to_be_too_large_is_refused_before_a_byte_of_it(folder: Path) -> None:
+    head = packed(("top", FILE, ""), change=lambda entry: entry.pax_headers.update({"size": str(1 << 50)}))[:-1024]
+    with pytest.raises(InfernoError, match="more than 64 GiB"):
+        put(folder, head)
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
