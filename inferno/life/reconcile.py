@@ -41,14 +41,19 @@ def reconcile(
     return False
 
 
-def clear(vm: Instance, version: VersionDir, *, ran: bool, because: str | None = None) -> None:
-    """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran."""
+def clear(vm: Instance, version: VersionDir, *, ran: bool, because: str | None = None, wanted: bool = False) -> None:
+    """Take away leaf, jail and scratch of a version that does not run, and keep what it says of its end, if it ran.
+
+    `wanted`: somebody ended it, so a bad end does not have to be explained.
+    """
     if ran:
         orphan_jailer.end(version)
     scratch.empty(version)  # on a full disk the rest needs the room
     if ran and version.jail.is_dir():
         try:
-            _note(vm, version, exit_status.record(vm.paths, vm.name, version, because))
+            status = exit_status.record(vm.paths, vm.name, version, because)
+            if not wanted:
+                _note(vm, version, status)
         except OSError as error:
             if not files.is_full(error):  # it is full again: better to lose this than to keep all else
                 raise

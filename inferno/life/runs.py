@@ -23,7 +23,8 @@ from inferno.state.paths import VersionDir
 from inferno.state.runs import Begin, End, Run
 
 NO_WORD = "it left no exit status"
-# As kiln writes them (kiln/src/vmm.rs, kiln/src/outcome.rs).
+# As kiln writes them (kiln/src/vmm.rs, kiln/src/supervisor.rs).
+_STOPPED = re.compile(rf"killed by signal {Signals.SIGTERM.value} to kiln.*")
 _SIGNAL = re.compile(r"\bsignal (\d{1,2})\b")
 
 
@@ -80,6 +81,8 @@ def _end(status: ExitStatus | None, by: str, stopped: bool) -> End:
 
 def _reason(status: ExitStatus, stopped: bool) -> str:
     """Why it ended, in a few words: first what went wrong."""
+    if stopped and status.vm_error and _STOPPED.fullmatch(status.vm_error):
+        return "it was stopped, by an end of its VM"
     told = [text for text in (status.error, status.vm_error) if text]
     if status.oom_killed:
         told.append("the guest had no memory left, and its kernel killed the process")

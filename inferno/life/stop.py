@@ -79,7 +79,7 @@ def stop(vm: Instance, request: Request) -> bool:
 
     def keep_and_clear() -> None:
         collector_client.sync(vm.settings)
-        clear(vm, running, ran=True, because=because)
+        clear(vm, running, ran=True, because=because, wanted=because is None)
 
     together(keep_and_clear, *network_removals(vm))
     reconcile(vm, "stop", network=False, stopped=True)

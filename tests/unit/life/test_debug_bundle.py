@@ -16,7 +16,7 @@ from inferno.cli.main import main
 from inferno.life import debug_bundle, exit_status, runs
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
-from inferno.life.reconcile import reconcile
+from inferno.life.reconcile import clear, reconcile
 from inferno.life.redaction import Redaction
 from inferno.settings import load_settings
 from inferno.spec.fields import Spec
@@ -136,6 +136,8 @@ def test_one_is_kept_of_each_bad_end_and_three_at_most(vm: Instance) -> None:
     run(vm, ENDED)
     assert not reconcile(vm, "start", network=False)
     assert not vm.paths.debug("web1").exists(), "its process ended: that is not the VM's failure"
+    clear(vm, run(vm, FAILED), ran=True, wanted=True)
+    assert not vm.paths.debug("web1").exists(), "somebody stopped it"
     for _ in range(5):
         run(vm, FAILED)
         assert not reconcile(vm, "start", network=False)

@@ -82,6 +82,18 @@ def test_the_next_command_completes_the_run(vm: Instance) -> None:
         ),
         (KILLED, True, 137, "it was stopped, by SIGKILL"),
         (
+            KILLED._replace(signal=None, vm_signal=9, vm_error="killed by signal 15 to kiln"),
+            True,
+            137,
+            "it was stopped, by an end of its VM",
+        ),
+        (
+            KILLED._replace(signal=None, vm_signal=9, vm_error="killed by signal 15 to kiln"),
+            False,
+            137,
+            "killed by SIGTERM to kiln",
+        ),
+        (
             KILLED._replace(signal=None, vm_signal=9, vm_error="firecracker was killed by signal 9: unexpected"),
             False,
             137,
