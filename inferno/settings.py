@@ -7,12 +7,12 @@ Names of environment variables are the predecessor's, so that its users' files k
 import os
 import stat
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from inferno.base import settings_file
 from inferno.base.errors import UsageError
+from inferno.base.setting_row import Counts, Setting
 
 ENV_FILE = Path("/etc/inferno/env")
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -28,37 +28,9 @@ DEFAULT_STOP_TIMEOUT_S = 10
 FILE, LVM = "file", "lvm"
 # What bases are compressed by: nothing, but where it takes much out (docs/images.md), or always lz4.
 AUTO, LZ4 = "auto", "lz4"
+ALLOW, REFUSE = "allow", "refuse"
 DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
 QUIET_LEVELS = (WARNING, ERROR)  # as --quiet: no progress, only results and what is wrong
-
-
-class Counts(StrEnum):
-    """When a change of a setting counts."""
-
-    VERSION = "the next version"  # it is an input: create makes a new one
-    START = "the next start"
-    IMAGE = "the next image"  # that is fetched, or made into a base
-    LOGS = "the next line"  # of a log
-    ARTIFACT = "another artifact"  # it says where they come from; their content is the input
-    PLACE = "at once"  # it says where all of this is
-
-
-class Setting(NamedTuple):
-    """A row: the variable, when a change of it counts, what docs say of it, what holds without it, and what it may be.
-
-    `default` may be a function of all variables and the settings in the rows above; then `shown` is what docs have.
-    `each` says of each of several words whether it is an address.
-    """
-
-    name: str
-    counts: Counts
-    doc: str
-    default: Any = None
-    low: int = 0
-    high: int = 0
-    choices: tuple[str, ...] = ()
-    shown: str = ""
-    each: Callable[[str], bool] | None = None
 
 
 def _is_ipv4(text: str) -> bool:
@@ -112,6 +84,18 @@ class Settings(NamedTuple):
             "[what commands say](#how-much-is-said): `debug`, `info`, `warning` or `error`",
             INFO,
             choices=(DEBUG, INFO, WARNING, ERROR),
+        ),
+    ]
+    trust_uid: Annotated[
+        int | None,
+        Setting(
+            "INFERNO_TRUST_UID",
+            Counts.PLACE,
+            "the one user beside root whose folders root trusts: [weaker](trust-boundaries.md); in the file alone",
+            None,
+            1,
+            2**31,
+            of_file=True,
         ),
     ]
     storage: Annotated[
@@ -178,6 +162,16 @@ class Settings(NamedTuple):
         ),
     ]
     jailer: Annotated[Path | None, Setting("INFERNO_JAILER", Counts.ARTIFACT, "the same, of the jailer")]
+    unsupported_firecracker: Annotated[
+        str,
+        Setting(
+            "INFERNO_UNSUPPORTED_FIRECRACKER",
+            Counts.ARTIFACT,
+            "where the pinned release cannot be fetched, take one without support: `allow` or `refuse`",
+            ALLOW,
+            choices=(ALLOW, REFUSE),
+        ),
+    ]
     ssh_keys: Annotated[
         tuple[str, ...],
         Setting(
@@ -265,12 +259,14 @@ class Settings(NamedTuple):
         return self.uid_base - 1
 
     def environ(self) -> dict[str, str]:
-        """The environment in which `load_settings` finds the same settings, whatever the settings file says."""
-        return {
-            row.name: ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-            for field, _, row in ROWS
-            for value in [getattr(self, field)]
-        }
+        """The environment in which `load_settings` finds the same settings, whatever the settings file says of those
+        that an environment may give."""
+        return {row.name: self.text(field) for field, _, row in ROWS if not row.of_file}
+
+    def text(self, field: str) -> str:
+        """One setting as it would be written."""
+        value = getattr(self, field)
+        return ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
 
 
 # The rows, with the field and the type of each.
@@ -287,10 +283,13 @@ BESIDE: dict[str, str] = {
 
 def load_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> Settings:
     """Read the settings. Raises UsageError for a value that cannot be used, or an env file others may write."""
-    values = {**settings_file.read(env_file), **(os.environ if environ is None else environ)}
+    of_file = settings_file.read(env_file)
+    values = {**of_file, **(os.environ if environ is None else environ)}
     known: dict[str, Any] = {}
     for field, kind, row in ROWS:
         text = (values.get(row.name) or "").strip()
+        if row.of_file and text != of_file.get(row.name, ""):
+            raise UsageError(f"{row.name} is read from {env_file} alone", f"unset {row.name}")
         if text:
             known[field] = _READERS[kind](row, text)
         else:
@@ -316,7 +315,8 @@ def explain_settings(environ: Mapping[str, str] | None = None, env_file: Path = 
             return "default"
         return "environment" if name in here else str(env_file)
 
-    return [Explained(name, value, source(name)) for name, value in load_settings(here, env_file).environ().items()]
+    known = load_settings(here, env_file)
+    return [Explained(row.name, known.text(field), source(row.name)) for field, _, row in ROWS]
 
 
 def level(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from inferno.console import errors
+
 from .engine.command import Command
 from .engine.task import InfernoTask
 
@@ -17,6 +19,7 @@ def init(command: Command, _subject: str) -> Iterable[InfernoTask]:
 
 
 def vmm(command: Command, _subject: str) -> Iterable[InfernoTask]:
+    _warn(command, "vmm")
     return [_artifact(command, "vmm")]
 
 
@@ -25,7 +28,19 @@ def kernel(command: Command, _subject: str) -> Iterable[InfernoTask]:
 
 
 def artifacts(command: Command, _subject: str) -> Iterable[InfernoTask]:
+    _warn(command, "artifacts")
     return [InfernoTask("artifacts", None, command=command, task_dep=["kiln", "init", "vmm", "kernel"])]
+
+
+def _warn(command: Command, task: str) -> None:
+    """At the very end of a command that asks for the task: that this Firecracker gets no mends any more."""
+    from inferno.artifact import firecracker
+
+    def warn() -> None:
+        if problem := firecracker.unsupported(command.asked.settings.share_dir):
+            errors.say(f"warning: {problem}")
+
+    command.after(task, warn)
 
 
 def _artifact(command: Command, name: str) -> InfernoTask:

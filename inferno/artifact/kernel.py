@@ -131,7 +131,7 @@ def _build_into(entry: Path, fragment: Path, inputs: dict[str, str], progress: P
         done = work / "done"
         done.mkdir()
         processes.run(["strip", "-s", "-o", done / "vmlinux", tree / "vmlinux"])
-        files.write_json(done / "inputs.json", inputs)
+        files.write_json(done / "inputs.json", inputs, 0o644)
         files.sync_tree(done)
         files.remove_tree(entry)
         os.replace(done, entry)

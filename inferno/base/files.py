@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inferno.base import waiting
 from inferno.base.errors import InfernoError, UsageError
 
 # The latter when it cannot make its index of the log as large as it must be.
@@ -27,11 +28,16 @@ class BusyError(InfernoError):
     """Somebody else holds the lock; the text says who."""
 
 
-def write(path: Path, content: bytes | str, mode: int = 0o644) -> bool:
-    """Make `path` hold `content`, atomically. Returns whether anything had to change (same bytes: nothing is done)."""
+def write(path: Path, content: bytes | str, mode: int = 0o600) -> bool:
+    """Make `path` hold `content`, atomically. Returns whether the content had to change.
+
+    With the same bytes nothing is done, but that `mode` is put right: a release before may have let more people read.
+    """
     data = content.encode() if isinstance(content, str) else content
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == data:
+            if stat.S_IMODE(path.stat().st_mode) != mode:
+                path.chmod(mode)
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
     import tempfile
@@ -51,15 +57,27 @@ def write(path: Path, content: bytes | str, mode: int = 0o644) -> bool:
     return True
 
 
+def private(path: str, flags: int) -> int:
+    """For `open(…, opener=private)`: what is made is its owner's alone."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it, however often write(2) has to be called."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
 def remove_unfinished(path: Path) -> None:
     """Remove what killed writers of `path` left; the caller holds the lock under which alone it is written."""
     for stale in path.parent.glob(f".{path.name}.*.tmp"):
         stale.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> bool:
+def write_json(path: Path, value: Any, mode: int = 0o600) -> bool:
     """`write` of indented JSON; same value, same bytes."""
-    return write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", mode)
 
 
 def symlink(target: str, path: Path) -> None:
@@ -242,14 +260,23 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def lock(path: Path, what: str, *, wait: bool = True, shared: bool = False, keep: bool = False) -> Iterator[None]:
+def lock(
+    path: Path, what: str, *, wait: bool = True, shared: bool = False, keep: bool = False, tell: bool = False
+) -> Iterator[None]:
     """Hold an flock on `path` (made when missing, removed on release unless `keep`).
 
-    `what` is written into it, for the one who finds it busy. Without `wait` raises BusyError naming the holder.
+    `what` is written into it, for the one who finds it busy. Without `wait` raises BusyError naming the holder; with
+    `tell` that is said, and waited.
     The kernel drops the lock with its holder, however that ends, so no lock is ever stale.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _acquire(path, what, wait, shared)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = _acquire(path, what, wait and not tell, shared)
+    except BusyError as busy:
+        if not wait:
+            raise
+        waiting.say(busy.text)
+        descriptor = _acquire(path, what, wait, shared)
     try:
         if not shared:
             with contextlib.suppress(OSError):  # a full disk: who frees it needs the lock, not the word

@@ -112,7 +112,7 @@ def plain(record: object) -> Any:
     return record if names is None else {name: plain(getattr(record, name)) for name in names}
 
 
-def write(path: Path, record: object, mode: int = 0o644) -> bool:
+def write(path: Path, record: object, mode: int = 0o600) -> bool:
     """Put the record into a file, atomically; return whether the file changed. Raises OSError."""
     return files.write(path, text(record), mode)
 

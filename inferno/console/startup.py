@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from inferno.base import debug
+from inferno.base import debug, waiting
 from inferno.base.errors import UsageError
 from inferno.console.errors import say
 from inferno.settings import DEBUG, ERROR, explain_settings, guess, level, unknown_names
@@ -16,6 +16,7 @@ def begin() -> None:
 
     Bad settings are refused by those that load them: `version` and `--help` work with any.
     """
+    waiting.tell = say
     try:
         wanted = level()
         unknown = unknown_names()

@@ -3,22 +3,20 @@
 The rules are templates/nft.ruleset.nft, loaded by `nft -f -` with the first element; others come and go by netlink,
 which takes under a millisecond where a start of nft takes 10 to 100. The table goes with its last element, so that a
 host without running VMs holds nothing of ours; a lock keeps that apart from a VM that starts at the same moment. It is
-the network namespace's, as the table is: VMs of another INFERNO_ROOT are in the same one.
+this host's, as the table is, which VMs of another INFERNO_ROOT use too; and root's, since who can open it can hold it.
 What the elements should be follows from the TAPs there are, so also a table that somebody flushed comes back whole.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
-import os
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from inferno.base import templates
+from inferno.base import files, templates
 from inferno.base.processes import run
 from inferno.net import docker_user, tap
 from inferno.net.netlink import (
@@ -37,6 +35,7 @@ from inferno.net.netlink import (
 from inferno.state.slot import NETWORK, Slot
 
 TABLE = "inferno"
+LOCK = Path("/run/inferno/network")
 _TEMPLATE = "nft.ruleset.nft"
 # include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h and netfilter.h
 _INET = 1
@@ -89,15 +88,9 @@ def remove(slot: Slot) -> None:
             kernel.transaction(changes)
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One at a time in this network namespace. The kernel drops the lock with its holder, however that ends."""
-    namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(namespace, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(namespace)
+def _alone() -> contextlib.AbstractContextManager[None]:
+    """One at a time on this host, whichever INFERNO_ROOT the VM is of. The file is root's, who alone can open it."""
+    return files.lock(LOCK, "the network of VMs", keep=True, tell=True)
 
 
 def _remove_all(kernel: Socket) -> None:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import inferno
 from inferno.base import files
 from inferno.base.errors import InfernoError
+from inferno.base.setting_row import Counts
 from inferno.image import local_images
 from inferno.image.oci_config import ImageConfig
 from inferno.image.stamp import Stamp
-from inferno.settings import DEBUG, INFO, ROWS, Counts, Settings
+from inferno.settings import DEBUG, INFO, ROWS, Settings
 from inferno.spec import ssh_key
 from inferno.spec.fields import Spec
 from inferno.state.paths import Paths

@@ -7,9 +7,10 @@ import pytest
 
 from inferno.artifact import kernel
 from inferno.base.errors import UsageError
+from inferno.base.setting_row import Setting
 from inferno.console.options import HELP
 from inferno.console.verbs.table import NAMES, TASKS, TASKS_ALONE, find
-from inferno.settings import BESIDE, ROWS, Setting
+from inferno.settings import BESIDE, ROWS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

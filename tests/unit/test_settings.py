@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.settings import BESIDE, ROWS, Setting, Settings, explain_settings, guess, load_settings, unknown_names
+from inferno.base.setting_row import Setting
+from inferno.settings import BESIDE, ROWS, Settings, explain_settings, guess, load_settings, unknown_names
 
 
 def env_file(tmp_path: Path, text: str, mode: int = 0o644) -> Path:
@@ -61,6 +62,9 @@ def test_each_row_is_enough_to_read_its_setting(tmp_path: Path, field: str, kind
     """What the row says is in bounds is taken, what is not is refused by the variable's name."""
 
     def read(text: str) -> Any:
+        if row.of_file:
+            (tmp_path / "env").write_text(f"{row.name}={text}\n")
+            return getattr(load_settings({"HOME": "/root"}, tmp_path / "env"), field)
         return getattr(load_settings({"HOME": "/root", row.name: text}, tmp_path / "absent"), field)
 
     assert row.doc and (row.shown or not callable(row.default))

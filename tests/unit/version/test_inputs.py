@@ -22,10 +22,11 @@ from inferno import settings
 from inferno.artifact.firecracker import Vmm
 from inferno.base import records
 from inferno.base.errors import UsageError
+from inferno.base.setting_row import Counts, Setting
 from inferno.image import base, local_images
 from inferno.image.stamp import Stamp
 from inferno.life import status
-from inferno.settings import Counts, Setting, Settings, load_settings
+from inferno.settings import Settings, load_settings
 from inferno.spec import fields
 from inferno.spec.fields import ROWS, Spec, merge
 from inferno.spec.row import Place, Row
@@ -176,6 +177,7 @@ VALUES = {
     "INFERNO_JAIL_GID": "1234",
     "INFERNO_FIRECRACKER": "/opt/firecracker",
     "INFERNO_JAILER": "/opt/jailer",
+    "INFERNO_UNSUPPORTED_FIRECRACKER": "refuse",
     "INFERNO_SSH_KEYS": next(row.example for row in ROWS if row.name == "ssh_key"),
     "INFERNO_DNS": "192.0.2.53",
     "INFERNO_START_TIMEOUT": "5",
