@@ -37,8 +37,9 @@ def rebuild(_typed: Typed) -> int:
     """Status 1 when a VM that lies on the disk is still not in the database."""
     need_root()
     settings = load_settings()
-    from inferno.state import rebuild
+    from inferno.state import guard, rebuild
 
+    guard.prepare(settings)
     done = rebuild.rebuild(Paths(settings.root), settings.db_path)
     if done.aside:
         say(f"the damaged database is {done.aside} now")

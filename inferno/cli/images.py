@@ -83,9 +83,12 @@ def pull(typed: Typed) -> int:
 def prune(typed: Typed) -> int:
     from inferno.base import requirements
     from inferno.image import prune
+    from inferno.state import guard
 
     requirements.need_root()
-    found = prune.prune(load_settings(), dry_run=typed.flag("dry_run"))
+    settings = load_settings()
+    guard.prepare(settings)
+    found = prune.prune(settings, dry_run=typed.flag("dry_run"))
     if typed.flag("json"):
         print_json(Pruned(found.images, found.refs, found.blobs, found.bytes, typed.flag("dry_run")))
         return 0

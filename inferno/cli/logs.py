@@ -21,7 +21,7 @@ from inferno.logs import collector_client, keep, read, vm_logs
 from inferno.logs.query import Query, query
 from inferno.logs.record import Record, parse
 from inferno.settings import Settings, load_settings
-from inferno.state import names
+from inferno.state import guard, names
 from inferno.state.paths import Paths
 
 _LINES = 20
@@ -86,6 +86,7 @@ def status(typed: Typed) -> int:
 def restart(_: Typed) -> int:
     """A new collector, to which the VMs that run go over. No line is lost."""
     with _reading() as settings:
+        guard.prepare(settings)
         ran = collector_client.restart(settings)
     print("the log collector was restarted" if ran else "the log collector was started; without VMs it ends again")
     return 0
@@ -94,6 +95,7 @@ def restart(_: Typed) -> int:
 def clear(typed: Typed) -> int:
     """Delete the combined log; or that of one VM; or all logs."""
     with _reading() as settings:
+        guard.prepare(settings)
         paths, name = Paths(settings.root), _name(settings, typed)
         if typed.flag("all") and name:
             raise UsageError(f"logs clear --all does not take {name!r}", f"infernoctl logs clear {name}")

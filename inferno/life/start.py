@@ -9,7 +9,6 @@ anything else is taken away first.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from inferno.life import exit_status, host, runs
 from inferno.life.instance import Instance
 from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
-from inferno.net import nft, resolvers, tap
+from inferno.net import nft, overlap, resolvers, tap
 from inferno.sandbox import cgroup, jail, launch, orphan_jailer
 from inferno.spec import fields, grammar, name_service
 from inferno.state.paths import VersionDir
@@ -120,6 +119,8 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
     if not versions.base_is_whole(chosen, record):
         raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
     require((*host.START, *scratch.tools(vm.settings)))
+    if not running:
+        overlap.check()
     start_format = None if running else handed.format_for(chosen.file(KILN_CONFIG))
     return Start(vm, chosen, record, undo, start_format)
 
@@ -158,11 +159,11 @@ def lay_out(start: Start) -> None:
     if start.running():
         return
     start.undo.callback(jail.remove, start.version)
-    jail.lay_out(start.version, start.record.exec_name)
+    jail.lay_out(start.version, start.record.exec_name, start.vm.gid)
 
 
 def laid_out(start: Start) -> bool:
-    return start.running() or (start.untouched() and jail.is_fresh(start.version))
+    return start.running() or (start.untouched() and jail.is_fresh(start.version, start.vm.gid))
 
 
 def launched(start: Start) -> bool:
@@ -183,7 +184,7 @@ def launch_it(start: Start) -> None:
     vm.mark(start.version)
     start.run = start.brought.run
     runs.begin(vm, start.version, start.run)
-    jail.hand_over(start.version, start.brought.start, is_read=start.start_format is not None)
+    jail.hand_over(start.version, start.brought.start, vm.gid, is_read=start.start_format is not None)
     with jail.opened(start.version) as root:
         collector_client.link_into(vm.paths, root)
     try:
@@ -223,8 +224,11 @@ def _need(start: Start) -> Need:
 def _plan(start: Start) -> launch.Plan:
     vm, spec = start.vm, start.record.spec
     jailer = start.version.file("jailer")
-    if not os.access(jailer, os.X_OK):
-        raise InfernoError(f"{jailer} is missing", f"doit create:{vm.name}")
+    try:  # root is about to execute it
+        for program in (jailer, start.version.file(start.record.exec_name)):
+            jail.check_trusted(program, 0o555)
+    except FileNotFoundError as error:
+        raise InfernoError(f"{error.filename} is missing", f"doit create:{vm.name}") from None
     io = {}
     if spec.io_max:
         disks = {cgroup.disk_of(path) for path in (start.version.base, start.version.scratch)}

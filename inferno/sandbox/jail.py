@@ -19,17 +19,20 @@ from inferno.sandbox import cgroup, removal
 from inferno.state.paths import VersionDir
 from inferno.wire.shared import KILN_CONFIG, START_CONFIG
 
-# What lies beside the jail and is linked into it, with the permissions that let the VM's uid read, never write.
-SHARED = {"firecracker": 0o555, "vmlinux": 0o444, "initrd.cpio": 0o444, "rootfs.img": 0o444}
-OWN = {KILN_CONFIG: 0o444, "firecracker.json": 0o444}
+# What lies beside the jail and is linked into it, with the permissions that let the VM's uid read, never write. What
+# other VMs use too anybody may read who gets there; what is the VM's own belongs to its group when it is laid out.
+SHARED = {"firecracker": 0o555, "vmlinux": 0o444, "rootfs.img": 0o444}
+OWN = {KILN_CONFIG: 0o400, "firecracker.json": 0o400, "initrd.cpio": 0o400}
+_OWN_MODE = 0o440
 SCRATCH = "scratch.img"
 # What the jailer of Firecracker < 1.13 is to be given (DESIGN 7): it makes <base>/<name of the exec-file>/<id>/root.
 _OLD_EXEC_NAME = "firecracker-kiln"
 _MAKING = "root.tmp"
 
 
-def lay_out(version: VersionDir, exec_name: str) -> None:
-    """Make the jail anew; the scratch disk must be there. Nothing but that belongs to the VM's uid.
+def lay_out(version: VersionDir, exec_name: str, gid: int) -> None:
+    """Make the jail anew; the scratch disk must be there. Nothing but that belongs to the VM's uid; `gid`, the VM's,
+    may read what is its own.
 
     What is there is removed first. Raises InfernoError while the VM runs, or when a trusted file is missing or not
     root's alone: then the version is broken, and the next create makes another.
@@ -39,7 +42,10 @@ def lay_out(version: VersionDir, exec_name: str) -> None:
     making.mkdir(0o700)
     try:
         for name, mode in {**SHARED, **OWN}.items():
-            _check_trusted(version.file(name), mode)
+            check_trusted(version.file(name), mode)
+            if name in OWN:
+                os.chown(version.file(name), 0, gid, follow_symlinks=False)
+                version.file(name).chmod(_OWN_MODE)
             os.link(version.file(name), making / name, follow_symlinks=False)
         os.link(version.scratch, making / SCRATCH, follow_symlinks=False)
     except FileNotFoundError as error:
@@ -49,13 +55,16 @@ def lay_out(version: VersionDir, exec_name: str) -> None:
     os.rename(making, version.jail)
 
 
-def is_fresh(version: VersionDir) -> bool:
-    """Whether the jail is laid out from the files of now, and was never used: the jailer makes `/` the VM's own."""
+def is_fresh(version: VersionDir, gid: int) -> bool:
+    """Whether the jail is laid out for the group `gid` from the files of now, and was never used: the jailer makes `/`
+    the VM's own."""
     expected = {*SHARED, *OWN, SCRATCH}
     try:
         with opened(version) as jail:
             info = os.fstat(jail)
             if info.st_uid != 0 or stat.S_IMODE(info.st_mode) != 0o700 or set(os.listdir(jail)) != expected:
+                return False
+            if any(os.stat(name, dir_fd=jail, follow_symlinks=False).st_gid != gid for name in OWN):
                 return False
             return all(
                 os.path.samestat(
@@ -68,15 +77,17 @@ def is_fresh(version: VersionDir) -> bool:
         return False
 
 
-def hand_over(version: VersionDir, start: bytes, *, is_read: bool) -> None:
-    """Put start.json beside the fresh jail, and into it if what runs there reads it. Nothing has run in it yet.
+def hand_over(version: VersionDir, start: bytes, gid: int, *, is_read: bool) -> None:
+    """Put start.json beside the fresh jail, and into it if what runs there reads it: as the group `gid`, the VM's.
+    Nothing has run in it yet.
 
     It is for one run: no care is taken that a power cut leaves it whole.
     """
     version.start.unlink(missing_ok=True)
-    descriptor = os.open(version.start, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o444)
+    descriptor = os.open(version.start, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o444)
+        os.fchown(descriptor, 0, gid)
+        os.fchmod(descriptor, _OWN_MODE)
         file.write(start)
     if is_read:
         with opened(version) as root:
@@ -102,7 +113,11 @@ def opened(version: VersionDir) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _check_trusted(path: Path, mode: int) -> None:
+def check_trusted(path: Path, mode: int) -> None:
+    """Raise InfernoError unless it is a regular file of root's that nobody else writes, with the permissions `mode`.
+
+    Raises FileNotFoundError without one.
+    """
     info = os.stat(path, follow_symlinks=False)
     if not stat.S_ISREG(info.st_mode) or info.st_uid != 0 or info.st_mode & 0o022 or info.st_mode & mode != mode:
         raise InfernoError(

@@ -67,6 +67,11 @@ class Paths(NamedTuple):
         return self.root / "tasks.db"
 
     @property
+    def digest_key(self) -> Path:
+        """By which digests of secrets are made (inferno/version/sealing.py)."""
+        return self.root / "digest.key"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 

@@ -26,5 +26,5 @@ def make(plan: Plan, slot: Slot) -> None:
     from inferno.wire import models, render
 
     kiln, firecracker = targets(plan)
-    files.write(kiln, models.dump(render.kiln(NO_ID, debug=plan.is_debug)), 0o444)
-    files.write(firecracker, models.dump(render.firecracker(plan.spec, slot)), 0o444)
+    files.write(kiln, models.dump(render.kiln(NO_ID, debug=plan.is_debug)), 0o400)
+    files.write(firecracker, models.dump(render.firecracker(plan.spec, slot)), 0o400)

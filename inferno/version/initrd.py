@@ -54,14 +54,14 @@ def make(plan: Plan, slot: Slot) -> None:
         debug=plan.is_debug,
     )
     text = models.dump(run)
-    files.write(run_json, text, 0o444)
+    files.write(run_json, text, 0o400)
     own = plan.build / "run.cpio"
-    with own.open("wb") as out:
+    with open(own, "wb", opener=files.private) as out:
         cpio.write(out, [cpio.Entry(RUN_CONFIG, 0o400, text.encode())])
     making = plan.build / f".{initrd.name}.tmp"
     with trusted_copies.lock(plan.paths):  # a destroy meanwhile must not collect what no version links to yet
         cpio.concatenate(making, [_archive_of_init(plan), own])
-    making.chmod(0o444)
+    making.chmod(0o400)
     making.replace(initrd)
 
 

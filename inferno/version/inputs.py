@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from inferno.spec import fields
 from inferno.spec.row import Row
 from inferno.state.slot import Slot
-from inferno.version import host_facts
+from inferno.version import host_facts, sealing
 from inferno.version.plan import Plan
 from inferno.version.versions import CONFIGS
 
@@ -31,7 +31,7 @@ def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> 
         **artifacts,
         "image": image,
         "slot": slot.number,
-        "spec": plan.spec.of_version(),
+        "spec": sealing.sealed(plan.spec.of_version(), sealing.key(plan.paths)),
         "settings": plan.settings_of_version(),
         "host": {"machine-id": host_facts.machine_id(plan.name)},
     }

@@ -19,6 +19,7 @@ from inferno.settings import Settings
 from inferno.spec.fields import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
+from inferno.version import sealing
 from inferno.version.inputs import BASE_RECIPE, causes, differences
 from inferno.version.plan import Plan
 from inferno.version.record import FORMAT, VersionRecord
@@ -75,6 +76,7 @@ def create(plan: Plan, slot: Slot) -> Made:
 
     paths = plan.paths
     scratch_template = template.ensure(plan.settings)
+    sealing.make_key(paths)
     with trusted_copies.lock(paths):
         parts = _parts(plan, scratch_template)
         made_from = _made_from(plan, slot, parts)
@@ -172,7 +174,7 @@ def _record(
         name=plan.name,
         slot=slot.number,
         image=parts.image,
-        spec=records.of(Spec, plan.spec.of_version(), "the spec"),
+        spec=records.of(Spec, sealing.names_alone(plan.spec.of_version()), "the spec"),
         stop_signal=parts.stop_signal,
         inputs=made_from,
         files=tuple(sorted([parts.exec_name, *linked, *CONFIGS[:2], "version.json"])),
@@ -197,11 +199,11 @@ def _lay(plan: Plan, parts: _Parts, record: VersionRecord) -> None:
             os.link(parts.stored[name][1], making / name)
         os.link(parts.base, making / "rootfs.img")
         os.link(build / "initrd.cpio", making / "initrd.cpio")
-        files.write(making / "initramfs" / RUN_CONFIG, (build / "run.json").read_bytes(), 0o444)
-        files.write(making / "firecracker.json", (build / "firecracker.json").read_bytes(), 0o444)
+        files.write(making / "initramfs" / RUN_CONFIG, (build / "run.json").read_bytes(), 0o400)
+        files.write(making / "firecracker.json", (build / "firecracker.json").read_bytes(), 0o400)
         kiln_json = (build / "kiln.json").read_text().replace(NO_ID, record.ulid)
-        files.write(making / "kiln.json", kiln_json, 0o444)
-        files.write(making / "version.json", records.text(record), 0o444)
+        files.write(making / "kiln.json", kiln_json, 0o400)
+        files.write(making / "version.json", records.text(record), 0o400)
         files.sync_tree(making)
         os.rename(making, final.dir)
     except BaseException as error:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from inferno.base import files
+
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 
@@ -46,8 +48,8 @@ def _member(number: int, path: str, mode: int, links: int, content: bytes) -> It
 
 
 def concatenate(out: Path, parts: Iterable[Path]) -> None:
-    """Write archives one after another; each already ends on 4 bytes."""
-    with out.open("wb") as file:
+    """Write archives one after another, into a file that nobody else reads; each already ends on 4 bytes."""
+    with open(out, "wb", opener=files.private) as file:
         for part in parts:
             with part.open("rb") as source:
                 shutil.copyfileobj(source, file)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import functools
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import doit.plugin
 from doit.cmd_base import DodoTaskLoader
 from doit.task import Task
+
+from inferno.settings import load_settings
+from inferno.state import guard
 
 from ..stages import Creator
 from .loader import Loader
@@ -28,6 +32,8 @@ class DodoLoader(Loader, DodoTaskLoader):  # type: ignore[misc]  # doit has no t
     namespace: dict[str, Any]
 
     def setup(self, opt_values: dict[str, Any]) -> None:
+        if file := _dodo_file(opt_values):  # which is run now, whatever the command
+            guard.check_program(load_settings(), file)
         DodoTaskLoader.setup(self, opt_values)
         found = {name: value for name, value in self.namespace.items() if isinstance(value, Creator)}
         # doit would look each of these up in its source, and make a task of it.
@@ -40,3 +46,10 @@ class DodoLoader(Loader, DodoTaskLoader):  # type: ignore[misc]  # doit has no t
 
     def declared(self, cmd: Any, words: list[str]) -> dict[str, Task]:
         return {task.name: task for task in DodoTaskLoader.load_tasks(self, cmd, words)}
+
+
+def _dodo_file(options: dict[str, Any]) -> Path | None:
+    """The file that doit is about to read; None without one, which doit says better."""
+    file = Path(options["dodoFile"]).absolute()
+    above = [parent / file.name for parent in file.parent.parents] if options["seek_file"] else []
+    return next((path for path in (file, *above) if path.exists()), None)

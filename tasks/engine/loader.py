@@ -23,7 +23,7 @@ from inferno.console.verbs.table import NAMES, TASKS
 from inferno.image.wanted import subject_of
 from inferno.settings import QUIET_LEVELS, load_settings
 from inferno.spec.grammar import check_text
-from inferno.state import names
+from inferno.state import guard, names
 
 from .. import stages
 from . import parallel
@@ -35,6 +35,8 @@ from .transaction import Transaction
 
 # doit commands that do nothing sensible without a task named: `doit clean` alone would clean all that there is.
 _NEED_A_TASK = frozenset({"run", "clean", "forget", "ignore", "info"})
+# Those that change something without running a task.
+_CHANGES = frozenset({"clean", "forget", "ignore"})
 
 
 class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
@@ -70,6 +72,8 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         """Read the words in `pos_args`, and leave in it the names of the selected tasks only."""
         executes = bool(getattr(cmd, "execute_tasks", False))
         self._bin_name = cmd.bin_name
+        if executes or cmd.name in _CHANGES:
+            guard.prepare(self.command.asked.settings)
         if doit_cmd._CMDLINE_VARS:
             word = next("=".join(item) for item in doit_cmd._CMDLINE_VARS.items())
             raise UsageError(f"doit takes {word!r} for a variable", f"write --env={word}, or use infernoctl")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-
+from inferno.artifact import firecracker
 from inferno.base.errors import InfernoError
-from inferno.net import check, nft
+from inferno.net import check, nft, overlap
 from inferno.sandbox import cgroup
+from inferno.settings import ENV_FILE
+from inferno.state import guard
 from inferno.state.slot import SLOTS
-from inferno.watch.doctor.rule import NotApplicableError, Rule
+from inferno.watch.doctor.rule import NEEDED, NotApplicableError, Rule
 from inferno.watch.doctor.world import World
 
 _WEAKENING = ("--no-seccomp", "--seccomp-filter")
@@ -24,10 +23,14 @@ def rules(world: World) -> list[Rule]:
             1, True, "Firecracker's seccomp filters", "they are what holds a guest that took Firecracker over", filtered
         ),
         rule(6, True, "folders that only root writes", "jailer and jails are made from what lies there", trusted),
+        rule(6, False, "nobody trusted beside root", "a program of that user becomes root", only_root),
+        rule(6, True, "INFERNO_ROOT closed to other users", "secrets, logs and private images lie there", closed),
         rule(7, True, "a uid and gid per VM", "VMs that share one can reach each other's jails", own_uids),
         rule(
             12, True, "the fence around guests", "a guest reaches the host, its neighbours, and cloud metadata", fenced
         ),
+        rule(NEEDED, True, "a Firecracker with support", "leaks that are found in others are not mended", supported),
+        rule(NEEDED, True, "a network for VMs that nobody else has", "they take over the addresses of others", alone),
         rule(18, True, "snapshots", "they hold guests' memory, and fill disks", no_snapshots),
         rule(20, True, "page-fault handlers", "a guest can flood them", no_handlers),
     ]
@@ -52,22 +55,19 @@ def _restart(name: str) -> str:
 
 
 def trusted(world: World) -> None:
-    for path in (world.paths.versions, world.paths.store, world.settings.share_dir):
-        for folder in (path, *path.parents):
-            _check_roots_own(folder)
+    guard.check(world.settings)
 
 
-def _check_roots_own(folder: Path) -> None:
-    try:
-        info = os.stat(folder)
-    except FileNotFoundError:
-        return
-    if info.st_uid != 0:
+def only_root(world: World) -> None:
+    if world.settings.trust_uid is not None:
         raise InfernoError(
-            f"{folder} belongs to uid {info.st_uid}", f"chown root:root {folder}; or another INFERNO_ROOT"
+            f"root runs and keeps what uid {world.settings.trust_uid} may change (INFERNO_TRUST_UID)",
+            f"install Inferno and INFERNO_ROOT where root alone writes; take the line out of {ENV_FILE}",
         )
-    if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
-        raise InfernoError(f"{folder} can be written by others than root", f"chmod go-w {folder}")
+
+
+def closed(world: World) -> None:
+    guard.check_closed(world.settings)
 
 
 def own_uids(world: World) -> None:
@@ -103,6 +103,17 @@ def fenced(world: World) -> None:
                 raise InfernoError("Docker's chain DOCKER-USER lacks the rules that let guests pass")
         except InfernoError as error:
             raise InfernoError(f"{vm.name}: {error.text}", f"doit network:{vm.name}") from None
+
+
+def supported(world: World) -> None:
+    if problem := firecracker.unsupported(world.settings.share_dir):
+        raise InfernoError(
+            problem, f"infernoctl artifacts, where {firecracker.RELEASE.url} can be reached; then create"
+        )
+
+
+def alone(_: World) -> None:
+    overlap.check()
 
 
 def no_snapshots(_: World) -> None:

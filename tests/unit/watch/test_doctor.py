@@ -115,13 +115,14 @@ def test_a_folder_that_others_write_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     assert found(trust.rules(here), "folders")[0] == "ok"
     here.settings.share_dir.chmod(0o757)
-    assert f"{here.settings.share_dir} can be written" in found(trust.rules(here), "folders")[1]
+    assert f"may write to {here.settings.share_dir}" in found(trust.rules(here), "folders")[1]
     here.settings.share_dir.chmod(0o755)
-    here.paths.vms.chmod(0o775)
+    here.paths.vms.chmod(0o777)
     assert found(trust.rules(here), "folders") == (
         "fails",
-        f"{here.paths.vms} can be written by others than root chmod go-w {here.paths.vms}",
+        f"others than its owner may write to {here.paths.vms}, which root would trust chmod go-w {here.paths.vms}",
     )
+    here.paths.vms.chmod(0o755)
     os.chown(here.paths.versions, 4711, 0)
     assert "belongs to uid 4711" in found(trust.rules(here), "folders")[1]
 
