@@ -15,7 +15,7 @@ from typing import Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import digests, layout, manifest, oci_config, reference, worker_process
+from inferno.image import digests, layout, manifest, oci_config, platforms, reference, worker_process
 from inferno.image.layers import decompress
 from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor
@@ -92,21 +92,17 @@ def _docker(archive: Archive, ask: Ask, seen: str) -> Image:
         raise UsageError(f"{archive.ref.name} holds no image", "is it a file of `docker save`?")
     if len(found) + sum(len(entry.get("RepoTags") or ()) for entry in found) > _MAX_NAMES:
         raise UsageError(f"{archive.ref.name} holds more than {_MAX_NAMES} images and names")
-    entry = _chosen(archive, _named(found, archive.ref), ask)
+    entry, text = _chosen(archive, _named(found, archive.ref), ask)
     layers = entry.get("Layers") or []
     if len(layers) > manifest.MAX_LAYERS:
         raise UsageError(f"the image has {len(layers)} layers; {manifest.MAX_LAYERS} are allowed")
-    text = archive.read(entry["Config"])
-    oci_config.parse(text)
     return Image(manifest.digest_of(text), layout.dump({**entry, "Layers": layers}), text, "archive", seen)
 
 
 def _named(found: list[dict[str, Any]], ref: Reference) -> list[dict[str, Any]]:
     """The entries that a reference's tag means, or its `@NUMBER`, as containers-transports(5) has it."""
     if ref.tag is None:
-        if len({entry["Config"] for entry in found}) == 1:
-            return found[-1:]
-        raise UsageError(f"{ref.name} holds several images", _there(found))
+        return found
     if ref.tag.startswith("@") and ref.tag[1:].isascii() and ref.tag[1:].isdecimal() and len(ref.tag) < 9:
         number = int(ref.tag[1:])
         if number < len(found):
@@ -138,16 +134,28 @@ def _there(found: list[dict[str, Any]]) -> str:
     return f"name one of {', '.join(shown[:20])}{more}"
 
 
-def _chosen(archive: Archive, named: list[dict[str, Any]], ask: Ask) -> dict[str, Any]:
-    """Of several entries of one name the last, as `docker load` has it; of those for the wanted platform, if any is:
-    Docker writes one for each with `docker save --platform`."""
-    if len(named) > 1:
-        wanted = ask.access.platform or manifest.host_platform()
-        for entry in named[: -_MAX_OF_ONE_NAME - 1 : -1]:
-            config = oci_config.parse(archive.read(entry["Config"]))
-            if f"{wanted}/".startswith(f"{config.os}/{config.architecture}/"):
-                return entry
-    return named[-1]
+def _chosen(archive: Archive, named: list[dict[str, Any]], ask: Ask) -> tuple[dict[str, Any], bytes]:
+    """The entry for the wanted platform, and its configuration. `docker save --platform` writes one for each.
+
+    Of several of one name the last, as `docker load` has it. Raises UsageError for none, or several without a name.
+    """
+    ref, fits, made_for = archive.ref, [], set()
+    for entry in named[-_MAX_OF_ONE_NAME:]:
+        text = archive.read(entry["Config"])
+        platform = platforms.of_config(oci_config.parse(text))
+        if ref.digest is None or digests.match(text, ref.digest):
+            made_for.add(platform or "any")
+            rank = 0.0 if platform is None else platforms.fit(platform, ask.access.platform)
+            if rank is not None:
+                fits.append((rank, entry, text))
+    if not made_for:
+        raise UsageError(f"{ref.name} holds no image {ref.digest}", _there(named))
+    best = [fit for fit in fits if fit[0] == max(rank for rank, _, _ in fits)]
+    if not best:
+        raise platforms.refusal(ask.ref.text, ask.access.platform, made_for)
+    if ref.tag is None and len({text for _, _, text in best}) > 1:
+        raise UsageError(f"{ref.name} holds several images", _there(named))
+    return best[-1][1:]
 
 
 def _is_entry(entry: Any) -> bool:

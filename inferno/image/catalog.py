@@ -159,7 +159,7 @@ def find(word: str, settings: Settings) -> Entry:
 
 def details(entry: Entry, settings: Settings) -> Details:
     """One image in full. Raises BadRecordError when its manifest is damaged."""
-    from inferno.image import base, local_images, registry
+    from inferno.image import base, local_images, platforms, registry
 
     shown = Details(*entry.listed())
     known = local_images.image(entry.digest, settings)
@@ -169,7 +169,7 @@ def details(entry: Entry, settings: Settings) -> Details:
     layers = records.parse(_Manifest, known[0], f"the manifest of {entry.digest}", newer=True).layers or []
     noted = base.record(entry.digest, settings)
     return shown._replace(
-        platform=f"{config.os}/{config.architecture}",
+        platform=platforms.of_config(config),
         layers=layers,
         blob_bytes=sum(_size(registry.blob(settings, layer.digest)) for layer in layers),
         base_sha256=noted.sha256 if noted else None,

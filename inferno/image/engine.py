@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import archive, layout, manifest, parts, reference
+from inferno.image import archive, layout, parts, platforms, reference
 from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
@@ -150,10 +150,11 @@ def _id(ask: Ask, *, must: bool) -> str | None:
     identity = found.get("Id")
     if not isinstance(identity, str):
         raise UsageError(f"the Docker Engine has an image {ref.short} without an id")
-    wanted, made_for = ask.access.platform or manifest.host_platform(), f"{found.get('Os')}/{found.get('Architecture')}"
-    if not f"{wanted}/".startswith(f"{made_for}/"):
-        if must:
-            raise UsageError(f"image {ref.text} is made for {made_for}, not for {wanted}")
+    made_for = platforms.of_image({name.lower(): found.get(name) for name in ("Os", "Architecture", "Variant")})
+    if made_for is not None and platforms.fit(made_for, ask.access.platform) is None:
+        # As Docker: for another platform than the engine's image has, a registry is asked.
+        if must or ask.access.platform is None:
+            raise platforms.refusal(ref.text, ask.access.platform, [made_for])
         return None
     return identity
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import digests, manifest, oci_config
+from inferno.image import digests, manifest, oci_config, tags
+from inferno.image.index import Entry, Search
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
-from inferno.image.source import Access, Ask, Image, open_part
+from inferno.image.source import Ask, Image, open_part
 
 if TYPE_CHECKING:
     from inferno.image.layers.decompress import Blob
 
-_TAG = "org.opencontainers.image.ref.name"
 # Reads the blob of a descriptor, checked; or the file of a name, of at most so many bytes.
 Blobs = Callable[[Descriptor], bytes]
 
@@ -59,7 +59,7 @@ def with_diff_ids(image: Image) -> list[tuple[Descriptor, str | None]]:
     return list(zip(found.layers, diff_ids or [None] * len(found.layers), strict=True))
 
 
-def read_index(text: bytes, ref: Reference) -> list[dict[str, Any]]:
+def read_index(text: bytes, ref: Reference) -> list[Entry]:
     """The entries of index.json."""
     entries = manifest.parse(text)
     if isinstance(entries, Manifest) or not entries:
@@ -67,36 +67,30 @@ def read_index(text: bytes, ref: Reference) -> list[dict[str, Any]]:
     return entries
 
 
-def from_index(entries: list[dict[str, Any]], ask: Ask, read: Blobs, place: str) -> Image:
-    """Follow the index to one manifest, for the wanted platform, and read it and its configuration."""
-    text = b""
-    wanted = _tagged(entries, ask.ref, ask.access)
-    for _ in range(3):  # an index may name an index, but not for ever
-        text = read(wanted)
-        found = manifest.parse(text)
-        if isinstance(found, Manifest):
-            image_config = read(found.config)
-            oci_config.parse(image_config)
-            return Image(found.digest, text, image_config, place, found.digest)
-        wanted = manifest.choose(found, ask.ref.text, ask.access.platform)
-    raise UsageError(f"{ask.ref.name} has indexes in indexes in indexes")
+class _Store:
+    """A layout's manifests and configurations are blobs."""
+
+    def __init__(self, read: Blobs) -> None:
+        self.manifest = read
+
+    def config(self, found: Manifest) -> bytes:
+        return self.manifest(found.config)
 
 
-def _tagged(entries: list[dict[str, Any]], ref: Reference, access: Access) -> Descriptor:
-    if ref.tag is None and len(entries) == 1:
-        return manifest.descriptor(entries[0])
-    tags: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        notes = entry.get("annotations")
-        tag = notes.get(_TAG) if isinstance(notes, dict) else None
-        if isinstance(tag, str):
-            tags[tag] = entry
-    if ref.tag in tags:
-        return manifest.descriptor(tags[ref.tag])
-    if ref.tag is None and all("platform" in entry for entry in entries):
-        return manifest.choose(entries, ref.text, access.platform)
-    said = f"no image {ref.tag!r}" if ref.tag else "several images"
-    raise UsageError(f"{ref.name} holds {said}", f"it holds {', '.join(sorted(tags)) or 'none with a tag'}")
+def from_index(entries: list[Entry], ask: Ask, read: Blobs, place: str) -> Image:
+    """The one image of the index that is wanted, with its configuration. Raises UsageError for none, or several."""
+    search = Search(ask, _Store(read))
+    named = tags.named(entries, ask.ref)
+    fits = [fit for entry in named if (fit := search.of(entry))]
+    best = [fit for fit in fits if fit.rank == max(each.rank for each in fits)]
+    if not best:
+        search.none()
+    if len({fit.wanted.digest for fit in best}) > 1:
+        raise tags.several(named, ask.ref)
+    found = search.follow(best[0])
+    image_config = read(found.config)
+    oci_config.parse(image_config)
+    return Image(found.digest, found.text, image_config, place, found.digest)
 
 
 def read_blob(path: Path, wanted: Descriptor, ref: Reference) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +12,10 @@ from inferno.image import digests
 MAX_MANIFEST_BYTES = 4 << 20
 # Docker's own limit is 127; OCI has none, but no honest image comes near this.
 MAX_LAYERS = 512
-_INDEXES = (
+INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-# OCI's names of machines (Go's GOARCH) by the kernel's (uname -m).
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
     """A manifest, or the entries of an index. Raises UsageError for anything else."""
     value = _json(text)
     media_type = value.get("mediaType")
-    if ("manifests" in value and "layers" not in value) or (media_type in _INDEXES and "config" not in value):
+    if ("manifests" in value and "layers" not in value) or (media_type in INDEXES and "config" not in value):
         entries = value.get("manifests")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UsageError("the image's index is malformed")
@@ -76,35 +73,6 @@ def descriptor(value: Any) -> Descriptor:
     if isinstance(digest, str) and isinstance(media_type, str) and isinstance(size, int) and 0 <= size < 1 << 50:
         return Descriptor(digests.check(digest, "a digest in the image's manifest"), size, media_type)
     raise UsageError("the image's manifest is malformed: a descriptor without a digest and a size")
-
-
-def choose(entries: list[dict[str, Any]], image: str, platform: str | None = None) -> Descriptor:
-    """The entry of an index for a platform, "linux/amd64[/VARIANT]", or this host's. Raises UsageError for none."""
-    wanted = platform or host_platform()
-    system, _, machine = wanted.partition("/")
-    architecture, _, variant = machine.partition("/")
-    found = []
-    for entry in entries:
-        here = entry.get("platform")
-        here = here if isinstance(here, dict) else {}
-        known = (here.get("os", system), here.get("architecture", architecture))
-        if known == (system, architecture) and variant in ("", here.get("variant", "")):
-            found.append(entry)
-    if not found:
-        there = sorted({_shown(entry) for entry in entries} - {"unknown/unknown"})
-        raise UsageError(f"image {image} is not made for {wanted}", f"it is made for {', '.join(there) or 'nothing'}")
-    return descriptor(found[0])
-
-
-def host_platform() -> str:
-    machine = os.uname().machine
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
-
-
-def _shown(entry: dict[str, Any]) -> str:
-    here = entry.get("platform")
-    here = here if isinstance(here, dict) else {}
-    return "/".join(str(here[key])[:40] for key in ("os", "architecture", "variant") if here.get(key)) or "any"
 
 
 def _json(text: bytes) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class ImageConfig:
     architecture: str = ""
     os: str = ""
     notes: list[str] = field(default_factory=list)
+    variant: str = ""
 
 
 def parse(text: bytes | str) -> ImageConfig:
@@ -71,6 +72,7 @@ def parse(text: bytes | str) -> ImageConfig:
         architecture=_text(whole, "architecture"),
         os=_text(whole, "os"),
         notes=notes,
+        variant=variant if isinstance(variant := whole.get("variant"), str) else "",  # Docker passes over an odd one
     )
 
 

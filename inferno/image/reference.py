@@ -3,7 +3,7 @@
 nginx  nginx:1.27  registry.example:5000/team/app@sha256:…     the local Docker Engine's, else the registry's
 docker-daemon:REF                                              the local Docker Engine's, only
 docker://REF                                                   the registry's, only
-oci:DIR[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:REF]
+oci:DIR[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:REF]   each also with @sha256:… behind it
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
 _NAME = re.compile(rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_LIKE_DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,}")  # a path may have an @ too
 _MAX_CHARS = 4096
 
 
 class Reference(NamedTuple):
     """A parsed reference. `name` is a path for the transports of files, else host/path; `tag` what came behind it.
 
-    `digest` pins a manifest; it is of an algorithm that is known here.
+    `digest` pins a manifest, or in a docker-archive a configuration; it is of an algorithm that is known here.
     """
 
     text: str
@@ -78,7 +79,11 @@ def parse(text: str) -> Reference:
 
 
 def _file(text: str, transport: str, rest: str) -> Reference:
-    """PATH[:TAG], or PATH:NAME:TAG in a docker-archive. The longest path that is there is the path."""
+    """PATH[:TAG][@DIGEST], or PATH:NAME:TAG in a docker-archive. The longest path that is there is the path."""
+    digest = None
+    head, at, last = rest.rpartition("@")
+    if at and _LIKE_DIGEST.fullmatch(last) and not os.path.exists(rest):
+        rest, digest = head, _checked(last, text)
     colons = [at for at, char in enumerate(rest) if char == ":"]
     ends = [len(rest), *reversed(colons)]
     guess = colons[0] if transport == DOCKER_ARCHIVE and colons else colons[-1] if colons else len(rest)
@@ -87,7 +92,7 @@ def _file(text: str, transport: str, rest: str) -> Reference:
     if not path:
         raise UsageError(f"image {text!r} names no file", f"{transport}:PATH")
     try:
-        return Reference(text, transport, os.path.abspath(path), tag or None)
+        return Reference(text, transport, os.path.abspath(path), tag or None, digest)
     except FileNotFoundError:
         raise UsageError(
             f"image {text!r}: the folder this runs in is gone", "cd to another, or give a whole path"
@@ -101,13 +106,17 @@ def _named(text: str, transport: str, rest: str) -> Reference:
     name = f"{head}{slash}{last}"
     found = _NAME.fullmatch(name)
     if at:
-        from inferno.image import digests
-
-        digests.check(digest, f"the digest in image reference {text!r}")
+        _checked(digest, text)
     if not found or (colon and not _TAG.fullmatch(tag)):
         hint = "NAME[:TAG] or NAME@sha256:DIGEST, in lower case; or TRANSPORT:… (see infernoctl create --help)"
         raise UsageError(f"bad image reference {text!r}", hint)
     return Reference(text, transport, _complete(found), tag or (None if at else "latest"), digest or None)
+
+
+def _checked(digest: str, text: str) -> str:
+    from inferno.image import digests
+
+    return digests.check(digest, f"the digest in image reference {text!r}")
 
 
 def _complete(found: re.Match[str]) -> str:

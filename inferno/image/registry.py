@@ -12,7 +12,8 @@ from pathlib import Path
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import digests, layout, manifest, oci_config
+from inferno.image import digests, layout, manifest, oci_config, platforms
+from inferno.image.index import Search
 from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
@@ -22,6 +23,7 @@ from inferno.settings import Settings
 from inferno.state.paths import Paths
 
 _PREFIX = ".fetch."
+_LARGE_BYTES = 16 << 20
 
 
 def resolve(ask: Ask, *, must: bool) -> Image:
@@ -30,14 +32,26 @@ def resolve(ask: Ask, *, must: bool) -> Image:
     ask.progress(f"ask the registry for {ref.short}")
     skopeo = Skopeo(ref, ask.access, ask.settings)
     text = _checked(skopeo.manifest(), ref.digest, ref)
-    found = manifest.parse(text)
+    found, is_chosen = manifest.parse(text), False
     if not isinstance(found, Manifest):
-        wanted = manifest.choose(found, ref.text, ask.access.platform)
-        text = _checked(skopeo.manifest(wanted.digest), wanted.digest, ref)
-        found = manifest.parse(text)
-        if not isinstance(found, Manifest):
-            raise UsageError(f"image {ref.text} has an index in its index")
-    return Image(found.digest, text, _fetched_config(ask, skopeo, found), "registry", found.digest)
+        search, is_chosen = Search(ask, _Store(ref, skopeo)), True
+        found = search.follow(search.best(found) or search.none())
+    return Image(
+        found.digest, found.text, _fetched_config(ask, skopeo, found, is_chosen=is_chosen), "registry", found.digest
+    )
+
+
+class _Store:
+    """What of an image skopeo brings without its layers."""
+
+    def __init__(self, ref: Reference, skopeo: Skopeo) -> None:
+        self.ref, self.skopeo = ref, skopeo
+
+    def manifest(self, wanted: Descriptor) -> bytes:
+        return _checked(self.skopeo.manifest(wanted.digest), wanted.digest, self.ref)
+
+    def config(self, found: Manifest) -> bytes:
+        return layout.check_blob(self.skopeo.config(found.digest), found.config, self.ref)
 
 
 def seen(ask: Ask) -> str | None:
@@ -68,11 +82,19 @@ def is_whole(settings: Settings, layer: Descriptor) -> bool:
         return False
 
 
-def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
-    """Bring the layers that are not here; return the configuration, which comes along with them."""
+def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest, *, is_chosen: bool) -> bytes:
+    """Bring the layers that are not here; return the configuration, which comes along with them.
+
+    Of an image that no index says the platform of (not `is_chosen`), it says that: before large layers come, after
+    small ones, which take less time than to ask for it alone.
+    """
     settings = ask.settings
     known = _known_config(settings, image)
     missing = _missing(settings, image)
+    if known is None and not is_chosen and sum(layer.size for layer in missing.values()) > _LARGE_BYTES:
+        known = skopeo.config(image.digest)
+    if known is not None and not is_chosen:
+        platforms.check(ask.ref.text, oci_config.parse(known), ask.access.platform)
     try:
         brought = _fetch(ask, skopeo, image, missing)
     except UsageError:
@@ -84,7 +106,9 @@ def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest) -> bytes:
         raise
     with _or_without(missing, settings):
         text = known or brought or skopeo.config(image.digest)
-        oci_config.parse(text)
+        config = oci_config.parse(text)
+        if not is_chosen:
+            platforms.check(ask.ref.text, config, ask.access.platform)
         return layout.check_blob(text, image.config, ask.ref)
 
 

@@ -6,14 +6,14 @@ Its `subject` is what its tasks are named by, `image:SUBJECT`: the reference, wi
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from inferno.base.errors import UsageError
 from inferno.image.local_images import MISSING, POLICIES
 from inferno.image.source import PUBLIC, Access
-from inferno.image.stamp import PLATFORM, key, split
+from inferno.image.stamp import key, split
+from inferno.spec import platform as platforms
 
 
 class Wanted(NamedTuple):
@@ -48,20 +48,16 @@ def wanted(
         raise UsageError(f"--authfile {authfile}: cannot be read")
     if creds is not None and ":" not in creds:
         creds = f"{creds}:{password(creds)}"
-    access = Access(check_platform(platform), os.path.abspath(authfile) if authfile else None, creds)
+    access = Access(
+        platforms.read(platform) if platform else None, os.path.abspath(authfile) if authfile else None, creds
+    )
     return Wanted(ref, access, pull)
-
-
-def check_platform(platform: str | None) -> str | None:
-    """The platform as it is. Raises UsageError for what is not one."""
-    if platform is not None and not re.fullmatch(PLATFORM, platform):
-        raise UsageError(f"--platform {platform!r} is not OS/ARCH[/VARIANT]", "for example linux/amd64")
-    return platform
 
 
 def subject_of(subject: str, platform: str) -> str:
     """`subject`, for a platform asked for beside it. Raises UsageError when it names another one already."""
     ref, known = split(subject)
-    if known and known != platform:
+    kept = platforms.read(platform)
+    if known and platforms.read(known) != kept:
         raise UsageError(f"--platform {platform} is not that of {subject!r}", f"leave out one: {ref!r}")
-    return key(ref, check_platform(platform))
+    return key(ref, kept)

@@ -61,6 +61,12 @@ def _cpu_weight(weight: int) -> None:
         raise UsageError(f"--cpu-weight {weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
 
 
+def _platform(word: str) -> str:
+    from inferno.spec import platform  # `list` reads specs, and no such word
+
+    return platform.read(word)
+
+
 def _stop_signal(word: str) -> int:
     return signal_number(word, "--stop-signal")
 
@@ -85,6 +91,7 @@ class Spec:
         (Place.BASE,),
         metavar="PLATFORM",
         absent="this host's",
+        read=_platform,
         example="linux/amd64",
     ).field()
     vcpus: int = Row(

@@ -26,6 +26,7 @@ MAKERS = tuple(
             "spec/environment.py",
             "spec/fields.py",
             "spec/grammar.py",
+            "spec/platform.py",
             "spec/name_service.py",
             "spec/row.py",
             "spec/signals.py",

@@ -21,12 +21,13 @@ import pytest
 from inferno.base.errors import UsageError
 from inferno.image import base, local_images, manifest
 from inferno.settings import Settings, load_settings
+from inferno.spec import platform
 from inferno.state.paths import Paths
 from tests import images
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 REF = "docker-daemon:app:dev"
-MACHINE = manifest.host_platform().partition("/")[2]
+MACHINE = platform.of_host().partition("/")[2]
 
 
 class Engine(ThreadingHTTPServer):

@@ -39,7 +39,14 @@ def test_a_platform_beside_the_name_becomes_part_of_it() -> None:
     with pytest.raises(UsageError, match="is not that of"):
         subject_of("alpine#linux/arm64", "linux/amd64")
     with pytest.raises(UsageError, match=r"is not OS/ARCH\[/VARIANT\]$"):
-        subject_of("alpine", "arm64")
+        subject_of("alpine", "arm64/v8")
+
+
+def test_one_platform_has_one_name_however_it_is_spelt() -> None:
+    for spelling in ("amd64", "linux/x86_64", "linux/amd64/v1", "Linux/AMD64"):
+        assert subject_of("alpine", spelling) == "alpine#linux/amd64"
+        assert subject_of("alpine#linux/amd64", spelling) == "alpine#linux/amd64"
+        assert wanted("alpine", password=str, platform=spelling).subject == "alpine#linux/amd64"
 
 
 def test_a_stamp_of_another_image_under_the_same_name_is_none(tmp_path: Path) -> None:
@@ -56,6 +63,6 @@ def test_a_password_is_asked_for_when_the_user_comes_without_one() -> None:
 
 
 def test_bad_options_are_refused(tmp_path: Path) -> None:
-    for given in ({"pull": "sometimes"}, {"platform": "amd64"}, {"authfile": str(tmp_path / "none")}):
+    for given in ({"pull": "sometimes"}, {"platform": "windows/amd64"}, {"authfile": str(tmp_path / "none")}):
         with pytest.raises(UsageError):
             wanted("alpine", password=str, **given)
