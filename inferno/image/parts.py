@@ -6,6 +6,7 @@ looked at once, and so many links.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import NamedTuple
 
@@ -33,8 +34,15 @@ class Archive(NamedTuple):
     parts: dict[str, Entry]
 
     def part(self, name: str) -> Entry:
-        """A part by its name, through links inside the archive. Raises UsageError when it is missing."""
+        """A part by its name, through links inside the archive. Raises UsageError when it is missing.
+
+        A symlink is from its own folder, a hard link from the top. Some programs write it the other way round, which is
+        tried when the right one leads to nothing.
+        """
         entry = self.parts.get(self._follow(name))
+        if entry is None:
+            with contextlib.suppress(UsageError):
+                entry = self.parts.get(self._follow(name, other_way=True))
         if entry is None or entry.kind != FILE:
             text = f"{self.ref.name} is not whole: {name[:_MAX_SHOWN_CHARS]} is missing"
             raise UsageError(text, "save the image again")
@@ -52,7 +60,7 @@ class Archive(NamedTuple):
         entry = self.part(name)
         return Blob(self.descriptor, entry.offset, entry.size, digest, diff_id)
 
-    def _follow(self, name: str) -> str:
+    def _follow(self, name: str, *, other_way: bool = False) -> str:
         """Where a name leads to, as if the archive were unpacked and its top the root. Raises UsageError for a link
         that leads out of it or in a circle."""
         trail: list[str] = []
@@ -74,7 +82,8 @@ class Archive(NamedTuple):
                 links += 1
                 if links > _MAX_LINKS:
                     raise self._bad(name, "leads in a circle, or over too many links")
-                trail = trail[:-1] if entry.kind == SYMLINK and not entry.link.startswith(b"/") else []
+                from_its_folder = (entry.kind == SYMLINK) != other_way and not entry.link.startswith(b"/")
+                trail = trail[:-1] if from_its_folder else []
                 left += os.fsdecode(entry.link).split("/")[::-1]
         return "/".join(trail)
 

@@ -108,6 +108,11 @@ SHAPES: dict[str, list[Member]] = {
         file("1", ONE), hard_link("first", "1"), file("1", TWO), file("c.json", CONFIG),
         saved(("c.json", [], ["first", "1"])),
     ],
+    "links from the wrong folder": [
+        file("1.tar", ONE), symlink("aaaa/layer.tar", "1.tar"), file("bb/2.tar", TWO),
+        hard_link("bb/layer.tar", "2.tar"), file("c.json", CONFIG),
+        saved(("c.json", ["app:v1"], ["aaaa/layer.tar", "bb/layer.tar"])),
+    ],
     "links to links and folders": [
         file("data/real/1", ONE), symlink("data/real/2", "/data/two"), file("data/two", TWO),
         symlink("all", "data/here"), symlink("data/here", "real"), file("c.json", CONFIG),
