@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-# A piece of zstd's is decompressed whole, and 4 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2.2): so 512 MiB at most.
-_ZSTD_PIECE_BYTES = 1 << 14
+# A piece of zstd's is decompressed whole, and 4 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2.2): so 256 MiB at most,
+# and as much again while the library joins them, in each of four threads that have 3 GiB together.
+_ZSTD_PIECE_BYTES = 1 << 13
 # zstd frames may ask for a window of up to 2 GiB; the format's own recommendation for decoders is 8 MiB (RFC 8878,
 # 3.1.1.1.2), and `zstd --long` goes to 128.
 _MAX_WINDOW_BYTES = 1 << 27

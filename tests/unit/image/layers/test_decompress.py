@@ -9,8 +9,10 @@ import itertools
 import lzma
 import os
 import random
+import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -132,6 +134,30 @@ def test_a_zstd_window_of_two_gib_is_refused() -> None:
     """The header alone asks for the memory: RFC 8878, 3.1.1.1.2."""
     with pytest.raises(BadImageError, match=r"memory|window"):
         content(b"\x28\xb5\x2f\xfd\0\xa8" + b"\1\0\0")
+
+
+def test_four_bytes_for_128_kib_each_take_bounded_memory() -> None:
+    """2.5 GiB by blocks that repeat one byte (RFC 8878, 3.1.1.2.2), in a process that may have one."""
+    count = 20_000
+    block, last = [(flag | 1 << 1 | (1 << 17) << 3).to_bytes(3, "little") + b"\0" for flag in (0, 1)]
+    code = (
+        "import os, sys; from inferno.image.layers import decompress, entry\n"
+        "blob = decompress.Blob(0, 0, os.fstat(0).st_size, None, None)\n"
+        "try: decompress.decompress(blob, os.memfd_create('out'), 1 << 20, lambda count: None)\n"
+        "except entry.BadImageError as error: print(error)"
+    )
+    with open(os.memfd_create("bomb"), "w+b") as bomb:
+        bomb.write(b"\x28\xb5\x2f\xfd\0\x50" + block * (count - 1) + last)
+        bomb.seek(0)
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=bomb,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)),
+        )
+    assert ended.stdout == "a layer is larger than 1 MiB (INFERNO_IMAGE_MAX_MB)\n", ended.stderr
 
 
 def test_bytes_behind_the_content_belong_to_the_digest() -> None:
