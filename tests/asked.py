@@ -15,6 +15,8 @@ def typed(row: Row) -> list[str]:
     """The words that ask for a field's example."""
     if row.kind is None:
         return ["--", *shlex.split(row.example)]
+    if row.bare:
+        return [f"--{row.long}={row.example}"]
     return [f"--{row.long}"] if row.kind is bool else [f"--{row.long}", row.example]
 
 

@@ -2,7 +2,8 @@
 //!
 //! `supervise FOLDER DURATIONS tty|stdin|nothing COMMAND…` connects to FOLDER/log.sock, listens on FOLDER/api.sock, runs
 //! the command as the image's process, and leaves the exit report in FOLDER/report.json. DURATIONS is empty for a
-//! guest's own, else `NAME=MILLISECONDS` of fields of `Durations`, with commas between; `all` sets every one of them.
+//! guest's own, else `NAME=MILLISECONDS` of fields of `Durations`, with commas between; `all` sets every one of them, and
+//! `init=process` or `init=inferno` says who is PID 1.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -14,7 +15,7 @@ use guest::durations::Durations;
 use guest::listener::Listener;
 use guest::outbox::Outbox;
 use guest::process::Launcher;
-use guest::run::Process;
+use guest::run::{Init, Process};
 use guest::supervisor::Supervisor;
 use guest::sys;
 
@@ -27,7 +28,7 @@ fn main() {
     let born = Instant::now();
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().expect("a folder is given"));
-    let durations = durations(&args.next().expect("durations are given"));
+    let (durations, init) = durations(&args.next().expect("durations are given"));
     let input = args.next().expect("it is said what input there is");
     let (tty, stdin) = (input == "tty", input == "stdin");
     let signals = sys::take_signals().expect("signals can be taken");
@@ -37,7 +38,7 @@ fn main() {
     let own = format!("FOLDER={}", folder.display());
     let env = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "IMAGE=yes".to_owned(), own];
     let (args, cwd) = (args.collect(), "/".to_owned());
-    let image = Process { args, env, cwd, user: String::new(), rlimits: vec![], tty, stdin };
+    let image = Process { args, env, cwd, user: String::new(), rlimits: vec![], tty, stdin, init };
     let mut launcher = Launcher::new(image, "web1".to_owned());
     let started = launcher.start().expect("the command can be started");
     let outbox = Outbox::new(Some(File::from(OwnedFd::from(log))));
@@ -49,10 +50,14 @@ fn main() {
     std::fs::write(folder.join("report.json"), report.to_json()).expect("the folder is there");
 }
 
-fn durations(text: &str) -> Durations {
-    let mut made = Durations::default();
+fn durations(text: &str) -> (Durations, Init) {
+    let (mut made, mut init) = (Durations::default(), Init::Auto);
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         let (name, ms) = pair.split_once('=').expect("a name and a number");
+        if name == "init" {
+            init = if ms == "process" { Init::Process } else { Init::Inferno };
+            continue;
+        }
         let time = Duration::from_millis(ms.parse().expect("milliseconds"));
         match name {
             "all" => made = all(time),
@@ -62,7 +67,7 @@ fn durations(text: &str) -> Durations {
             _ => panic!("no test changes {name}"),
         }
     }
-    made
+    (made, init)
 }
 
 fn all(time: Duration) -> Durations {

@@ -70,12 +70,12 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     for tmpfs in &run.tmpfs {
         mounts::make_tmpfs(tmpfs)?;
     }
-    // Behind those, in one of which it may be.
     for volume in &run.volumes {
         if let Err(failure) = volumes::make(volume, run.read_only) {
             outbox.say(&failure.text);
         }
     }
+    // Behind those, in one of which it may be.
     launcher.make_cwd()?;
     if !run.ssh_keys.is_empty() {
         ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
@@ -87,7 +87,8 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
         mounts::make_read_only()?;
     }
     let started = launcher.start()?;
-    steps.tell(outbox, &format!("executed {name}"));
+    let place = if launcher.runs_init_system() { " as PID 1 of a namespace" } else { "" };
+    steps.tell(outbox, &format!("executed {name}{place}"));
     let connected = std::mem::replace(outbox, Outbox::new(None));
     let supervisor = Supervisor::new(started, launcher, signals, connected, listener, born, durations)
         .doing("watch the process")?;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// Docker's default for images that set no PATH.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The value of a variable.
 pub fn get<'a>(env: &'a [String], name: &str) -> Option<&'a str> {

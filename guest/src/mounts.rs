@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use crate::failure::{Doing, Failure};
-use crate::run::Tmpfs;
+use crate::run::{Tmpfs, TmpfsFlag};
 use crate::sys;
 
 /// One mount.
@@ -105,13 +105,29 @@ pub fn populate() -> Result<(), Failure> {
 /// Mounts a file system in memory, for which what the image has there makes way.
 pub fn make_tmpfs(asked: &Tmpfs) -> Result<(), Failure> {
     let what = format!("mount a tmpfs on {}", asked.path);
-    make_directory(Path::new(&asked.path), 0o755)?;
-    let size = asked.size_bytes.map(|size| format!(",size={size}")).unwrap_or_default();
-    let data = CString::new(format!("mode={:o}{size}", asked.mode)).expect("digits hold no NUL");
-    let target =
-        CString::new(asked.path.as_str()).map_err(|_| Failure::new(format!("{what}: a NUL in it")))?;
-    let flags = sys::MS_NOSUID | sys::MS_NODEV | if asked.executable { 0 } else { sys::MS_NOEXEC };
-    sys::mount(c"tmpfs", &target, c"tmpfs", flags, &data).doing(what)
+    let path = Path::new(&asked.path);
+    // As runc has it: a folder of the image's keeps its mode, /tmp and what nobody knows are everybody's.
+    let own = fs::metadata(path).map_or(0o1777, |status| status.permissions().mode() & 0o7777);
+    make_directory(path, 0o755)?;
+    let mode = format!("mode={:o}", asked.mode.unwrap_or(own));
+    let options: Vec<&str> =
+        std::iter::once(mode.as_str()).chain(asked.options.iter().map(String::as_str)).collect();
+    let text = |text: String| CString::new(text).map_err(|_| Failure::new(format!("{what}: a NUL in it")));
+    let data = text(options.join(","))?;
+    let target = text(asked.path.clone())?;
+    sys::mount(c"tmpfs", &target, c"tmpfs", flags(&asked.flags), &data).doing(&what)
+}
+
+fn flags(asked: &[TmpfsFlag]) -> u64 {
+    asked.iter().fold(SEALED, |flags, flag| match flag {
+        TmpfsFlag::Ro => flags | sys::MS_RDONLY,
+        TmpfsFlag::Exec => flags & !sys::MS_NOEXEC,
+        TmpfsFlag::Suid => flags & !sys::MS_NOSUID,
+        TmpfsFlag::Dev => flags & !sys::MS_NODEV,
+        TmpfsFlag::Noatime => flags | sys::MS_NOATIME,
+        TmpfsFlag::Nodiratime => flags | sys::MS_NODIRATIME,
+        TmpfsFlag::Strictatime => flags | sys::MS_STRICTATIME,
+    })
 }
 
 /// Makes the root one for reading alone; what is mounted on it stays as it is, its own folders that are volumes too:
@@ -207,6 +223,15 @@ mod tests {
             );
         }
         fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn a_tmpfs_is_sealed_but_for_what_was_asked() {
+        assert_eq!(flags(&[]), SEALED);
+        assert_eq!(flags(&[TmpfsFlag::Exec, TmpfsFlag::Suid, TmpfsFlag::Dev]), 0);
+        let further = [TmpfsFlag::Ro, TmpfsFlag::Noatime, TmpfsFlag::Nodiratime, TmpfsFlag::Strictatime];
+        let bits = sys::MS_RDONLY | sys::MS_NOATIME | sys::MS_NODIRATIME | sys::MS_STRICTATIME;
+        assert_eq!(flags(&further), SEALED | bits);
     }
 
     #[test]

@@ -12,10 +12,11 @@ use crate::cgroup::Groups;
 use crate::env;
 use crate::failure::{Doing, Failure, reason};
 use crate::files;
+use crate::init_system;
 use crate::limits;
 use crate::lookup;
 use crate::mounts::make_directory_for;
-use crate::run::Process;
+use crate::run::{Init, Process};
 use crate::sys::{self, Exec, Limit, Started, Step, Streams, View};
 use crate::user::{self, User};
 
@@ -28,7 +29,6 @@ pub struct Launcher {
     limits: Vec<Limit>,
     /// Whether the image's process is one, and then its mounts.
     is_init_system: bool,
-    is_systemd: bool,
     mounts: Option<File>,
 }
 
@@ -68,15 +68,7 @@ impl Group {
 impl Launcher {
     /// For processes that are in no group and keep init's own limits.
     pub fn new(image: Process, hostname: String) -> Self {
-        Self {
-            image,
-            hostname,
-            groups: None,
-            limits: Vec::new(),
-            is_init_system: false,
-            is_systemd: false,
-            mounts: None,
-        }
+        Self { image, hostname, groups: None, limits: Vec::new(), is_init_system: false, mounts: None }
     }
 
     /// With the machine's groups, and the limits that the image's process is to have.
@@ -102,7 +94,7 @@ impl Launcher {
         let cwd = directory(&self.image.cwd);
         let mut asked = self.image.env.clone();
         let mut view = View::Machine;
-        if is_init_system(&self.image.args) {
+        if self.is_to_be_pid_1(&cwd) {
             sys::unshare_processes().doing("make a PID namespace")?;
             view = View::Own;
             // By this systemd knows that hardware and kernel are not its own: systemd's CONTAINER_INTERFACE.
@@ -128,12 +120,19 @@ impl Launcher {
         })?;
         if is_init_system {
             self.is_init_system = true;
-            self.is_systemd = std::fs::read_link(format!("/proc/{}/exe", started.pid))
-                .is_ok_and(|program| program.file_name().is_some_and(|name| name == "systemd"));
             // None when it ended already: then nothing will be started beside it.
             self.mounts = File::open(format!("/proc/{}/ns/mnt", started.pid)).ok();
         }
         Ok(started)
+    }
+
+    fn is_to_be_pid_1(&self, cwd: &Path) -> bool {
+        let path = env::get(&self.image.env, "PATH").unwrap_or(env::DEFAULT_PATH);
+        match self.image.init {
+            Init::Auto => init_system::is_run_by(&self.image.args, path, cwd),
+            Init::Process => true,
+            Init::Inferno => false,
+        }
     }
 
     /// Whether the image's process is PID 1 of a namespace of its own.
@@ -142,14 +141,20 @@ impl Launcher {
     }
 
     /// What to send the image's process when the host says this. SIGTERM, which images leave to `stop` that say
-    /// nothing else, is to end a process; systemd takes it for the wish to be executed anew.
-    pub fn signal(&self, number: i32) -> i32 {
-        if self.is_systemd && number == sys::SIGTERM { HALT } else { number }
+    /// nothing else, is to end a process; systemd takes it for the wish to be executed anew. Which program the process
+    /// runs is asked of the kernel each time: a script may have executed it.
+    pub fn signal(&self, pid: i32, number: i32) -> i32 {
+        let is_systemd = || {
+            std::fs::read_link(format!("/proc/{pid}/exe"))
+                .is_ok_and(|program| program.file_name().is_some_and(|name| name == "systemd"))
+        };
+        if number == sys::SIGTERM && self.is_init_system && is_systemd() { HALT } else { number }
     }
 
     /// Starts a further process beside it.
     pub fn exec(&self, asked: &api::Exec) -> Result<Started, Failure> {
-        let user = user::look_up(asked.user.as_ref().unwrap_or(&self.image.user))?;
+        let user =
+            user::look_up(asked.user.as_ref().filter(|user| !user.is_empty()).unwrap_or(&self.image.user))?;
         let cwd = directory(asked.cwd.as_ref().unwrap_or(&self.image.cwd));
         let mut env = [self.image.env.as_slice(), &asked.env].concat();
         let streams = match asked.tty {
@@ -262,12 +267,6 @@ fn directory(path: &str) -> PathBuf {
         }
     }
     clean
-}
-
-/// Whether a program insists on being PID 1: systemd, OpenRC's and others' init, s6-overlay's /init. As podman has it.
-fn is_init_system(args: &[String]) -> bool {
-    let name = args.first().and_then(|name| Path::new(name).file_name());
-    name.is_some_and(|name| name == "init" || name == "systemd")
 }
 
 fn texts(strings: &[String]) -> Result<Vec<CString>, Failure> {

@@ -46,7 +46,7 @@ pub fn respond(
 ) -> Result<Stream, Answer> {
     match api::react(request, status) {
         Reaction::Answer(answer) => Err(answer),
-        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, launcher.signal(signal)) {
+        Reaction::Signal(pid, signal) => Err(match sys::kill(pid, launcher.signal(pid, signal)) {
             Ok(()) => Answer::ok("{}"),
             Err(error) => Answer::refuse(NOT_RUNNING, &error.to_string()),
         }),

@@ -72,6 +72,20 @@ pub struct Process {
     pub tty: bool,
     /// Whether a host may give it standard input. A terminal has that anyway.
     pub stdin: bool,
+    /// Who is PID 1.
+    pub init: Init,
+}
+
+/// Who is PID 1, as far as the image's process can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// The process where it is, or becomes, an init system; else this init.
+    Auto,
+    /// The process.
+    Process,
+    /// This init.
+    Inferno,
 }
 
 /// A resource limit, setrlimit(2).
@@ -117,13 +131,37 @@ pub enum Resource {
 pub struct Tmpfs {
     /// Absolute; made when it is missing.
     pub path: String,
-    /// What it may hold; null is half the memory.
+    /// Permission bits of its root; null are those of the directory that it covers, 1777 where there is none.
     #[serde(deserialize_with = "required")]
-    pub size_bytes: Option<u64>,
-    /// Permission bits of its root.
-    pub mode: u32,
-    /// Whether programs may be executed from it.
-    pub executable: bool,
+    pub mode: Option<u32>,
+    /// `NAME=VALUE` each, for the file system: tmpfs(5).
+    pub options: Vec<String>,
+    /// What is otherwise than set-user-id bits, devices and programs being of no effect on it.
+    pub flags: Vec<TmpfsFlag>,
+}
+
+/// A flag of mount(2), by the word of mount(8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "mount(8) has them")]
+pub enum TmpfsFlag {
+    Ro,
+    Exec,
+    Suid,
+    Dev,
+    Noatime,
+    Nodiratime,
+    Strictatime,
+}
+
+impl Tmpfs {
+    fn is_sound(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'=' | b'%');
+        self.path.starts_with('/')
+            && !self.path.contains('\0')
+            && self.mode.is_none_or(|mode| mode <= 0o7777)
+            && self.options.iter().all(|option| option.bytes().all(is_plain))
+    }
 }
 
 /// A nullable field that must be there: serde takes a missing `Option` for null otherwise.
@@ -233,8 +271,8 @@ impl Run {
         if let Some(path) = self.volumes.iter().find(|path| !path.starts_with('/')) {
             return Err(Failure::new(format!("run.json: volumes: {path:?}: bad path")));
         }
-        if let Some(one) = self.tmpfs.iter().find(|one| !one.path.starts_with('/') || one.mode > 0o7777) {
-            return Err(Failure::new(format!("run.json: tmpfs: {:?}: bad path or mode", one.path)));
+        if let Some(one) = self.tmpfs.iter().find(|one| !one.is_sound()) {
+            return Err(Failure::new(format!("run.json: tmpfs: {:?}: bad path, mode or option", one.path)));
         }
         Ok(())
     }
@@ -256,7 +294,9 @@ mod tests {
         let limit = run.process.rlimits[0];
         assert_eq!((limit.name, limit.soft, limit.hard), (Resource::Nofile, Some(1024), None));
         assert!(run.read_only);
-        assert_eq!((run.tmpfs[0].size_bytes, run.tmpfs[0].mode), (Some(1 << 20), 0o1777));
+        assert_eq!(run.process.init, Init::Process);
+        assert_eq!((run.tmpfs[0].mode, &run.tmpfs[0].flags[..]), (Some(0o750), &[TmpfsFlag::Exec][..]));
+        assert_eq!(run.tmpfs[0].options, ["size=50%", "uid=1000"]);
         assert!(matches!(run.root, Root::Overlay { ref base_fs, .. } if base_fs == "erofs"));
     }
 
@@ -286,7 +326,7 @@ mod tests {
             more.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("surprise".into(), 1.into());
             assert!(Run::parse(more.to_string().as_bytes()).is_err(), "{pointer} with a surprise");
         }
-        assert_eq!(checked, 17 + 7 + 3 + 4 + 5 + 4 + 2 + 3 + 1);
+        assert_eq!(checked, 17 + 8 + 3 + 4 + 5 + 4 + 2 + 3 + 1);
     }
 
     #[test]
@@ -309,6 +349,32 @@ mod tests {
         let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
         value["process"]["args"] = serde_json::json!([]);
         assert!(Run::parse(value.to_string().as_bytes()).is_err());
+    }
+
+    #[test]
+    fn there_are_three_answers_to_who_is_pid_1() {
+        for (word, init) in [("auto", Init::Auto), ("process", Init::Process), ("inferno", Init::Inferno)] {
+            let text = GOLDEN.replace("\"init\": \"process\"", &format!("\"init\": \"{word}\""));
+            assert_eq!(Run::parse(text.as_bytes()).unwrap().process.init, init);
+        }
+        assert!(Run::parse(GOLDEN.replace("\"process\"\n", "\"tini\"\n").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_option_of_a_tmpfs_is_one() {
+        let mut value: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        for (name, bad) in [
+            ("path", "cache".into()),
+            ("path", "/a\0".into()),
+            ("mode", 0o10000.into()),
+            ("options", serde_json::json!(["size=1,uid=0"])),
+            ("flags", serde_json::json!(["bind"])),
+        ] {
+            let good = value["tmpfs"][0][name].take();
+            value["tmpfs"][0][name] = bad;
+            assert!(Run::parse(value.to_string().as_bytes()).is_err(), "{name}");
+            value["tmpfs"][0][name] = good;
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ def _user(settings: Settings, spec: Spec) -> str:
     """Who the image's process is, where that has a name: to whom --ssh-key lets people in."""
     stamp = local_images.stamp(spec.image, settings, spec.platform)
     asked = spec.user
-    if asked is None and stamp is not None:
+    if not asked and stamp is not None:
         with contextlib.suppress(FileNotFoundError):
             asked = local_images.config(stamp.digest, settings).user
     name = (asked or "").partition(":")[0]

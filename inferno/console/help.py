@@ -92,7 +92,7 @@ def describe(options: Iterable[Option]) -> str:
     lines = []
     for option in options:
         flags = f"-{option.short}, --{option.long}" if option.short else f"--{option.long}"
-        left = f"{flags} {option.hole}".rstrip()
+        left = f"{flags}[={option.hole}]" if option.bare else f"{flags} {option.hole}".rstrip()
         lines += _columns(left, option.help, _OPTION)
     return "\n".join(lines)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from inferno.console.options import Option
 from inferno.spec import fields
 
-_FIELDS = tuple(Option(each.name, each.help, each.kind, each.metavar, each.short) for each in fields.options())
+_FIELDS = tuple(
+    Option(each.name, each.help, each.kind, each.metavar, each.short, bare=each.bare) for each in fields.options()
+)
 # How an image is to be had.
 _HAD = (
     Option(

@@ -13,7 +13,8 @@ class Option(NamedTuple):
     """One option. `name` is what the code calls it; what is typed has `-` for `_`.
 
     `kind` is bool for a flag, list for an option that may be repeated, else what makes a value of the text: it raises
-    UsageError, or ValueError for what is not a number. `default` is what holds when the option is not given.
+    UsageError, or ValueError for what is not a number. `default` is what holds when the option is not given. One with a
+    `bare` value may stand alone, and takes another by `=` only: the next word is never its value.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Option(NamedTuple):
     short: str = ""
     choices: tuple[str, ...] = ()
     default: str | None = None
+    bare: str = ""
 
     @property
     def long(self) -> str:
@@ -111,6 +113,8 @@ def _take(called: str, option: Option, typed: str, text: str | None, rest: list[
             raise UsageError(f"{called}: {typed} takes no value", _help(called))
         given[option.name] = True
         return
+    if text is None and option.bare:
+        text = option.bare
     if text is None:
         if not rest:
             raise UsageError(f"{called}: {typed} needs a value", _help(called))

@@ -14,6 +14,7 @@ from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
 from inferno.spec import environment, grammar, name_service, ssh_key
+from inferno.spec import tmpfs as tmpfs_
 from inferno.spec.row import REQUIRED, Option, Place, Row, rows
 from inferno.spec.signals import signal_number
 
@@ -56,6 +57,15 @@ def _hostname(name: str) -> None:
         raise UsageError(f"--hostname {name!r} is not a host name", "letters, digits, '-' and '.', at most 64")
 
 
+# guest/src/run.rs, Init.
+INITS = ("auto", "process", "inferno")
+
+
+def _init(word: str) -> None:
+    if word not in INITS:
+        raise UsageError(f"--init {word!r} is not one of {', '.join(INITS)}", "--init alone is --init=inferno")
+
+
 def _cpu_weight(weight: int) -> None:
     if not 1 <= weight <= 10_000:
         raise UsageError(f"--cpu-weight {weight} is out of range", "--cpu-weight takes 1 to 10000 (100)")
@@ -75,8 +85,8 @@ def _stop_signal(word: str) -> int:
 class Spec:
     """Memory is in MiB. None means that nothing was asked. `env` holds NAME=value words that come after the image's.
 
-    `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`grammar`); `cpu_weight` is cgroup v2's, 1 to 10000.
-    `ssh_key` holds public keys; without any, those of the settings are taken.
+    `tmpfs`, `ulimit` and `io_max` are as the user wrote them (`tmpfs`, `grammar`); `cpu_weight` is cgroup v2's, 1 to
+    10000. `ssh_key` holds public keys; without any, those of the settings are taken.
     """
 
     image: str = Row(
@@ -166,6 +176,15 @@ class Spec:
         default=False,
         opposite="no-interactive",
     ).field()
+    init: str = Row(
+        "who is PID 1: the process, Inferno's init (--init alone), or the process if it executes an init system",
+        (Place.RUN,),
+        metavar="|".join(INITS),
+        default=INITS[0],
+        bare="inferno",
+        check=_init,
+        example="process",
+    ).field()
     stop_signal: int | None = Row(
         "the signal that stop and restart send, by name or number",
         (Place.RECORD,),
@@ -246,10 +265,10 @@ class Spec:
         "a file system in the guest's memory",
         (Place.RUN,),
         list,
-        metavar="PATH[:size=64m,mode=1777,exec]",
+        metavar="PATH[:size=64m,uid=1000,exec]",
         default=[],
-        check=grammar.each(grammar.tmpfs),
-        example="/cache:size=1m",
+        check=grammar.each(tmpfs_.read),
+        example="/cache:size=50%,uid=1000,mode=750,exec",
     ).field()
     ulimit: list[str] = Row(
         "a limit of the process's",

@@ -1,4 +1,4 @@
-"""Options that are small languages of their own, as Docker writes them: ulimits, tmpfs, I/O limits.
+"""Options that are small languages of their own, as Docker writes them: ulimits, I/O limits.
 
 Each is checked when it is asked for, and read again when run.json is written or a VM is launched.
 """
@@ -29,16 +29,6 @@ class Ulimit:
     hard: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tmpfs:
-    """A file system in memory; `size_bytes` None is the kernel's default, half the memory."""
-
-    path: str
-    size_bytes: int | None = None
-    mode: int = 0o1777
-    executable: bool = False
-
-
 def check_text(words: Iterable[str]) -> None:
     """Raise UsageError for a word of the command line that is not UTF-8: JSON, and so a guest, cannot have it."""
     for word in words:
@@ -66,25 +56,6 @@ def ulimit(word: str) -> Ulimit:
     if high is not None and (low is None or low > high):
         raise UsageError(f"--ulimit {word!r}: the soft limit is above the hard one")
     return Ulimit(name, low, high)
-
-
-def tmpfs(word: str) -> Tmpfs:
-    """PATH[:size=64m,mode=1777,exec]. Raises UsageError."""
-    path, _, options = word.partition(":")
-    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
-        raise UsageError(f"--tmpfs {word!r} is not an absolute path", "PATH[:size=64m,mode=1777,exec]")
-    found = Tmpfs(path)
-    for option in filter(None, options.split(",")):
-        key, _, value = option.partition("=")
-        if key == "size":
-            found = Tmpfs(path, _size(value, word), found.mode, found.executable)
-        elif key == "mode" and value and all(digit in "01234567" for digit in value) and int(value, 8) <= 0o7777:
-            found = Tmpfs(path, found.size_bytes, int(value, 8), found.executable)
-        elif key in ("exec", "noexec") and not value:
-            found = Tmpfs(path, found.size_bytes, found.mode, key == "exec")
-        elif option not in ("rw", "nosuid", "nodev"):
-            raise UsageError(f"--tmpfs {word!r}: unknown option {option!r}", "size=64m, mode=1777, exec, noexec")
-    return found
 
 
 def io_max(word: str) -> str:
@@ -119,7 +90,7 @@ def _limit(text: str, word: str) -> int | None:
     return int(text)
 
 
-def _size(text: str, word: str, option: str = "--tmpfs") -> int:
+def _size(text: str, word: str, option: str) -> int:
     unit = text.lstrip("0123456789").lower()
     digits = text[: len(text) - len(unit)]
     if not _is_number(digits) or unit not in _UNITS or not 0 < int(digits) * _UNITS[unit] < 1 << 62:

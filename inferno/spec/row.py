@@ -34,7 +34,10 @@ _OF_NO_VERSION = frozenset({Place.START, Place.NOTHING})
 
 
 class Option(NamedTuple):
-    """An option of `create`. `kind` is bool for a switch, list for what may be repeated, else what reads the word."""
+    """An option of `create`. `kind` is bool for a switch, list for what may be repeated, else what reads the word.
+
+    `bare` is the word that holds when the option is given without one.
+    """
 
     name: str
     long: str
@@ -42,14 +45,15 @@ class Option(NamedTuple):
     kind: Callable[[str], Any]
     metavar: str
     help: str
+    bare: str = ""
 
 
 class Row(NamedTuple):
     """One field.
 
     `kind` is the option's, as in Option; None where the field has none. `absent` says what holds when nothing is given
-    and there is no default. `opposite` is the option that takes a switch back, `file_option` one that names files of
-    further words.
+    and there is no default. `bare` is the word that an option without `=WORD` stands for. `opposite` is the option that
+    takes a switch back, `file_option` one that names files of further words.
     `read` makes the value from what was typed: the word, the list of words, or with a `file_option` the words and the
     names of the files. `check` raises UsageError for a value that cannot be used; None, nothing given, is not checked.
     Of NAME=value words that are secret (`is_secret`) nothing but the names is shown.
@@ -65,6 +69,7 @@ class Row(NamedTuple):
     short: str = ""
     default: Any = None
     absent: str = ""
+    bare: str = ""
     opposite: str = ""
     file_option: str = ""
     read: Callable[..., Any] | None = None
@@ -98,7 +103,7 @@ class Row(NamedTuple):
             return []
         text = f"{self.help} ({self.otherwise})" if self.otherwise else self.help
         again = "; may be repeated" if self.kind is list else ""
-        found = [Option(self.name, self.long, self.short, self.kind, self.metavar, text + again)]
+        found = [Option(self.name, self.long, self.short, self.kind, self.metavar, text + again, self.bare)]
         if self.file_option:
             found.append(
                 Option(_name(self.file_option), self.file_option, "", list, "FILE", f"a file of such lines{again}")

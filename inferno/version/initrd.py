@@ -26,7 +26,7 @@ def inputs(plan: Plan, slot: int | None) -> dict[str, object]:
     return {
         **plan.spec.rendered_in(Place.RUN),
         "digest of the image": plan.stamp().digest,
-        "init": files.identity_if_there(plan.init),
+        "init, the program": files.identity_if_there(plan.init),  # `init` is a field of the spec
         "LOG_LEVEL": plan.is_debug,
         "slot": slot,
         "ssh_key": plan.ssh_keys,

@@ -31,6 +31,7 @@ MAKERS = tuple(
             "spec/row.py",
             "spec/signals.py",
             "spec/ssh_key.py",
+            "spec/tmpfs.py",
             "state/slot.py",
         ),
         *("version/configs.py", "version/host_facts.py", "version/initrd.py", "version/plan.py"),

@@ -24,6 +24,9 @@ BOOT_ARGS = (
 Port = Annotated[int, Field(ge=1, lt=2**32 - 1)]
 
 
+Init = Literal["auto", "process", "inferno"]
+
+
 class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -58,7 +61,10 @@ class Rlimit(Wire):
 
 
 class Process(Wire):
-    """`user` is Docker's: empty, or NAME|UID[:GROUP|GID], which init resolves inside the guest's root."""
+    """`user` is Docker's: empty, or NAME|UID[:GROUP|GID], which init resolves inside the guest's root.
+
+    `init` says who is PID 1: the process, Inferno's init, or the process where it is or executes an init system.
+    """
 
     args: Annotated[list[str], Field(min_length=1)]
     env: list[str]
@@ -67,6 +73,7 @@ class Process(Wire):
     rlimits: list[Rlimit] = []
     tty: bool = False
     stdin: bool = False
+    init: Init = "auto"
 
 
 class Ip(Wire):
@@ -90,12 +97,15 @@ class DeviceRoot(Wire):
 
 
 class Tmpfs(Wire):
-    """A file system in the guest's memory, never set-user-id and without devices; size None is half the memory."""
+    """A file system in the guest's memory. `mode` None is that of the folder it covers, 1777 where there is none.
+
+    `options` are tmpfs(5)'s; programs, set-user-id bits and devices are of no effect unless `flags` say so.
+    """
 
     path: str
-    size_bytes: Annotated[int, Field(ge=1)] | None
-    mode: Annotated[int, Field(ge=0, le=0o7777)]
-    executable: bool
+    mode: Annotated[int, Field(ge=0, le=0o7777)] | None
+    options: list[Annotated[str, Field(pattern="^(size|nr_inodes|nr_blocks|uid|gid)=[0-9]+%?$")]]
+    flags: list[Literal["ro", "exec", "suid", "dev", "noatime", "nodiratime", "strictatime"]]
 
 
 class Host(Wire):

@@ -5,10 +5,10 @@ All that goes into them is given: nothing of the host is looked at here, so that
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from inferno.base.errors import UsageError
-from inferno.spec import grammar
+from inferno.spec import grammar, tmpfs
 from inferno.spec.fields import Spec
 from inferno.state.slot import Slot
 from inferno.wire import models
@@ -50,9 +50,10 @@ def process(spec: Spec, image: Image) -> models.Process:
         args=args,
         env=[f"{name}={value}" for name, value in env.items()],
         cwd=spec.workdir or image.working_dir or "/",
-        user=spec.user if spec.user is not None else image.user,
+        user=spec.user or image.user,
         tty=spec.tty,
         stdin=spec.interactive,
+        init=cast("models.Init", spec.init),
         rlimits=[
             models.Rlimit.model_validate({"name": one.name, "soft": one.soft, "hard": one.hard})
             for one in map(grammar.ulimit, spec.ulimit)
@@ -92,8 +93,10 @@ def run(
         log=models.Log(debug=debug),
         read_only=spec.read_only,
         tmpfs=[
-            models.Tmpfs(path=one.path, size_bytes=one.size_bytes, mode=one.mode, executable=one.executable)
-            for one in map(grammar.tmpfs, spec.tmpfs)
+            models.Tmpfs.model_validate(
+                {"path": one.path, "mode": one.mode, "options": list(one.options), "flags": list(one.flags)}
+            )
+            for one in tmpfs.each(spec.tmpfs)
         ],
         volumes=image.volumes,
     )

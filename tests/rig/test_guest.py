@@ -28,7 +28,7 @@ DEVICES = {
     "/dev/pts/ptmx": "666 5:2",
 }
 MOUNTS = {"/proc": "proc", "/dev": "devtmpfs", "/dev/pts": "devpts", "/dev/shm": "tmpfs", "/dev/mqueue": "mqueue"}
-MOUNTS |= {"/sys": "sysfs", "/sys/fs/cgroup": "cgroup2", "/run": "tmpfs", "/": "overlay"}
+MOUNTS |= {"/sys": "sysfs", "/sys/fs/cgroup": "cgroup2", "/run": "tmpfs", "/": "overlay", "/cache": "tmpfs"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"
 
 
@@ -49,7 +49,9 @@ def ended(host: Host) -> dict[str, str]:
 @pytest.fixture
 def box(host: Host) -> None:
     """A VM that goes on; it runs."""
-    host.need("box", "exec sleep 1000", options=f"--user web --ssh-key {shlex.quote(KEY)}")
+    memory = "--tmpfs /cache:size=25%,nr_inodes=1k,uid=1000,gid=1000,mode=750,exec"
+    place = "--hostname box.example.org --workdir /job/here"
+    host.need("box", "exec sleep 1000", options=f"--user web {memory} {place} --ssh-key {shlex.quote(KEY)}")
     host.up("box")
 
 
@@ -90,6 +92,18 @@ def test_devices_mounts_and_interfaces_are_those_of_a_container(host: Host, box:
     assert {path: found.get(path) for path in MOUNTS} == MOUNTS
     assert names.split() == ["pts/ptmx", *(f"/proc/self/fd{n}" for n in ("", "/0", "/1", "/2")), "1777", "1777", "1777"]
     assert interfaces.split() == ["eth0", "lo"]
+
+
+def test_where_it_starts_is_its_users_and_files_of_etc_know_the_machine(host: Host, box: None) -> None:
+    script = (
+        "pwd; stat -c '%U %a' . /job /cache; readlink /etc/mtab; sed -n 's/.*\t\\(box.*\\)/\\1/p' /etc/hosts;"
+        " awk '$2 == \"/cache\" { print $4 }' /etc/mtab; stat -f -c %c /cache"
+    )
+    *said, flags, inodes = host.type(f"exec box -- sh -c {shlex.quote(script)}").stdout.splitlines()
+    assert said == ["/job/here", "web 755", "web 755", "web 750", "/proc/self/mounts", "box.example.org box"]
+    assert {"rw", "nosuid", "nodev", "mode=750", "uid=1000", "gid=1000", "nr_inodes=1024"} <= set(flags.split(","))
+    assert "noexec" not in flags
+    assert inodes == "1024"
 
 
 def test_groups_can_be_divided_and_orphans_are_taken_in(host: Host, box: None) -> None:

@@ -1,4 +1,4 @@
-"""systemd as the image's process: PID 1 of a namespace, with the cgroups below its own, up to a clean power-off."""
+"""systemd behind a script that executes it: PID 1 of a namespace, with the cgroups below its own, up to a clean end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rig(built: None) -> Iterator[Rig]:
 
 
 def test_it_starts_its_units_and_powers_off(host: Host) -> None:
-    host.create("sd", image=systemd.ref(), options="--memory 256")
+    host.create("sd", "echo a script; exec /sbin/init", image=systemd.ref(), options="--memory 256")
     host.type("start sd --detach")
     host.sh(UP)
     asked = (

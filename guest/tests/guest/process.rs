@@ -170,16 +170,50 @@ fn an_init_system_that_ends_at_once_is_reported_as_any_other() {
 
 #[test]
 #[ignore = "needs root"]
+fn an_entrypoint_that_executes_an_init_system_is_pid_1() {
+    // As s6-overlay's /init does, which wants to be it.
+    let init = program("behind", "#!/bin/sh\n[ $$ = 1 ] || exit 100\necho init is $$ $1\nexit 8\n");
+    let folder = init.parent().unwrap();
+    let make = "printf '#!/bin/sh\\nset -e\\nexec \"$@\"\\n' > entrypoint && chmod 755 entrypoint";
+    assert!(Command::new("sh").args(["-c", make]).current_dir(folder).status().unwrap().success());
+    let (entrypoint, init) = (folder.join("entrypoint"), init.to_str().unwrap());
+    let (report, log) = Machine::run(&[entrypoint.to_str().unwrap(), init, "x"]).ended();
+    assert_eq!((&report["exit_code"], lines(&log, "stdout")), (&json!(8), vec!["init is 1 x".to_owned()]));
+    let (report, log) = Machine::start(&format!("echo first; exec {init} y")).ended();
+    assert_eq!(
+        (&report["exit_code"], lines(&log, "stdout")),
+        (&json!(8), vec!["first".to_owned(), "init is 1 y".into()])
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn who_is_pid_1_can_be_asked_for() {
+    let process = Machine::with("init=process", "nothing", &["sh", "-c", "echo $$; exit 9"]);
+    let (report, log) = process.ended();
+    assert_eq!((&report["exit_code"], lines(&log, "stdout")), (&json!(9), vec!["1".to_owned()]));
+    let init = program("asked", "#!/bin/sh\n[ $$ = 1 ] && exit 100\nexit 0\n");
+    let inferno = Machine::with("init=inferno", "nothing", &[init.to_str().unwrap()]);
+    assert_eq!(inferno.ended().0["exit_code"], 0);
+    std::fs::remove_dir_all(init.parent().unwrap()).unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
 fn systemd_is_asked_to_halt_where_others_are_to_end() {
     let init = program("systemd", "");
     let folder = init.parent().unwrap();
     let make = "cp -L /bin/sh systemd && ln -sf systemd init";
     assert!(Command::new("sh").args(["-c", make]).current_dir(folder).status().unwrap().success());
     let script = "sleep 1000 & trap 'exit 9' 37; trap 'exit 1' TERM; echo > $FOLDER/up; wait";
-    let machine = Machine::run(&[init.to_str().unwrap(), "-c", script]);
-    machine.wait_until_up();
-    assert_eq!(machine.signal(15), 200);
-    assert_eq!(machine.ended().0["exit_code"], 9);
+    let init = init.to_str().unwrap();
+    for args in [&[init, "-c", script][..], &["sh", "-c", "exec \"$0\" \"$@\"", init, "-c", script]] {
+        let machine = Machine::run(args);
+        machine.wait_until_up();
+        assert_eq!(machine.signal(15), 200);
+        assert_eq!(machine.ended().0["exit_code"], 9, "{args:?}");
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 

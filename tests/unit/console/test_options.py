@@ -12,6 +12,7 @@ TABLE = (
     Option("env_file", "", list),
     Option("lines", "", int, short="n"),
     Option("format", "", choices=("table", "json")),
+    Option("init", "", choices=("auto", "inferno"), bare="inferno"),
 )
 
 
@@ -66,6 +67,16 @@ def test_what_cannot_be_read_is_refused_in_one_line(line: str, text: str, hint: 
     with pytest.raises(UsageError) as refused:
         parse("verb", TABLE, line.split(), among=None)
     assert (refused.value.text, refused.value.hint) == (text, hint)
+
+
+def test_an_option_that_may_stand_alone_takes_its_value_by_the_equals_sign_only() -> None:
+    assert parse("verb", TABLE, ["--init", "auto"], among=None) == ({"init": "inferno"}, ["auto"])
+    assert parse("verb", TABLE, ["--init=auto", "--init"]) == ({"init": "inferno"}, [])
+    assert parse("verb", TABLE, ["--ini=auto"]) == ({"init": "auto"}, [])
+    with pytest.raises(UsageError, match="--init 'x' is not one of auto, inferno"):
+        parse("verb", TABLE, ["--init=x"])
+    with pytest.raises(UsageError, match="--init '' is not one of"):
+        parse("verb", TABLE, ["--init="])
 
 
 def test_a_task_is_sent_to_the_help_of_its_verb() -> None:

@@ -52,7 +52,7 @@ def test_every_verb_has_a_group_a_line_an_example_and_a_page(called: str) -> Non
     assert verb.doc in page and verb.more in page and verb.examples in page
     assert max(map(len, page.splitlines())) <= WIDE
     for option in verb.options:
-        assert option.help and re.search(rf"^  (-{option.short}, )?--{option.long}( |$)", page, re.MULTILINE), option
+        assert option.help and re.search(rf"^  (-{option.short}, )?--{option.long}(\[| |$)", page, re.MULTILINE), option
 
 
 def test_the_overview_has_a_line_for_every_verb() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,6 +14,7 @@ from inferno.console.verbs.table import VERBS
 from inferno.spec import fields
 from inferno.spec.fields import ROWS, Spec, merge
 from inferno.spec.row import Place, Row, rows
+from inferno.wire import models
 from tests.asked import given, typed
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/create-options.md"
@@ -25,7 +27,7 @@ def table() -> str:
     for row in ROWS:
         names = [f"-{row.short}"] if row.short else []
         names += [f"--{option.long}" for option in row.options()] or ["-- CMD…"]
-        value = f" {row.metavar}".rstrip()
+        value = f"[={row.metavar}]" if row.bare else f" {row.metavar}".rstrip()
         words = ", ".join(f"`{name}{value if name == f'--{row.long}' else ''}`".replace("|", r"\|") for name in names)
         default = f"`{row.otherwise}`" if row.otherwise.isupper() else row.otherwise or "–"
         help_ = row.help.replace("|", r"\|")
@@ -66,6 +68,13 @@ def test_what_is_typed_is_read_as_docker_reads_it(tmp_path: Path) -> None:
     assert fields.asked(given("--pull", "always")) == {}
 
 
+def test_init_alone_is_dockers() -> None:
+    assert fields.asked(given("--init")) == {"init": "inferno"}
+    assert fields.asked(given("--init", "--image", "process")) == {"init": "inferno", "image": "process"}
+    assert fields.asked(given("--init=process")) == {"init": "process"}
+    assert get_args(models.Init) == fields.INITS
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.opposite], ids=lambda row: row.name)
 def test_a_switch_is_taken_back_by_its_opposite(row: Row) -> None:
     saved = merge({"image": "busybox"}, {row.name: True}, "web1").to_json()
@@ -86,6 +95,7 @@ def test_a_switch_is_taken_back_by_its_opposite(row: Row) -> None:
         ({"cmd": ["a\0"]}, "NUL"),
         ({"entrypoint": ["a\0"]}, "NUL"),
         ({"env": ["A"]}, "--env 'A'"),
+        ({"init": "systemd"}, "--init 'systemd'"),
         ({"tmpfs": ["/a", "b"]}, "--tmpfs 'b'"),
         ({"ulimit": ["nofile=1", "files=1"]}, "--ulimit 'files=1'"),
         ({"io_max": "x=1"}, "--io-max 'x=1'"),

@@ -4,7 +4,7 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.spec import grammar
-from inferno.spec.grammar import Tmpfs, Ulimit
+from inferno.spec.grammar import Ulimit
 
 
 @pytest.mark.parametrize(
@@ -22,21 +22,6 @@ def test_ulimits(word: str, limit: Ulimit) -> None:
 def test_what_is_no_ulimit_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="--ulimit"):
         grammar.ulimit(word)
-
-
-@pytest.mark.parametrize(
-    ("word", "made"),
-    [("/run", Tmpfs("/run")), ("/a:size=64m,mode=700,exec", Tmpfs("/a", 64 << 20, 0o700, True)),
-     ("/a:rw,nosuid,nodev,noexec", Tmpfs("/a")), ("/a:size=4096", Tmpfs("/a", 4096))],
-)  # fmt: skip
-def test_tmpfs(word: str, made: Tmpfs) -> None:
-    assert grammar.tmpfs(word) == made
-
-
-@pytest.mark.parametrize("word", ["", "run", "/a/../b", "/a:size=", "/a:size=0", "/a:size=5x", "/a:mode=9", "/a:suid"])
-def test_what_is_no_tmpfs_is_refused(word: str) -> None:
-    with pytest.raises(UsageError, match="--tmpfs"):
-        grammar.tmpfs(word)
 
 
 def test_io_limits() -> None:

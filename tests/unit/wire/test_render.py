@@ -85,6 +85,12 @@ def test_a_guest_knows_its_host_name_whole_and_short(hostname: str | None, names
     assert [host.names for host in run(Spec("nginx", hostname=hostname)).etc_hosts] == [names]
 
 
+@pytest.mark.parametrize(("asked", "user"), [(None, "web"), ("", "web"), ("0", "0"), ("1000:1000", "1000:1000")])
+def test_no_user_is_the_images(asked: str | None, user: str) -> None:
+    image = NGINX._replace(user="web")
+    assert run(Spec("nginx", user=asked), image).process.user == user
+
+
 def test_a_process_without_a_program_is_refused() -> None:
     with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
         run(Spec("scratch"), Image([], [], [], "", "", []))
