@@ -12,11 +12,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-
-from inferno.base import processes
+from typing import Protocol
 
 _LOOK_EVERY_S = 0.5
 _BLOCK_BYTES = 512  # of st_blocks: stat(2)
+
+
+class Killable(Protocol):
+    """What can be ended at once."""
+
+    def kill(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -26,7 +31,7 @@ class Guard:
     reason: str | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
-    def watch(self, worker: processes.Popen[bytes], files: Sequence[int], timeout_s: float, max_bytes: int) -> None:
+    def watch(self, worker: Killable, files: Sequence[int], timeout_s: float, max_bytes: int) -> None:
         until = time.monotonic() + timeout_s
         while not self._ended.wait(min(_LOOK_EVERY_S, max(0.0, until - time.monotonic()))):
             if time.monotonic() >= until:
@@ -43,7 +48,7 @@ class Guard:
 
 
 @contextlib.contextmanager
-def guarded(worker: processes.Popen[bytes], files: Sequence[int], timeout_s: float, max_bytes: int) -> Iterator[Guard]:
+def guarded(worker: Killable, files: Sequence[int], timeout_s: float, max_bytes: int) -> Iterator[Guard]:
     """Watch over a worker and the open files that it writes, while the `with` lasts."""
     guard = Guard()
     thread = threading.Thread(target=guard.watch, args=(worker, files, timeout_s, max_bytes), daemon=True)

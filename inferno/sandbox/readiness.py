@@ -18,6 +18,8 @@ from inferno.base.text import printable
 
 _MAX_MESSAGE_BYTES = 4096
 _MAX_OUTPUT_BYTES = 64 * 1024
+# More than a pipe or a socket holds. What is written without end is read on in the next turn, if there is time.
+_MAX_READS = 64
 # Rust's runtime, on the way to SIGABRT: `thread 'main' panicked at FILE:LINE:COLUMN:`, then the message.
 _PANIC = "thread 'main' panicked at "
 _PANIC_HINT = "note: run with `RUST_BACKTRACE=1`"
@@ -61,14 +63,14 @@ def wait(notify: socket.socket, output: int, process: int, timeout_s: float) -> 
     while not found.ready and found.ended is None:
         left_s = deadline - time.monotonic()
         ready = [descriptor for descriptor, _ in poll.poll(max(left_s, 0) * 1000)]
-        if not ready and left_s <= 0:
-            break
         if output in ready and not _read_output(output, found):
             poll.unregister(output)
         if process in ready:
             found.ended = reap(process)
             _read_output(output, found)  # what it wrote between the two looks
         _read_messages(notify, found)
+        if left_s <= 0:  # however much there still is to read: who writes without end gets no more time
+            break
     return found
 
 
@@ -87,8 +89,8 @@ def reap(process: int) -> int:
 
 
 def _read_output(output: int, found: Outcome) -> bool:
-    """Take what the pipe holds, keeping the last of it; return whether more may come."""
-    while True:
+    """Take what the pipe holds, but no more than some of it at a time, keeping the last; return whether more may be."""
+    for _ in range(_MAX_READS):
         try:
             data = os.read(output, _MAX_OUTPUT_BYTES)
         except BlockingIOError:
@@ -97,11 +99,12 @@ def _read_output(output: int, found: Outcome) -> bool:
             return False
         found.output += data
         del found.output[:-_MAX_OUTPUT_BYTES]
+    return True
 
 
 def _read_messages(notify: socket.socket, found: Outcome) -> None:
-    """Words of sd_notify(3): READY=1, STATUS=text."""
-    while True:
+    """Words of sd_notify(3): READY=1, STATUS=text; some at a time."""
+    for _ in range(_MAX_READS):
         try:
             message = notify.recv(_MAX_MESSAGE_BYTES)
         except BlockingIOError:

@@ -6,44 +6,48 @@ import ctypes
 import os
 import resource
 import signal
-import struct
 
-# include/uapi/linux/sched.h, prctl.h, mount.h, fcntl.h; the call's number is the same on all machines
+from inferno.image.layers import empty_root
+
+# include/uapi/linux/sched.h, prctl.h
 _CLONE_NEWNS = 0x00020000
-_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
-_READ_ONLY = struct.pack("=4Q", 0x1, 0, 1 << 18, 0)  # set MOUNT_ATTR_RDONLY, clear nothing, MS_PRIVATE, no user space
 _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWPID, _CLONE_NEWNET = 0x04000000, 0x08000000, 0x20000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 # Far above what 200,000 entries need (measured: see docs/images.md); threads' stacks count as well.
 MEMORY_BYTES = 3 << 30
 OPEN_FILES = 4096
+# Of all workers on this host together, since they are one user. Each is in a cgroup with a limit of its own.
+MAX_TASKS_OF_USER = 4096
 # mkfs.erofs makes its file 2 TiB long, sparse, before it reads, and cuts it to size at the end.
 MAX_FILE_BYTES = 3 << 40
 
 
-def confine(uid: int, cpu_s: int) -> None:
+def confine(uid: int, cpu_s: int, *, programs: bool = False) -> None:
     """Called as root before the first byte is read; there is no way back. `uid` is user and group.
 
     Goes on in a child, the first process of a PID namespace: with its end all that it started ends too. The caller's
-    process waits for it and ends as it did. Of the disk nothing can be written but what is open; when memory runs out
-    on the host, the kernel ends this first. After `cpu_s` seconds of processor time it ends the process.
+    process waits for it and ends as it did. Of the disk it sees libraries
+    and Python's modules, and nothing can be written but what is open; when memory runs out
+    on the host, the kernel ends this first. With `programs` the host's are there too.
+    After `cpu_s` seconds of processor time it ends the process.
     Raises OSError when the kernel refuses any of it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     _call(libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWPID), "unshare")
-    attributes = ctypes.c_char_p(_READ_ONLY)
-    _call(libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, attributes, len(_READ_ONLY)), "mount_setattr")
+    empty_root.enter(libc, programs=programs)
     child = os.fork()
     if child:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os._exit(status if status >= 0 else 128 - status)
+    empty_root.mount_proc(libc)
     for limit, value in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
         (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NPROC, MAX_TASKS_OF_USER),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))

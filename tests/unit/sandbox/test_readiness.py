@@ -142,3 +142,10 @@ def test_how_kiln_ended_is_seen_by_who_started_it(script: str, says: str) -> Non
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # else a busy machine could be later than it waits
     assert (launch.seen_end(pid) or "").startswith(says)
     assert launch.seen_end(pid) is None, "it was seen, and is not a child of ours any more"
+
+
+@pytest.mark.parametrize("flood", ["os.write(1, b'x' * 65536)", "say.send(b'STATUS=' + b'x' * 4000)"])
+def test_a_flood_of_words_gets_no_more_time(start: Start, flood: str) -> None:
+    outcome = start(f"while True: {flood}", 0.5)
+    assert (outcome.ready, outcome.ended) == (False, None)
+    assert len(outcome.output) <= 65536

@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from inferno.base import files
+import inferno
+from inferno.base import files, processes
+from inferno.image import worker_process
+from inferno.image.worker_cell import MOUNTS, cell
 from inferno.image.worker_limits import guarded
 
 pytestmark = pytest.mark.root
@@ -29,13 +33,20 @@ for folder in ("/tmp", "/var/tmp", "/dev/shm"):
         found[folder] = error.strerror
 os.write(int(sys.argv[1]), b"written by number")
 os.close(os.open(f"/proc/self/fd/{{sys.argv[1]}}", os.O_RDWR))
+try:
+    os.mkdir("/x")
+except OSError as error:
+    found["here"] = error.strerror
+found["root"], found["dev"] = os.listdir("/"), os.listdir("/dev")
+found["etc"] = os.listdir("/etc") if os.path.exists("/etc") else []
+found["processes"] = [name for name in os.listdir("/proc") if name.isdigit()]
 found["interfaces"] = [name for _, name in socket.if_nameindex()]
 found["oom"] = open("/proc/self/oom_score_adj").read().strip()
 found["status"] = [l for l in open("/proc/thread-self/status").read().splitlines() if l.startswith(("Cap", "NoNew"))]
 try:
     os.setuid(0)
 except OSError as error:
-    found["root"] = error.strerror
+    found["setuid"] = error.strerror
 print(json.dumps(found))
 """
 
@@ -48,14 +59,22 @@ def test_a_confined_worker_writes_its_open_files_and_nothing_else(tmp_path: Path
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         assert os.pread(given, 100, 0) == b"written by number"
+    here = [str(Path(inferno.__file__).resolve()).split("/")[1]]
     assert found["ids"] == [[UID] * 3, [UID] * 3, []]
     assert found["pid"] == 1
-    assert {found[folder] for folder in ("/tmp", "/var/tmp", "/dev/shm")} == {"Read-only file system"}
+    nothing = "No such file or directory"
+    assert {found["/var/tmp"], found["/dev/shm"]} == {nothing}
+    assert found["/tmp"] in (nothing, "Read-only file system"), "the latter where a checkout lies in there"
+    assert found["here"] == "Read-only file system"
+    assert set(found["root"]) <= {"dev", "etc", "lib", "lib64", "proc", "usr", *sys.base_prefix.split("/")[1:2], *here}
+    assert found["etc"] in ([], ["ld.so.cache"])
+    assert found["dev"] == ["null"]
+    assert found["processes"] == ["1"], "of the host it sees none"
     assert found["interfaces"] == ["lo"]
     assert found["oom"] == "1000"
     assert {f"{kind}:\t{0:016x}" for kind in ("CapPrm", "CapEff", "CapAmb")} < set(found["status"])
     assert "NoNewPrivs:\t1" in found["status"]
-    assert found["root"] == "Operation not permitted"
+    assert found["setuid"] == "Operation not permitted"
     (tmp_path / "host").write_text("writes as before")
 
 
@@ -82,3 +101,61 @@ def test_one_that_ends_by_itself_is_left_alone(tmp_path: Path) -> None:
         with guarded(worker, [given], 60, 1) as guard:
             worker.wait()
         assert (guard.reason, worker.returncode) == (None, 0)
+
+
+# A worker that was taken over: its first process clears the signal of its parent's end, starts others that do too, ends
+# none of them, and holds on to its output for ever.
+TAKEN_OVER = f"""
+import ctypes, os, signal, sys, time
+from inferno.image.layers import confine
+sys.stdin.read()
+confine.confine({UID}, 60)
+prctl = ctypes.CDLL(None).prctl
+for _ in range(3):
+    prctl(1, 0, 0, 0, 0)
+    if os.fork() == 0:
+        os.setsid()
+        prctl(1, 0, 0, 0, 0)
+os.write(1, b"up\\n")
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("mounts", [MOUNTS, ()], ids=["in a cgroup", "without one"])
+def test_one_that_was_taken_over_ends_with_all_that_it_started(mounts: tuple[Path, ...]) -> None:
+    argv = [sys.executable, "-c", TAKEN_OVER]
+    with processes.spawn(argv, stdin=processes.PIPE, stdout=processes.PIPE) as worker:
+        assert worker.stdin and worker.stdout
+        with cell(worker, mounts) as held:
+            if mounts:
+                assert held.leaf is not None, "this host has cgroup v2 nowhere"
+            worker.stdin.close()
+            assert worker.stdout.read(6) == b"up\nup\n"
+        assert worker.stdout.read().replace(b"up\n", b"") == b"", "all who held the pipe are gone"
+        assert worker.wait(30) == -signal.SIGKILL
+    assert held.leaf is None or not held.leaf.exists()
+
+
+def test_what_a_killed_command_left_is_ended_by_the_next() -> None:
+    """A cgroup of a command that is gone, with a process in it."""
+    mount = next(path for path in MOUNTS if (path / "cgroup.procs").exists())
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    left = mount / f"inferno-image-{gone.pid}-1"
+    left.mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as orphan:
+        (left / "cgroup.procs").write_text(str(orphan.pid))
+        with subprocess.Popen(["true"]) as worker, cell(worker):
+            pass
+        assert orphan.wait(30) == -signal.SIGKILL
+    assert not left.exists()
+
+
+def test_a_reader_ends_in_its_time_whoever_holds_the_pipe() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"one\ntwo\nhalf")
+    try:
+        assert list(worker_process.lines(reader, time.monotonic() + 0.3)) == [b"one", b"two"]
+    finally:
+        os.close(reader)
+        os.close(writer)
