@@ -36,6 +36,13 @@ def layers(chance: random.Random) -> list[list[Member]]:
     return [_layer(chance, number) for number in range(chance.randrange(1, 6))]
 
 
+def without_repeats(stack: Sequence[Sequence[Member]]) -> list[list[Member]]:
+    """With the first of each path in a layer: Docker refuses the others."""
+    return [
+        list({os.path.normpath("/" + member.name): member for member in layer[::-1]}.values())[::-1] for layer in stack
+    ]
+
+
 def _layer(chance: random.Random, number: int) -> list[Member]:
     members = [directory("./", mtime=1_500_000_000)] if number == 0 or chance.random() < 0.2 else []
     for _ in range(chance.randrange(0, 14)):
@@ -95,10 +102,14 @@ def _pax(chance: random.Random, kind: str) -> dict[str, str]:
 
 
 class Placed(NamedTuple):
-    """A stack without what cannot be placed; `hides_nothing` has its notes of opaque folders that are links."""
+    """A stack without what cannot be placed.
+
+    `links` has its notes of opaque folders where there is a link instead, `missing` the whiteouts in no folder.
+    """
 
     stack: list[list[Member]]
-    hides_nothing: list[Member]
+    links: list[Member]
+    missing: list[Member]
 
 
 def unpack(root: Path, stack: Sequence[Sequence[Member]]) -> Placed:
@@ -117,17 +128,18 @@ def unpack(root: Path, stack: Sequence[Sequence[Member]]) -> Placed:
         placed = json.loads(said.read())
     os.waitpid(child, 0)
     pairs = [*zip(stack, placed, strict=True)]
-    kept = [[layer[number] for number in numbers] for layer, (numbers, _) in pairs]
-    return Placed(kept, [layer[number] for layer, (_, numbers) in pairs for number in numbers])
+    kept = [[layer[number] for number in numbers] for layer, (numbers, _, _) in pairs]
+    links = [layer[number] for layer, (_, numbers, _) in pairs for number in numbers]
+    return Placed(kept, links, [layer[number] for layer, (_, _, numbers) in pairs for number in numbers])
 
 
-def _unpack_layer(layer: Sequence[Member]) -> tuple[list[int], list[int]]:
-    """The numbers of the members that were placed, and of notes of opaque folders that are links.
+def _unpack_layer(layer: Sequence[Member]) -> tuple[list[int], list[int], list[int]]:
+    """The numbers of the members that were placed, of notes of opaque folders that are links, of whiteouts in none.
 
     All whiteouts are looked at before any is acted on.
     """
     hidden: list[tuple[str, str]] = []
-    kept, links = [], []
+    kept, links, missing = [], [], []
     for number, member in enumerate(layer):
         head, _, base = member.name.strip("/").rpartition("/")
         if base.startswith(".wh."):
@@ -135,6 +147,8 @@ def _unpack_layer(layer: Sequence[Member]) -> tuple[list[int], list[int]]:
             kept.append(number)
             if base == OPAQUE and os.path.islink(f"/{head}"):
                 links.append(number)
+            elif not os.path.isdir(f"/{head}"):
+                missing.append(number)
     attic = "/.attic"  # what is hidden, until the layer is there: a hard link may mean it
     with _times_of("/"):
         os.mkdir(attic)
@@ -147,7 +161,7 @@ def _unpack_layer(layer: Sequence[Member]) -> tuple[list[int], list[int]]:
             kept.append(number)
     with _times_of("/"):
         shutil.rmtree(attic)
-    return sorted(kept), links
+    return sorted(kept), links, missing
 
 
 def _hidden(folder: str, base: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import random
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from inferno.image import base
@@ -70,36 +70,96 @@ def plain(folder: Path, stack: Sequence[Sequence[Member]]) -> tuple[Placed, List
     return placed, listed(root)
 
 
-# Where umoci is not taken at its word, and why. The plain unpacker judges all of these.
-UMOCI_EXCEPTIONS = {
-    "order": "umoci acts on a whiteout when it comes to it, so that an entry before it, below what it hides, is placed "
-    "in what is hidden. By the specification whiteouts concern the layers below alone, as they are: it gets them first",
-    "link to what is hidden": "so a hard link to what its own layer hides finds nothing, and is refused by umoci",
-    "loop": "umoci refuses a whiteout whose folder is in a loop of symlinks; it hides nothing",
+# Where others are not taken at their word, and why. The plain unpacker judges all of these.
+EXCEPTIONS = {
+    "order": "both act on a whiteout when they come to it, so that an entry before it, below what it hides, is placed "
+    "in what is hidden. By the specification whiteouts concern the layers below, as they are: both get them first",
+    "repeats": "Docker refuses a path that comes twice in a layer; with it as a judge none does",
+    "link to what is hidden": "so a hard link to what its own layer hides finds nothing, and is refused by both",
+    "loop": "both refuse a whiteout whose folder is in a loop of symlinks; it hides nothing",
     "opaque link": "umoci follows a symlink to an opaque folder. What is opaque is a folder of that name, and there is "
     "none: such notes are left out for umoci",
-    "folders' times": "umoci leaves folders with the time of its unpacking; by the specification they are unchanged",
+    "missing": "Docker refuses the note of an opaque folder that is not there, and makes the folder of a whiteout: it "
+    "gets none of these where no folder is",
+    "dangling": "Docker refuses an entry below a symlink to what is not there, or is hidden by the same layer; umoci "
+    "makes a folder there, as we do",
+    "folders' times": "both leave folders with the time of their unpacking; by the specification they are unchanged",
+    "implied folders": "Docker gives folders that no layer describes the mode 0600; umoci and we 0755",
+    "before 1970": "Docker gives files of before 1970 the time 0, but not symlinks",
+    "export": "docker export adds what a container needs, has whole seconds, and no xattrs but capabilities",
 }
-_REFUSALS = {"too many levels of symbolic links": "loop", "link: no such file or directory": "link to what is hidden"}
+_REFUSALS = {
+    "too many levels of symbolic links": "loop",
+    "link: no such file or directory": "link to what is hidden",
+    "no such file or directory": "dangling",
+    "file exists": "dangling",
+    "not a directory": "dangling",
+}
+
+
+def _layout(folder: Path, placed: Placed, without: Sequence[Member], level: int) -> Path:
+    known = [[member for member in layer if member not in without] for layer in placed.stack]
+    return images.build(folder, [sorted(layer, key=_as_others_need_it) for layer in known], level=level, Cmd=["/x"])
+
+
+def _as_others_need_it(member: Member) -> int:
+    """Whiteouts first, and of these the deepest, whose way another may hide."""
+    return -member.name.count("/") - 1 if member.name.rpartition("/")[2].startswith(".wh.") else 0
+
+
+def _run(words: Sequence[str | Path]) -> str:
+    """Run a judge; return which of the exceptions it refuses an image for, if any."""
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    refusal = next((each for said, each in _REFUSALS.items() if said in done.stderr), None)
+    assert done.returncode == 0 or refusal is not None, f"{words[0]} refuses it: {done.stderr[-500:]}"
+    return refusal or "" if done.returncode else ""
 
 
 def umoci(folder: Path, placed: Placed, chance: random.Random) -> Listed | str:
     """What umoci makes of an image of the stack, whose layers are gzip or plain; the exception where it refuses one."""
-    known = [[member for member in layer if member not in placed.hides_nothing] for layer in placed.stack]
-    sorted_ = [sorted(layer, key=_as_umoci_needs_it) for layer in known]
-    layout = images.build(folder / "layout", sorted_, level=chance.choice([0, 1, 9]), Cmd=["/x"])
-    argv = ["umoci", "unpack", "--image", f"{layout}:{images.TAG}", folder / "umoci"]
-    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        refusal = next((each for words, each in _REFUSALS.items() if words in done.stderr), None)
-        assert refusal is not None, f"umoci refuses it: {done.stderr[-500:]}"
+    layout = _layout(folder / "layout", placed, placed.links, chance.choice([0, 1, 9]))
+    refusal = _run(["umoci", "unpack", "--image", f"{layout}:{images.TAG}", folder / "umoci"])
+    return refusal or without_folders_times(listed(folder / "umoci/rootfs"))
+
+
+def docker(folder: Path, placed: Placed) -> Listed | str:
+    """What the Docker Engine of $DOCKER_HOST exports of a container of the image; the exception where it refuses it.
+
+    Its storage driver is to be vfs: others unpack each layer by itself, so that none finds what is below it.
+    """
+    layout = _layout(folder / "for-docker", placed, [*placed.links, *placed.missing], 1)
+    name = f"inferno-soak:{folder.name.lower().strip('_-.')}"
+    saved = folder / "saved.tar"
+    words = ["skopeo", "copy", "--quiet", f"oci:{layout}:{images.TAG}", f"docker-archive:{saved}:{name}"]
+    subprocess.run(words, check=True)
+    if refusal := _run(["docker", "load", "--quiet", "--input", saved]):
         return refusal
-    return listed(folder / "umoci/rootfs")
+    made = subprocess.run(["docker", "create", name], capture_output=True, text=True, check=True).stdout.strip()
+    exported = subprocess.run(["docker", "export", made], capture_output=True, check=True).stdout
+    subprocess.run(["docker", "rm", made], capture_output=True, check=True)
+    subprocess.run(["docker", "rmi", name], capture_output=True, check=True)
+    (folder / "docker").mkdir(mode=0o755)
+    words = ["tar", "-x", "-p", "--numeric-owner", "--delay-directory-restore", "-C", folder / "docker"]
+    subprocess.run(words, input=exported, check=True)
+    return as_exported(listed(folder / "docker"))
 
 
-def _as_umoci_needs_it(member: Member) -> int:
-    """Whiteouts first, and of these the deepest, whose way another may hide."""
-    return -member.name.count("/") - 1 if member.name.rpartition("/")[2].startswith(".wh.") else 0
+_DOCKERS = {"dev", "etc", "proc", "sys", ".dockerenv"}
+
+
+def as_exported(found: Listed, implied: Collection[str] = ()) -> Listed:
+    """Without what `docker export` adds, loses or does in its own way."""
+    known = {}
+    for name, words in without_folders_times(found).items():
+        if name.partition("/")[0] not in _DOCKERS:
+            is_dir = words[0] == "dir"
+            at = [] if is_dir else [str(max(int(words[_TIME]) // 1_000_000_000, 0))]
+            rest = [word for word in words[3 if is_dir else 4 :] if not word.startswith(_NAMESPACES)]
+            known[name] = [*(words[:1] if name in implied else words[:_TIME]), *at, *rest]
+    return known
+
+
+_NAMESPACES = ("user.", "trusted.", "security.")
 
 
 def without_folders_times(found: Listed) -> Listed:
@@ -113,19 +173,30 @@ def differences(theirs: Listed, ours: Listed) -> list[str]:
     return [f"{name}: {theirs.get(name)} | {ours.get(name)}" for name in names if theirs.get(name) != ours.get(name)]
 
 
-def check(seed: int, folder: Path, *, with_umoci: bool) -> str:
-    """A stack by chance, in `folder`, which is empty; return which exception umoci made, if any.
+def check(seed: int, folder: Path, *, with_umoci: bool = False, with_docker: bool = False) -> list[str]:
+    """A stack by chance, in `folder`, which is empty; return for which exceptions it was refused by others.
 
     Raises AssertionError with what differs, and BadImageError when the code under test refuses what can be placed.
     """
     chance = random.Random(seed)
-    placed, expected = plain(folder, random_stacks.layers(chance))
+    stack = random_stacks.layers(chance)
+    placed, expected = plain(folder, random_stacks.without_repeats(stack) if with_docker else stack)
     found = ours(folder, placed.stack)
     assert differences(expected, found) == []
-    if not with_umoci:
-        return ""
-    theirs = umoci(folder, placed, chance)
+    refused = []
+    if with_umoci:
+        theirs = umoci(folder, placed, chance)
+        refused += _agree(theirs, without_folders_times(found))
+    if with_docker:
+        implied = [name for name, words in found.items() if words[0] == "dir" and words[_TIME] == "0"]
+        theirs = docker(folder, placed)
+        theirs = theirs if isinstance(theirs, str) else {n: w[:1] if n in implied else w for n, w in theirs.items()}
+        refused += _agree(theirs, as_exported(found, implied))
+    return refused
+
+
+def _agree(theirs: Listed | str, found: Listed) -> list[str]:
     if isinstance(theirs, str):
-        return theirs
-    assert differences(without_folders_times(theirs), without_folders_times(found)) == []
-    return ""
+        return [theirs]
+    assert differences(theirs, found) == []
+    return []

@@ -1,11 +1,13 @@
 """Stacks of layers made into bases that are mounted here, beside what a plain unpacker and umoci make of them.
 
-umoci judges where it is installed; where it is not taken at its word, and why, is a table in tests/stack_judges.py.
+umoci judges where it is installed, and a Docker Engine where DOCKER_HOST names one with the storage driver vfs; where
+they are not taken at their word, and why, is a table in tests/stack_judges.py.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,8 +30,9 @@ def place() -> Iterator[Path]:
 
 def trial(seed: int, folder: Path) -> str:
     """One stack."""
-    has_umoci = shutil.which("umoci") is not None
+    has_umoci, has_docker = shutil.which("umoci") is not None, "DOCKER_HOST" in os.environ
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        exception = stack_judges.check(seed, Path(own), with_umoci=has_umoci)
-    judges = "the plain unpacker and umoci" if has_umoci and not exception else "the plain unpacker"
-    return f"the same by {judges}{f' (umoci: {exception})' if exception else ''}"
+        refused = stack_judges.check(seed, Path(own), with_umoci=has_umoci, with_docker=has_docker)
+    judges = ["the plain unpacker", *(["umoci"] if has_umoci else []), *(["Docker"] if has_docker else [])]
+    said = f" (refused: {', '.join(refused)})" if refused else ""
+    return f"the same by {', '.join(judges)}{said}"
