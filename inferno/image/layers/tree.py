@@ -91,16 +91,16 @@ class Tree:
                 _take_over(self.root, entry)
                 return
             raise BadImageError("the image's root is not a directory")
+        # Before its own folders are made: they may be where the target was.
+        target = self._target(entry) if entry.kind == HARD_LINK else entry
         parent = self._walk(names[:-1], create=True)
         if parent is None or parent.children is None:
             raise BadImageError(f"{shown(entry.name)} lies below something that is not a directory")
         there = parent.children.get(names[-1])
-        if entry.kind == HARD_LINK:
-            parent.children[names[-1]] = self._target(entry)
-        elif there is not None and there.kind == entry.kind == DIRECTORY:
+        if there is not None and there.kind == entry.kind == DIRECTORY:
             _take_over(there, entry)
         else:
-            parent.children[names[-1]] = entry
+            parent.children[names[-1]] = target
 
     def _target(self, entry: Entry) -> Entry:
         """What a hard link points to: the very thing, also when that is a symlink.

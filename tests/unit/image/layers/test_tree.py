@@ -218,6 +218,7 @@ def test_a_hard_link_to_what_its_own_layer_hides_is_what_is_left_of_it() -> None
     above = [whiteout("a"), hard_link("c", "a"), whiteout("d"), hard_link("e", "d/b")]
     for layer in (above, above[::-1]):
         assert contents([below, layer]) == {".": "", "c": "data", "e": "more"}
+    assert contents([below, [whiteout("a"), hard_link("a/made/c", "a")]])["a/made/c"] == "data"
     with pytest.raises(BadImageError, match="is not there"):
         settle([below, [whiteout("a")], [hard_link("c", "a")]])  # gone with the layer before
 
