@@ -6,13 +6,13 @@ Names of environment variables are the predecessor's, so that its users' files k
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from inferno.base import settings_file
 from inferno.base.errors import UsageError
-from inferno.base.setting_row import Counts, Setting
+from inferno.base.setting_row import READERS, Counts, Setting
 
 ENV_FILE = Path("/etc/inferno/env")
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -129,6 +129,23 @@ class Settings(NamedTuple):
             1024,
             64 << 20,
         ),
+    ]
+    memory_reserve_mib: Annotated[
+        int,
+        Setting("INFERNO_MEMORY_RESERVE", Counts.START, "MiB [not for VMs](how-it-starts.md#room)", 256, 0, 1 << 30),
+    ]
+    overcommit: Annotated[
+        str,
+        Setting(
+            "INFERNO_OVERCOMMIT",
+            Counts.START,
+            "more memory than there is: `refuse`, `allow`",
+            REFUSE,
+            choices=(REFUSE, ALLOW),
+        ),
+    ]
+    disk_reserve_mib: Annotated[
+        int, Setting("INFERNO_DISK_RESERVE", Counts.START, "MiB to stay free for files of scratch", 512, 0, 1 << 30)
     ]
     # Above what /etc/subuid hands out by default on Debian (100000 + 65536 each for the first users), below nspawn's
     # 524288..1879048191, collisions being merely possible.
@@ -291,7 +308,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path = ENV
         if row.of_file and text != of_file.get(row.name, ""):
             raise UsageError(f"{row.name} is read from {env_file} alone", f"unset {row.name}")
         if text:
-            known[field] = _READERS[kind](row, text)
+            known[field] = READERS[kind](row, text)
         else:
             known[field] = row.default(values, known) if callable(row.default) else row.default
     _check_folder(known["root"])
@@ -323,7 +340,7 @@ def level(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -
     """LOG_LEVEL alone, without a look at the other settings. Raises UsageError."""
     row = next(row for field, _, row in ROWS if field == "log_level")
     values = {**settings_file.read(env_file), **(os.environ if environ is None else environ)}
-    return _word(row, (values.get(row.name) or INFO).strip())
+    return str(READERS[str](row, (values.get(row.name) or INFO).strip()))
 
 
 def unknown_names(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[str]:
@@ -354,46 +371,3 @@ def _check_folder(root: Path) -> None:
     except OSError:  # not there yet, or not ours to see
         return
     raise UsageError(f"INFERNO_ROOT={root} cannot be made: a file is in its place", "unset it or correct it")
-
-
-def _path(row: Setting, text: str) -> Path:
-    try:
-        return Path(os.path.abspath(os.path.expanduser(text)))
-    except FileNotFoundError:
-        raise UsageError(f"{row.name}={text}: the folder this runs in is gone", "cd to another") from None
-
-
-def _number(row: Setting, text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else row.low - 1
-    if not row.low <= number <= row.high:
-        raise _refused(row, text, f"a number from {row.low} to {row.high}")
-    return number
-
-
-def _word(row: Setting, text: str) -> str:
-    if not row.choices:
-        return text
-    if text.lower() not in row.choices:
-        raise _refused(row, text, f"{', '.join(row.choices[:-1])} or {row.choices[-1]}")
-    return text.lower()
-
-
-def _words(row: Setting, text: str) -> tuple[str, ...]:
-    found = tuple(word.strip() for word in text.split(",") if word.strip())
-    if row.each and not all(map(row.each, found)):
-        raise _refused(row, text, "an IPv4 address, or several by comma")
-    return found
-
-
-def _refused(row: Setting, text: str, wanted: str) -> UsageError:
-    return UsageError(f"{row.name}={text!r} is not {wanted}", f"unset {row.name} or correct it")
-
-
-_READERS: dict[Any, Callable[[Setting, str], Any]] = {
-    Path: _path,
-    Path | None: _path,
-    int: _number,
-    int | None: _number,
-    str: _word,
-    tuple[str, ...]: _words,
-}

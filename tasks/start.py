@@ -29,9 +29,12 @@ _NEEDS = {"network": (), "disk": (), "jail": ("disk",), "launch": ("network", "d
 @functools.cache
 def shared(command: Command, name: str) -> Start:
     """The one start of this VM in this run. Raises InfernoError when there is no version to start."""
-    return starting.prepare(
+    begun = starting.prepare(
         Instance.of(command.asked.settings, command.asked.row(name)), command.transaction.undo(name)
     )
+    if {f"start:{name}", f"launch:{name}"} & {*command.asked.selected}:
+        starting.take_room(begun, overcommit=bool(command.asked.given(f"start:{name}").get("overcommit")))
+    return begun
 
 
 def check(command: Command, name: str) -> None:

@@ -33,11 +33,17 @@ def stop(command: Command, name: str) -> Iterable[InfernoTask]:
 def restart(command: Command, name: str) -> Iterable[InfernoTask]:
     """A VM that does not run is started."""
     request = _request(command, f"restart:{name}")
+    overcommit = bool(command.asked.given(f"restart:{name}").get("overcommit"))
     check(command, name)
 
     def action() -> None:
-        stopping.stop(_known(command, name), request)
+        vm = _known(command, name)
+        release = starting.take_room_of(vm, overcommit=overcommit)
+        if release:
+            command.transaction.undo(name).callback(release)
+        stopping.stop(vm, request)
         begun = shared(command, name)  # after the stop: what is started is the current version
+        begun.release = release
         starting.run(begun)
         command.output.say(f"{name} runs at {begun.vm.slot.guest}, version {begun.version.ulid}")
 
@@ -80,5 +86,6 @@ def _known(command: Command, name: str) -> Instance:
 
 
 def _request(command: Command, task: str) -> stopping.Request:
-    given = {name: value for name, value in command.asked.given(task).items() if name != "quiet"}
+    asked = command.asked.given(task)
+    given = {name: asked[name] for name in ("timeout", "signal", "kill") if name in asked}
     return stopping.Request.of(task, **given)

@@ -43,6 +43,24 @@ def checks(settings: Settings) -> tuple[requirements.Check, ...]:
     return (*tools(settings), room)
 
 
+def free_mib(settings: Settings) -> int | None:
+    """What is free where scratch files grow; None where they are in a pool, which is looked at by `make`."""
+    if settings.storage == LVM:
+        return None
+    place = next(path for path in (settings.root, *settings.root.parents) if path.exists())
+    found = os.statvfs(place)
+    return (found.f_bavail * found.f_frsize) >> 20
+
+
+def used_mib(version: VersionDir) -> int:
+    """What a scratch file has grown to; 0 without one."""
+    try:
+        info = version.scratch.stat(follow_symlinks=False)
+    except OSError:
+        return 0
+    return info.st_blocks * 512 >> 20 if stat.S_ISREG(info.st_mode) else 0  # stat(2): of 512 bytes on every disk
+
+
 def make(settings: Settings, need: Need) -> None:
     """Make the scratch; what is there is removed first. The caller holds the VM's lock.
 

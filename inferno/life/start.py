@@ -60,6 +60,7 @@ class Start:
     failure: str = "its start was interrupted"  # what is said of a launch that is undone
     run: str | None = None  # the ULID of the run that it launched
     log_position: int = 0  # where this run's lines begin in the VM's log
+    release: Callable[[], None] | None = None  # ends that the start is counted (inferno/life/admission.py)
     _reconciled: bool = field(default=False)
     _brought: Brought | None = field(default=None)
 
@@ -123,6 +124,33 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
         overlap.check()
     start_format = None if running else handed.format_for(chosen.file(KILN_CONFIG))
     return Start(vm, chosen, record, undo, start_format)
+
+
+def take_room(start: Start, *, overcommit: bool) -> None:
+    """Count the start, unless the VM runs. Raises UsageError where this host has no room for it."""
+    if start.running():
+        return
+    start.release = _admit(start.vm, start.version, start.record, overcommit=overcommit)
+    start.undo.callback(start.release)
+
+
+def take_room_of(vm: Instance, *, overcommit: bool) -> Callable[[], None] | None:
+    """The same for the current version of a VM that is to be stopped before; return what ends it, if it is counted."""
+    chosen = versions.current(vm.paths, vm.name)
+    record = versions.usable(chosen) if chosen else None
+    if chosen is None or record is None:  # `prepare` says what is wrong
+        return None
+    running = vm.running()
+    return _admit(vm, chosen, record, overcommit=overcommit, instead_of=running.ulid if running else "")
+
+
+def _admit(
+    vm: Instance, version: VersionDir, record: VersionRecord, *, overcommit: bool, instead_of: str = ""
+) -> Callable[[], None]:
+    from inferno.life import admission
+
+    size = cgroup.Limits(record.spec.vcpus, record.spec.memory)
+    return admission.admit(vm.settings, vm.name, version.ulid, size, overcommit=overcommit, instead_of=instead_of)
 
 
 def network(start: Start) -> None:
@@ -196,6 +224,8 @@ def launch_it(start: Start) -> None:
         raise
     start.launched = True
     start.undo.pop_all()
+    if start.release:  # its cgroup counts from here on
+        start.release()
 
 
 STEPS = (

@@ -105,6 +105,11 @@ class Paths(NamedTuple):
         return self.logs / "vm_combined.log"
 
     @property
+    def starts(self) -> Path:
+        """The table of VMs that are being started (inferno/state/starts.py)."""
+        return self.root / "run" / "starts"
+
+    @property
     def collector(self) -> Path:
         """The collector's own directory, 0700: its socket, its lock."""
         return self.root / "run" / "logs"

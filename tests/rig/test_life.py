@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 
 import pytest
@@ -306,6 +307,28 @@ def test_a_lost_database_is_rebuilt_under_a_vm_that_runs(host: Host, vms: None) 
     assert (host.status("patient")["state"], host.status("patient")["pid"]) == ("running", pid)
     assert "patient is stopped" in host.type("stop patient").stderr
     host.type("start fine", status=0)
+
+
+# Prints the reserve that leaves 200 MiB of memory to VMs beside those that run.
+RESERVE = """
+import glob, os
+total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+taken = sum((int(open(name).read()) >> 20) - 96 + 10 for name in glob.glob("/sys/fs/cgroup/inferno.slice/*/memory.max"))
+print(total - taken - 200)
+"""
+
+
+def test_of_two_starts_at_once_one_is_refused_where_one_fits(host: Host, vms: None) -> None:
+    before = host.inventory()
+    small = f"export INFERNO_MEMORY_RESERVE=$(python3 -c {shlex.quote(RESERVE)})\n"
+    begin = "for vm in patient deaf; do (infernoctl start $vm --detach; echo $vm $?) & done; wait"
+    done = host.sh(small + begin)
+    assert sorted(line.split()[1] for line in done.stdout.splitlines()) == ["0", "2"], done
+    assert " needs 139 MiB of memory, and of the " in done.stderr
+    [other] = [name for name in ("patient", "deaf") if host.states()[name] != "running"]
+    host.sh(f"{small} infernoctl start {other} --detach --overcommit && infernoctl stop patient deaf --kill")
+    assert "no VM is started" in host.sh("INFERNO_DISK_RESERVE=1000000 infernoctl start fine", status=2).stderr
+    host.check_inventory(before)
 
 
 def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:

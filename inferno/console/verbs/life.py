@@ -28,6 +28,8 @@ _TIMEOUT = Option(
     short="t",
 )
 
+_OVERCOMMIT = Option("overcommit", "start it also where the host's memory does not suffice for all its VMs", bool)
+
 VERBS = (
     Verb(
         "create",
@@ -67,6 +69,7 @@ infernoctl create job1 --image oci:./layout:v1 --env MODE=fast -- /bin/worker --
                 "with -i, the keys that leave the terminal: characters, ctrl-X or DEL, by comma (ctrl-p,ctrl-q)",
                 metavar="KEYS",
             ),
+            _OVERCOMMIT,
         ),
         is_task=True,
         examples="""\
@@ -98,7 +101,7 @@ infernoctl stop web1 --kill --timeout 5   the VM's stop signal, then the whole V
         LIFE,
         "stop a VM and start its current version",
         "NAME...",
-        (_TIMEOUT,),
+        (_TIMEOUT, _OVERCOMMIT),
         is_task=True,
         examples="infernoctl create web1 --memory 1024 && infernoctl restart web1    takes up the new version",
     ),

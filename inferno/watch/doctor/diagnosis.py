@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from inferno.life import host
 from inferno.settings import Settings
-from inferno.watch.doctor import disks, limits, machine, processes, tenants, trust
+from inferno.watch.doctor import disks, limits, machine, processes, room, tenants, trust
 from inferno.watch.doctor.rule import NEEDED, Finding, Rule, look
 from inferno.watch.doctor.world import World
 
@@ -20,7 +20,7 @@ def rules(world: World) -> list[Rule]:
     needed = [Rule(NEEDED, True, check) for check in host.START]
     found = [*trust.rules(world), *processes.rules(world), *machine.rules(world)]
     found += [*limits.rules(world), *tenants.rules(world)]
-    return [*needed, *disks.rules(world), *sorted(found, key=lambda rule: rule.number)]
+    return [*needed, *room.rules(world), *disks.rules(world), *sorted(found, key=lambda rule: rule.number)]
 
 
 def diagnose(settings: Settings) -> Iterator[Finding]:

@@ -189,6 +189,9 @@ VALUES = {
     "INFERNO_IMAGE_TIMEOUT": "1",
     "INFERNO_LOG_MAX_SIZE_MB": "1",
     "INFERNO_LOG_MAX_FILES": "2",
+    "INFERNO_MEMORY_RESERVE": "100",
+    "INFERNO_OVERCOMMIT": "allow",
+    "INFERNO_DISK_RESERVE": "100",
 }
 SETTINGS = [(field, row) for field, _, row in settings.ROWS]
 # Where the library reads the settings of each kind.
