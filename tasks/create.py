@@ -46,7 +46,7 @@ def config(command: Command, name: str) -> Iterable[InfernoTask]:
 def create(command: Command, name: str) -> Iterable[InfernoTask]:
     asked, output = command.asked, command.output
     plan, state = asked.plan(name), asked.state
-    creating.check(plan)
+    creating.check(plan, state)
     image = key(plan.spec.image, plan.spec.platform)
 
     def action() -> None:

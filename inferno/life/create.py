@@ -39,9 +39,11 @@ class Created(NamedTuple):
     volume: None
 
 
-def check(plan: Plan) -> None:
-    """Raises UsageError, before anything is changed, when this host cannot give what was asked."""
+def check(plan: Plan, state: State) -> None:
+    """Raises UsageError, before anything is changed: this host cannot give what was asked, or the name is taken."""
     host.check_size(plan.spec.vcpus, plan.spec.memory)
+    if state.vm(plan.name) is None:
+        state.check_host_name(plan.name)
 
 
 def reserve(plan: Plan, state: State, undo: contextlib.ExitStack) -> Slot:
@@ -54,7 +56,7 @@ def reserve(plan: Plan, state: State, undo: contextlib.ExitStack) -> Slot:
             state.remove(plan.name)
 
         undo.callback(forget)
-    return Slot(state.reserve(plan.name).slot)
+    return Slot(state.reserve(plan.name, is_new=True).slot)
 
 
 def slot_number(plan: Plan, state: State) -> int | None:

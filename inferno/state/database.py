@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferno.base import files
-from inferno.base.errors import InfernoError
+from inferno.base.errors import InfernoError, UsageError
 from inferno.state.migrations import STEPS
+from inferno.state.names import host_name
 from inferno.state.slot import SLOTS
 from inferno.state.sqlite_file import open_database, transaction
 
@@ -79,12 +80,27 @@ class State:
     def names(self) -> list[str]:
         return [r[0] for r in self._db.execute("select name from machines where version is not null order by name")]
 
-    def reserve(self, name: str) -> VmRow:
-        """The VM's row; when it has none, one with the lowest free slot. Raises InfernoError when all are taken."""
+    def check_host_name(self, name: str) -> None:
+        """Raise UsageError when another VM is called the same as a host: web_1 and web-1."""
+        found = self._db.execute(
+            "select name from machines where replace(name, '_', '-') = ? and name != ?", (host_name(name), name)
+        ).fetchone()
+        if found:
+            raise UsageError(
+                f"{name} and the VM {found[0]} would have one host name, {host_name(name)}", "choose another name"
+            )
+
+    def reserve(self, name: str, *, is_new: bool = False) -> VmRow:
+        """The VM's row; when it has none, one with the lowest free slot.
+
+        Raises InfernoError when all are taken; and for a new VM UsageError as `check_host_name` does.
+        """
         with transaction(self._db):
             row = self.vm(name)
             if row:
                 return row
+            if is_new:
+                self.check_host_name(name)
             slot = self._db.execute(
                 "select min(slot) from (select 0 as slot union all select slot + 1 from machines)"
                 " where slot not in (select slot from machines)"

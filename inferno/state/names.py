@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from inferno.base.errors import UsageError
 
-# `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>), the other a link to it
-# (inferno/sandbox/jail.py).
-RESERVED = frozenset({"kiln", "firecracker-kiln"})
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+# `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>), the next a link to it
+# (inferno/sandbox/jail.py); the last has the log of all VMs.
+RESERVED = frozenset({"kiln", "firecracker-kiln", "vm_combined"})
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def check_name(name: str) -> str:
@@ -20,9 +20,14 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"bad VM name {name!r}",
-            "use 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit",
+            "use 1 to 63 of a-z, 0-9, '-' and '_', starting with a letter or digit",
         )
     return name
+
+
+def host_name(name: str) -> str:
+    """What the VM of that name is called as a host: no host name has a `_` (RFC 952). No two VMs share one."""
+    return name.replace("_", "-")
 
 
 def unknown(name: str, known: Iterable[str]) -> UsageError:

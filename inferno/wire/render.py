@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from inferno.base.errors import UsageError
 from inferno.spec import grammar, tmpfs
 from inferno.spec.fields import Spec
+from inferno.state.names import host_name
 from inferno.state.slot import Slot
 from inferno.wire import models
 
@@ -72,7 +73,7 @@ def run(
     debug: bool = False,
 ) -> models.Run:
     """run.json of VM `name`; `ssh_keys` are lines for authorized_keys; `debug` has init log its own steps."""
-    hostname = spec.hostname or name
+    hostname = spec.hostname or host_name(name)
     return models.Run(
         id=name,
         hostname=hostname,
@@ -104,7 +105,7 @@ def run(
 
 def _names(hostname: str, name: str) -> list[str]:
     """What a guest calls itself: its host name, whole first and then short as Docker writes it, and the VM's name."""
-    return list(dict.fromkeys([hostname, hostname.partition(".")[0], name]))
+    return list(dict.fromkeys([hostname, hostname.partition(".")[0], host_name(name)]))
 
 
 def kiln(version: str, *, debug: bool = False) -> models.Kiln:

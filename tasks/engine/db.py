@@ -115,4 +115,4 @@ def forget_vm(path: Path, name: str) -> None:
     if not path.exists():
         return
     with contextlib.closing(open_database(path, _STEPS)) as db:
-        db.execute("delete from task_state where task like ? escape '!'", (f"%:{name}",))
+        db.execute("delete from task_state where task like ? escape '!'", (f"%:{name.replace('_', '!_')}",))

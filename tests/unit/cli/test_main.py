@@ -42,7 +42,7 @@ def refused(done: CompletedProcess[str], *says: str) -> None:
         assert text in done.stderr
 
 
-BAD_NAMES = ["kiln", "..", "a/b", "Web1", "a" * 64, "", "web_1", "web1\n", "-x"]
+BAD_NAMES = ["kiln", "..", "a/b", "Web1", "a" * 64, "", "vm_combined", "_web", "web1\n", "-x"]
 
 
 @pytest.mark.parametrize("name", [n for n in BAD_NAMES if n not in ("", "-x")])

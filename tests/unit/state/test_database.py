@@ -30,6 +30,35 @@ def test_a_name_keeps_its_slot_and_a_freed_slot_is_taken_again(tmp_path: Path) -
     assert state.reserve("d").slot == 1
 
 
+def test_a_new_name_that_would_be_a_host_name_of_another_is_refused(tmp_path: Path) -> None:
+    state = State(tmp_path / "inferno.db")
+    state.reserve("web_a-1", is_new=True)
+    for name in ("web-a-1", "web_a_1", "web-a_1"):
+        with pytest.raises(UsageError, match=f"{name} and the VM web_a-1 would have one host name, web-a-1"):
+            state.reserve(name, is_new=True)
+        with pytest.raises(UsageError):
+            state.check_host_name(name)
+    state.check_host_name("web_a-1")
+    assert state.reserve("web_a-1", is_new=True).slot == 0
+    assert state.reserve("webxa-1", is_new=True).slot == 1, "a _ stands for nothing else"
+
+
+def take_new(path: Path, name: str) -> bool:
+    try:
+        State(path).reserve(name, is_new=True)
+    except UsageError:
+        return False
+    return True
+
+
+def test_of_names_that_are_one_host_name_only_one_is_taken_at_once(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        taken = pool.starmap(
+            take_new, [(tmp_path / "inferno.db", name) for name in ("a-b-c", "a_b-c", "a-b_c", "a_b_c")]
+        )
+    assert sum(taken) == 1
+
+
 def test_all_slots_taken_is_said(tmp_path: Path) -> None:
     state = State(tmp_path / "inferno.db")
     with sqlite3.connect(tmp_path / "inferno.db") as db:

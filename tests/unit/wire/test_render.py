@@ -94,3 +94,9 @@ def test_no_user_is_the_images(asked: str | None, user: str) -> None:
 def test_a_process_without_a_program_is_refused() -> None:
     with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
         run(Spec("scratch"), Image([], [], [], "", "", []))
+
+
+def test_a_host_name_has_no_underscore() -> None:
+    made = render.run("test_alpine_latest", Spec("nginx"), NGINX, Slot(0), machine_id="0" * 32, ssh_keys=[])
+    assert (made.id, made.hostname) == ("test_alpine_latest", "test-alpine-latest")
+    assert [host.names for host in made.etc_hosts] == [["test-alpine-latest"]]
