@@ -108,7 +108,10 @@ class Settings(NamedTuple):
             choices=(FILE, LVM),
         ),
     ]
-    vg_name: Annotated[str, Setting("VG_NAME", Counts.START, "the volume group of `lvm`", "inferno_rootfs_vg")]
+    vg_name: Annotated[
+        str,
+        Setting("VG_NAME", Counts.START, "the volume group of `lvm`, the only one of Inferno's", "inferno_rootfs_vg"),
+    ]
     # A pool that runs full stops every guest that writes: dm-thin holds their I/O for a minute, then fails it.
     pool_max_percent: Annotated[
         int, Setting("INFERNO_POOL_MAX_PERCENT", Counts.START, "how full its pool may be, to start a VM", 90, 1, 100)
@@ -290,6 +293,11 @@ class Settings(NamedTuple):
 ROWS: tuple[tuple[str, Any, Setting], ...] = tuple(
     (field, row.__origin__, row.__metadata__[0]) for field, row in Settings.__annotations__.items()
 )
+# Variables of the bash version that mean nothing here, and what to do instead.
+GONE: dict[str, str] = {
+    "ROOTFS_VG_NAME": "VG_NAME names the one volume group, with the pool of scratch disks",
+    "INFERNO_LOG_MAX_AGE_DAYS": "logs have no age limit: INFERNO_LOG_MAX_SIZE_MB and INFERNO_LOG_MAX_FILES bound them",
+}
 # What else is read from the environment, and from nowhere else.
 BESIDE: dict[str, str] = {
     "INFERNO_REGISTRY_PASSWORD": "the password of `--creds`",
@@ -344,9 +352,10 @@ def level(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -
 
 
 def unknown_names(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) -> list[str]:
-    """The INFERNO_… variables that nothing reads: misspelt, or of another release."""
+    """The variables that nothing reads: INFERNO_… ones that are misspelt or of another release, and those of GONE."""
     named = {*settings_file.read(env_file), *(os.environ if environ is None else environ)}
-    return sorted(name for name in named if name.startswith("INFERNO_") and name not in _NAMES and name not in BESIDE)
+    unread = {name for name in named if name.startswith("INFERNO_") and name not in _NAMES and name not in BESIDE}
+    return sorted({*unread, *(named & set(GONE))})
 
 
 def guess(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What Docker's users type and Inferno calls otherwise, or has not: the hint for each, which is one line.
+"""What Docker's users type, and those of the bash version, and Inferno calls otherwise or has not: a hint for each.
 
 A hint names the command to type, or says why a VM has no such thing. The words NAME, REF and so on stand for what was
 typed. It is looked at only for words that are not verbs, and options that a verb does not have.
@@ -81,6 +81,11 @@ WORDS: dict[str, str] = {
     "up": "Inferno reads no compose files: docs/pipelines.md declares VMs in a dodo.py",
     "update": _REDO,
     "volume": _NO_VOLUMES,
+    # Of the bash version: docs/coming-from-bash-inferno.md.
+    "haproxy": "a VM's ports are at its address, for this host alone: infernoctl list",
+    "lvm": "infernoctl doctor looks at the pool; docs/storage.md says how to make one",
+    "reconcile": "every command puts in order what it finds of a VM: infernoctl doctor tells of traces",
+    "route": "a VM's ports are at its address, for this host alone: infernoctl list",
 }
 # The names of OPTIONS, by their other names: the table of verbs reads options, and so this, and cannot be asked.
 ALIASES = {"ls": "list", "image": "images"}

@@ -7,7 +7,7 @@ import functools
 from inferno.base import debug, waiting
 from inferno.base.errors import UsageError
 from inferno.console.errors import say
-from inferno.settings import DEBUG, ERROR, explain_settings, guess, level, unknown_names
+from inferno.settings import DEBUG, ERROR, GONE, explain_settings, guess, level, unknown_names
 
 
 @functools.cache
@@ -28,8 +28,9 @@ def begin() -> None:
         return
     if unknown and wanted != ERROR:
         for name in unknown:
-            meant = guess(name)
-            say(f"warning: {name} is not a setting; {f'did you mean {meant}?' if meant else 'infernoctl env has all'}")
+            meant = None if name in GONE else guess(name)
+            other = f"did you mean {meant}?" if meant else GONE.get(name, "infernoctl env has all")
+            say(f"warning: {name} is not a setting; {other}")
 
 
 def _tell(what: str) -> None:

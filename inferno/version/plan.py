@@ -32,6 +32,7 @@ MAKERS = tuple(
             "spec/signals.py",
             "spec/ssh_key.py",
             "spec/tmpfs.py",
+            "state/names.py",
             "state/slot.py",
         ),
         *("version/configs.py", "version/host_facts.py", "version/initrd.py", "version/plan.py"),

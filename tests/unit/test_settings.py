@@ -122,6 +122,10 @@ def test_variables_that_nothing_reads_are_found(tmp_path: Path) -> None:
     assert (guess("INFERNO_STORGE"), guess("INFERNO_XYZZY")) == ("INFERNO_STORAGE", None)
 
 
+def test_variables_of_the_bash_version_that_mean_nothing_are_found(tmp_path: Path) -> None:
+    assert unknown_names({"ROOTFS_VG_NAME": "vg", "VG_NAME": "vg"}, tmp_path / "absent") == ["ROOTFS_VG_NAME"]
+
+
 @pytest.mark.root
 def test_variables_in_the_file_are_looked_at_too(tmp_path: Path) -> None:
     assert unknown_names({}, env_file(tmp_path, "INFERNO_RAM=1\nOTHERS=2\n")) == ["INFERNO_RAM"]

@@ -81,6 +81,8 @@ TABLE = {
     "logs web": WORKS,
     "logs -f web": WORKS,
     "logs --since 10m web": WORKS,
+    "logs --tail 10 web": WORKS,
+    "logs -t web": WORKS,
     "logs --details web": "--json",
     "exec -it web sh": WORKS,
     "exec -u 0 -w / -e A=1 web true": WORKS,

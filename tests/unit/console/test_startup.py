@@ -30,6 +30,11 @@ def test_a_variable_that_nothing_reads_gets_one_warning(tmp_path: Path, line: st
     assert type_in(tmp_path, line, INFERNO_STORGE="lvm", LOG_LEVEL="error").stderr == ""
 
 
+def test_a_variable_of_the_bash_version_is_told_what_to_do_instead(tmp_path: Path) -> None:
+    said = type_in(tmp_path, "infernoctl list", ROOTFS_VG_NAME="vg", INFERNO_LOG_MAX_AGE_DAYS="30").stderr.splitlines()
+    assert len(said) == 2 and "INFERNO_LOG_MAX_FILES bound them" in said[0] and "VG_NAME names the one" in said[1]
+
+
 def test_a_task_warns_once_too(tmp_path: Path) -> None:
     said = type_in(tmp_path, "infernoctl task image oci:/nowhere", INFERNO_XYZZY="1").stderr
     assert (

@@ -267,20 +267,6 @@ def test_a_vms_versions_are_found_without_a_look_at_others(host: Host, layout: s
     assert os.listdir(host.root / "vms/kiln") == [host.version("web2").name]
 
 
-def test_a_name_with_an_underscore_is_a_name_and_not_a_pattern(host: Host, layout: str) -> None:
-    made = json.loads(host.type("create", "web_1", "--image", layout).stdout)
-    assert made["name"] == "web_1"
-    before = sorted(host.root.rglob("vms/*"))
-    said = host.type("create", "web-1", "--image", layout, status=2).stderr
-    assert "web-1 and the VM web_1 would have one host name, web-1" in said
-    assert sorted(host.root.rglob("vms/*")) == before
-    host.type("create", "webx1", "--image", layout)
-    host.type("destroy", "web_1", "--yes")
-    assert host.ran("create:webx1") == set(), "what was noted of its tasks is still known"
-    host.type("create", "web-1", "--image", layout)
-    host.type("destroy", "web-1", "webx1", "--yes")
-
-
 def test_what_a_killed_create_had_made_goes_with_its_vm(host: Host, layout: str) -> None:
     host.type("create", "web1", "--image", layout)
     unfinished = host.root / "vms/kiln/01JD8ZK3V5N9Q2R7T4W6X8Y0AB.web1.tmp"

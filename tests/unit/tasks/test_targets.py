@@ -1,4 +1,4 @@
-"""The files that tasks of images and versions have as their targets, what these name, and `doit clean`."""
+"""The files that tasks of images and versions have as their targets, what these name, `doit clean`; names of VMs."""
 
 from __future__ import annotations
 
@@ -151,3 +151,14 @@ def why(host: Host) -> str:
     env = {**os.environ, "INFERNO_ROOT": str(host.root)}
     argv = [DOIT.with_name("infernoctl"), "why", "web1"]
     return subprocess.run(argv, env=env, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_name_with_an_underscore_is_a_name_and_not_a_pattern(host: Host) -> None:
+    host.doit("create:web_1", "--image", host.ref)
+    said = host.doit("create:web-1", "--image", host.ref, status=2).stderr
+    assert "web-1 and the VM web_1 would have one host name, web-1" in said
+    assert not (host.root / "vms/web-1").exists()
+    host.doit("create:webx1", "--image", host.ref)
+    host.doit("destroy:web_1", "--yes")
+    assert "\n.  " not in host.doit("create:webx1").stderr, "what was noted of its tasks is still known"
+    assert (host.root / "vms/webx1/version.json").exists()
