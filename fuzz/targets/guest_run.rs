@@ -1,4 +1,4 @@
-//! run.json, and start.json.
+//! run.json, start.json, and the lines with the time.
 #![no_main]
 
 use guest::run::Run;
@@ -9,6 +9,9 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(start) = Start::parse(bytes) {
         let _ = guest::etc::resolv(&start.etc_resolv);
         let _ = guest::etc::hosts(&start.etc_hosts);
+    }
+    if let Ok(us) = guest::clock::parse(bytes) {
+        assert!(us > 0 && us / 1_000_000 < 1 << 33);
     }
     if let Ok(run) = Run::parse(bytes) {
         assert!(!run.process.args[0].is_empty());

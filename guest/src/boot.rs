@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::durations::Durations;
 use crate::end::{self, HOST_CID};
 use crate::failure::{Doing, Failure};
+use crate::host_lines::HostLines;
 use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::process::Launcher;
@@ -51,15 +52,14 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     sys::null_stdio().doing("open /dev/null")?;
     let mut signals = sys::take_signals().doing("take the signals")?;
     let run = Run::load()?;
-    let log;
-    (*outbox, log) = connect(&run)?;
+    let mut host;
+    (*outbox, host) = connect(&run)?;
     let steps = Steps { born, are_told: run.log.debug };
     steps.tell(outbox, "connected");
     root::enter(&run.root)?;
     mounts::populate()?;
     steps.tell(outbox, &root::describe(&run.root));
-    etc::write_all(&run, &Start::receive(&log, durations.start)?)?;
-    drop(log);
+    etc::write_all(&run, &Start::receive(&mut host, durations.start)?)?;
     net::set_up(&run.ips)?;
     net::relax()?;
     steps.tell(outbox, "network is up");
@@ -92,20 +92,20 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     let connected = std::mem::replace(outbox, Outbox::new(None));
     let supervisor = Supervisor::new(started, launcher, signals, connected, listener, born, durations)
         .doing("watch the process")?;
-    let (report, last) = supervisor.run().doing("watch the process")?;
+    let (report, last) = supervisor.following(host).run().doing("watch the process")?;
     *outbox = last;
     Ok(report)
 }
 
-/// Opens the log, with the key that tells init's report from others as its first record; and the same connection again,
-/// to read from it.
-fn connect(run: &Run) -> Result<(Outbox, File), Failure> {
+/// Opens the log, with the key that tells init's report from others as its first record; and what kiln says
+/// on the same connection.
+fn connect(run: &Run) -> Result<(Outbox, HostLines), Failure> {
     end::report_to(run.vsock_exit_port);
     let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
     let start = log.try_clone().doing("keep the host's log")?;
     let mut outbox = Outbox::new(Some(log));
     outbox.push(&record::hello(end::key().doing("make a key")?));
-    Ok((outbox, start))
+    Ok((outbox, HostLines::new(start)))
 }
 
 /// How far init is, and when: told only where the host asked for it.

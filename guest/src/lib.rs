@@ -11,6 +11,7 @@ pub mod attachment;
 pub mod base64;
 pub mod boot;
 pub mod cgroup;
+pub mod clock;
 pub mod connection;
 #[cfg(test)]
 mod contract;
@@ -22,6 +23,7 @@ pub mod failure;
 pub mod files;
 pub mod format;
 pub mod frame;
+pub mod host_lines;
 pub mod http;
 pub mod init_system;
 pub mod input;

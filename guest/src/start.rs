@@ -1,22 +1,19 @@
 //! start.json: what holds for one start alone. kiln sends it, one line, as soon as init has connected to its log.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::os::fd::AsRawFd;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
 use crate::failure::{Doing, Failure};
 use crate::format;
+use crate::host_lines::HostLines;
 use crate::run::Host;
 use crate::sys::{self, PollFd};
 
 /// The one that is read here.
 pub const FORMAT: u32 = 1;
-/// kiln sends no more.
-pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
 /// start.json. All fields are required, and no other is taken.
 #[derive(Debug, Deserialize)]
@@ -45,23 +42,19 @@ pub struct Resolv {
 }
 
 impl Start {
-    /// Waits for it on the log connection, non-blocking, for so long.
-    pub fn receive(mut log: &File, patience: Duration) -> Result<Self, Failure> {
+    /// Waits so long for it: the first line that kiln says.
+    pub fn receive(lines: &mut HostLines, patience: Duration) -> Result<Self, Failure> {
         let until = Instant::now() + patience;
-        let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
-        while !text.ends_with(b"\n") {
-            match log.read(&mut chunk) {
-                Ok(0) => return Err(Failure::new("start.json: kiln ended the connection")),
-                Ok(len) => text.extend_from_slice(&chunk[..len]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => wait(log, until, patience)?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        loop {
+            match lines.next_line() {
+                Ok(Some(line)) => return Self::parse(&line),
+                Ok(None) => wait(lines, until, patience)?,
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                    return Err(Failure::new(format!("start.json: {error}")));
+                }
                 Err(error) => return Err(error).doing("receive start.json"),
             }
-            if text.len() > MAX_BYTES {
-                return Err(Failure::new(format!("start.json: it is over {} KiB", MAX_BYTES / 1024)));
-            }
         }
-        Self::parse(&text)
     }
 
     /// Reads a text.
@@ -71,18 +64,20 @@ impl Start {
     }
 }
 
-fn wait(log: &File, until: Instant, patience: Duration) -> Result<(), Failure> {
+fn wait(lines: &HostLines, until: Instant, patience: Duration) -> Result<(), Failure> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(Failure::new(format!("start.json: kiln sent none within {} s", patience.as_secs())));
     }
-    let mut fds = [PollFd { fd: log.as_raw_fd(), events: sys::POLLIN, revents: 0 }];
+    let fd = lines.fd().unwrap_or(-1); // which poll passes over
+    let mut fds = [PollFd { fd, events: sys::POLLIN, revents: 0 }];
     sys::poll(&mut fds, Some(left)).doing("wait for start.json")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -93,27 +88,41 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     /// init's end of the log connection, and kiln's.
-    fn pair() -> (File, UnixStream) {
+    fn pair() -> (HostLines, UnixStream) {
         let (ours, kilns) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (File::from(OwnedFd::from(ours)), kilns)
+        (HostLines::new(File::from(OwnedFd::from(ours))), kilns)
     }
 
     #[test]
     fn reads_the_golden_file_however_it_arrives() {
-        let (log, mut kiln) = pair();
+        let (mut log, mut kiln) = pair();
         let sender = thread::spawn(move || {
             for byte in GOLDEN.as_bytes() {
                 kiln.write_all(&[*byte]).unwrap();
             }
             kiln
         });
-        let start = Start::receive(&log, LONG).unwrap();
+        let start = Start::receive(&mut log, LONG).unwrap();
         drop(sender.join().unwrap());
         assert_eq!(start.run, "01JD8ZM0G7C4R1X6B9T2W5Y8HE");
         assert_eq!(start.etc_resolv.nameservers, ["9.9.9.9"]);
         assert_eq!((start.etc_resolv.search.len(), start.etc_resolv.options.len()), (1, 1));
         assert_eq!(start.etc_hosts[0].names, ["db"]);
+    }
+
+    #[test]
+    fn what_kiln_says_next_is_kept_for_later() {
+        let (mut log, mut kiln) = pair();
+        kiln.write_all(format!("{GOLDEN}{{\"clock_us\":1}}\n{{").as_bytes()).unwrap();
+        assert_eq!(Start::receive(&mut log, LONG).unwrap().run, "01JD8ZM0G7C4R1X6B9T2W5Y8HE");
+        assert_eq!(log.next_line().unwrap().unwrap(), b"{\"clock_us\":1}\n");
+        assert!(log.next_line().unwrap().is_none(), "it is not whole");
+        kiln.write_all(b"}\n").unwrap();
+        assert_eq!(log.next_line().unwrap().unwrap(), b"{}\n");
+        drop(kiln);
+        assert!(log.fd().is_some() && log.next_line().is_err());
+        assert!(log.fd().is_none() && log.next_line().unwrap().is_none(), "an end is told once");
     }
 
     #[test]
@@ -133,20 +142,20 @@ mod tests {
 
     #[test]
     fn what_never_comes_or_never_ends_is_said() {
-        let (log, kiln) = pair();
+        let (mut log, kiln) = pair();
         assert_eq!(
-            Start::receive(&log, Duration::ZERO).unwrap_err().text,
+            Start::receive(&mut log, Duration::ZERO).unwrap_err().text,
             "start.json: kiln sent none within 0 s"
         );
         drop(kiln);
-        assert_eq!(Start::receive(&log, LONG).unwrap_err().text, "start.json: kiln ended the connection");
-        let (log, mut kiln) = pair();
-        kiln.write_all(&vec![b' '; MAX_BYTES + 1]).unwrap();
-        assert_eq!(Start::receive(&log, LONG).unwrap_err().text, "start.json: it is over 64 KiB");
-        let (log, mut kiln) = pair();
+        assert_eq!(Start::receive(&mut log, LONG).unwrap_err().text, "start.json: kiln ended the connection");
+        let (mut log, mut kiln) = pair();
+        kiln.write_all(&vec![b' '; crate::host_lines::MAX_BYTES + 1]).unwrap();
+        assert_eq!(Start::receive(&mut log, LONG).unwrap_err().text, "start.json: it is over 64 KiB");
+        let (mut log, mut kiln) = pair();
         kiln.write_all(b"{\"format\":2}\n").unwrap();
         assert_eq!(
-            Start::receive(&log, LONG).unwrap_err().text,
+            Start::receive(&mut log, LONG).unwrap_err().text,
             "start.json: it has format 2, and this init reads 1: create the VM again"
         );
     }

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use crate::api::{Attach, State, Status};
 use crate::attachment::Attachment;
 use crate::cgroup;
+use crate::clock;
 use crate::connection::{Connection, Progress};
 use crate::durations::Durations;
+use crate::host_lines::HostLines;
 use crate::input::Input;
 use crate::kernel_log;
 use crate::listener::Listener;
@@ -47,6 +49,7 @@ pub struct Supervisor {
     /// The pipe to its standard input, until a host has it.
     stdin: Option<OwnedFd>,
     outbox: Outbox,
+    host: Option<HostLines>,
     launcher: Launcher,
     listener: Listener,
     connections: Vec<Connection>,
@@ -87,6 +90,7 @@ impl Supervisor {
             has_stdin,
             stdin,
             outbox,
+            host: None,
             launcher,
             listener,
             connections: Vec::new(),
@@ -95,9 +99,17 @@ impl Supervisor {
         })
     }
 
+    /// With what kiln says: the clock follows the host's.
+    #[must_use]
+    pub fn following(mut self, host: HostLines) -> Self {
+        self.host = Some(host);
+        self
+    }
+
     /// Until the process ended and all that it wrote is in the outbox, which is handed back.
     pub fn run(mut self) -> std::io::Result<(ExitReport, Outbox)> {
         self.outbox.push(&record::started(self.pid));
+        self.hear();
         self.outbox.flush();
         while !self.is_over() {
             self.turn()?;
@@ -129,6 +141,9 @@ impl Supervisor {
         if ready.contains(&self.signals.as_raw_fd()) {
             self.take_signals();
         }
+        if self.host.as_ref().and_then(HostLines::fd).is_some_and(|fd| ready.contains(&fd)) {
+            self.hear();
+        }
         for fd in &fds {
             self.outbox.notice(fd);
         }
@@ -152,6 +167,16 @@ impl Supervisor {
         Ok(())
     }
 
+    /// What kiln has said is done. When it says nothing any more, the clock goes on by itself.
+    fn hear(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        while let Ok(Some(line)) = host.next_line() {
+            if let Some(text) = clock::follow(&line) {
+                self.outbox.say(&text);
+            }
+        }
+    }
+
     /// All streams go as far as they can.
     fn attend(&mut self, ready: &[i32]) {
         let is_ready = |fd: i32| ready.contains(&fd);
@@ -172,6 +197,7 @@ impl Supervisor {
     fn interests(&self) -> Vec<PollFd> {
         let read = |fd: i32| PollFd { fd, events: sys::POLLIN, revents: 0 };
         let mut fds = vec![read(self.signals.as_raw_fd()), read(self.listener.fd())];
+        fds.extend(self.host.as_ref().and_then(HostLines::fd).map(read));
         fds.extend(self.outbox.interest());
         fds.extend(self.connections.iter().map(Connection::interest));
         if self.outbox.has_room() && self.attachments.iter().all(Attachment::has_room) {

@@ -88,6 +88,25 @@ pub fn is_pid_1() -> bool {
     std::process::id() == 1
 }
 
+/// Sets the machine's clock, microseconds since 1970.
+pub fn set_clock(us: i64) -> io::Result<()> {
+    let to = libc::timespec { tv_sec: us.div_euclid(1_000_000), tv_nsec: us.rem_euclid(1_000_000) * 1000 };
+    // SAFETY: the pointer is of one whole timespec that outlives the call.
+    check(unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const to) })
+}
+
+/// Has the machine's clock go faster or slower until it has gained so many microseconds; what was left of an earlier
+/// correction is dropped.
+pub fn slew_clock(us: i64) -> io::Result<()> {
+    // SAFETY: timex is integers only, for which all zeroes is a value; the call reads and writes that one.
+    unsafe {
+        let mut asked: libc::timex = std::mem::zeroed();
+        asked.modes = libc::ADJ_OFFSET_SINGLESHOT;
+        asked.offset = us;
+        check(libc::adjtimex(&raw mut asked))
+    }
+}
+
 /// sethostname(2).
 pub fn set_hostname(name: &str) -> io::Result<()> {
     // SAFETY: the pointer and length are of one live slice.

@@ -24,6 +24,7 @@ fn durations(text: &str) -> Durations {
             "log_end" => made.log_end = time,
             "flow_control" => made.flow_control = time,
             "retry" => made.retry = time,
+            "clock" => made.clock = time,
             _ => panic!("no test changes {name}"),
         }
     }
@@ -39,5 +40,6 @@ fn all(time: Duration) -> Durations {
         flow_control: time,
         retry: time,
         complaint: time,
+        clock: time,
     }
 }

@@ -16,6 +16,11 @@ impl Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
+
+    /// The line by which the guest is told of it (tests/contract/clock.json).
+    pub fn line(self) -> Vec<u8> {
+        format!("{{\"clock_us\":{}}}\n", self.0).into_bytes()
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -44,6 +49,12 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_guest_is_told_as_the_golden_file_has_it() {
+        let golden = include_bytes!("../../tests/contract/clock.json");
+        assert_eq!(Timestamp(1_795_529_822_123_456).line(), golden);
+    }
 
     #[test]
     fn known_instants() {

@@ -56,7 +56,7 @@ fn constants_are_the_shared_ones() {
 
 #[test]
 fn durations_are_the_shared_ones() {
-    let Durations { guest_end, last_lines, request, log_end, flow_control, retry, complaint } =
+    let Durations { guest_end, last_lines, request, log_end, flow_control, retry, complaint, clock } =
         Durations::default();
     let seconds = |duration: Duration| duration.as_secs_f64();
     let own = json!({
@@ -67,6 +67,7 @@ fn durations_are_the_shared_ones() {
         "flow_control": seconds(flow_control),
         "retry": seconds(retry),
         "complaint": seconds(complaint),
+        "clock": seconds(clock),
     });
     let shared = shared("kiln_waits_s");
     assert_eq!(shared.as_object().unwrap().len(), own.as_object().unwrap().len());

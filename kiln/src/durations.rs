@@ -20,6 +20,8 @@ pub struct Durations {
     pub retry: Duration,
     /// At most one complaint about bad records in this time, however many there are.
     pub complaint: Duration,
+    /// Between tellings of the time, for what the guest's clock drifts; of a step of the host's it is told at once.
+    pub clock: Duration,
 }
 
 impl Default for Durations {
@@ -32,6 +34,7 @@ impl Default for Durations {
             flow_control: Duration::from_secs(1),
             retry: Duration::from_secs(1),
             complaint: Duration::from_secs(1),
+            clock: Duration::from_secs(60),
         }
     }
 }

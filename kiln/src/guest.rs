@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
+use crate::clock::Timestamp;
 use crate::collector::Collector;
 use crate::host_log::{Entry, Level, Source};
 use crate::lines::{Line, Lines, Overlong};
@@ -40,6 +41,10 @@ pub struct GuestLog {
     listener: UnixListener,
     /// What init is told as soon as it has connected.
     start: Vec<u8>,
+    /// What of the line with the time is not sent yet; whether another is to follow; when one was written last.
+    unsent: Vec<u8>,
+    clock_is_due: bool,
+    told_at: Instant,
     state: State,
     lines: Lines,
     key: Option<String>,
@@ -61,6 +66,9 @@ impl GuestLog {
         Self {
             listener,
             start,
+            unsent: Vec::new(),
+            clock_is_due: false,
+            told_at: Instant::now(),
             state: State::Awaited,
             lines,
             key: None,
@@ -78,6 +86,45 @@ impl GuestLog {
                 *state = State::Open(stream);
             }
         });
+        self.send();
+    }
+
+    /// Tells the guest what time it is: now, or as soon as it is connected and takes it. Of several times it is told the
+    /// last alone, so that a guest that does not read costs nothing.
+    pub fn tell_time(&mut self) {
+        self.clock_is_due = true;
+        self.send();
+    }
+
+    /// When the guest was last told; `None` while it cannot be told.
+    pub fn told_at(&self) -> Option<Instant> {
+        let can_be = matches!(self.state, State::Open(_)) && !self.has_unsent();
+        can_be.then_some(self.told_at)
+    }
+
+    /// Whether something waits for the connection to take it.
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Sends what the connection takes now. One that fails ends by what is read from it.
+    pub fn send(&mut self) {
+        let State::Open(stream) = &mut self.state else {
+            return;
+        };
+        while self.clock_is_due || !self.unsent.is_empty() {
+            if self.unsent.is_empty() {
+                self.unsent = Timestamp::now().line();
+                self.clock_is_due = false;
+                self.told_at = Instant::now();
+            }
+            match stream.write(&self.unsent) {
+                Ok(len) => drop(self.unsent.drain(..len)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.unsent.clear(),
+            }
+        }
     }
 
     /// Who may report the process's end, as far as is known.

@@ -49,6 +49,7 @@ impl fmt::Display for Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Signals,
+    Clock,
     VmmEnd,
     VmmOutput,
     GuestListener,
@@ -64,6 +65,7 @@ pub struct Supervisor<'a> {
     config: &'a Config,
     durations: Durations,
     signals: File,
+    clock: File,
     collector: Collector,
     guest: GuestLog,
     exits: ExitReports,
@@ -78,6 +80,7 @@ impl<'a> Supervisor<'a> {
     pub fn start(config: &'a Config, start: Start, durations: Durations) -> Result<Self, Error> {
         let kernel = |what| move |error| Error::Kernel(what, error);
         let signals = sys::take_signals().map_err(kernel("signalfd"))?;
+        let clock = sys::watch_clock().map_err(kernel("timerfd"))?.into();
         let names = sys::watch_names(c"/").map_err(kernel("inotify"))?;
         let origin = Origin { vm_id: config.id.clone(), run: start.run };
         let outbox = Outbox::new(origin, config.log_ring_kib * 1024);
@@ -97,6 +100,7 @@ impl<'a> Supervisor<'a> {
             config,
             durations,
             signals,
+            clock,
             collector,
             guest,
             exits,
@@ -154,11 +158,14 @@ impl<'a> Supervisor<'a> {
 
     fn watch(&self, mut add: impl FnMut(i32, i16, Token)) {
         add(self.signals.as_raw_fd(), POLLIN, Token::Signals);
+        add(self.clock.as_raw_fd(), POLLIN, Token::Clock);
         self.vmm.pidfd().into_iter().for_each(|fd| add(fd, POLLIN, Token::VmmEnd));
         self.vmm.pipes().for_each(|fd| add(fd, POLLIN, Token::VmmOutput));
         add(self.guest.listener(), POLLIN, Token::GuestListener);
-        if self.may_read_guest() {
-            self.guest.stream().into_iter().for_each(|fd| add(fd, POLLIN, Token::GuestStream));
+        let reads = if self.may_read_guest() { POLLIN } else { 0 };
+        let writes = if self.guest.has_unsent() { POLLOUT } else { 0 };
+        if reads | writes != 0 {
+            self.guest.stream().into_iter().for_each(|fd| add(fd, reads | writes, Token::GuestStream));
         }
         self.exits.fds().for_each(|fd| add(fd, POLLIN, Token::Exits));
         add(self.collector.names(), POLLIN, Token::CollectorNames);
@@ -173,7 +180,11 @@ impl<'a> Supervisor<'a> {
             Token::VmmEnd => self.on_vmm_end(),
             Token::VmmOutput => self.vmm.read(&mut self.collector),
             Token::GuestListener => self.guest.accept(),
+            Token::Clock => self.on_clock_set(),
+            // A guest that went away is seen by reading, which waits until there is room for it.
+            Token::GuestStream if events == POLLOUT || !self.may_read_guest() => self.guest.send(),
             Token::GuestStream => {
+                self.guest.send();
                 if let Some(pid) = self.guest.read(&mut self.collector) {
                     self.on_started(pid);
                 }
@@ -203,6 +214,12 @@ impl<'a> Supervisor<'a> {
         if let Some(signal) = sys::signal_number(&siginfo[..len]) {
             self.end_vmm(format!("killed by signal {signal} to kiln"));
         }
+    }
+
+    fn on_clock_set(&mut self) {
+        // Fails with ECANCELED, which is all that it says, and arms itself again: timerfd_create(2).
+        let _ = self.clock.read(&mut [0; 8]);
+        self.guest.tell_time();
     }
 
     fn on_vmm_end(&mut self) {
@@ -251,6 +268,9 @@ impl<'a> Supervisor<'a> {
 
     fn keep_time(&mut self) {
         self.collector.retry();
+        if self.clock_at().is_some_and(|at| at <= Instant::now()) {
+            self.guest.tell_time();
+        }
         if self.exits.expire() > 0 {
             self.warn("exit report refused: the log did not say who may report");
         }
@@ -277,8 +297,13 @@ impl<'a> Supervisor<'a> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let times = [self.guest_end_by, self.last_lines_by, self.exits.deadline(), self.collector.retry_at()];
-        times.into_iter().flatten().min()
+        let ends = [self.guest_end_by, self.last_lines_by, self.exits.deadline()];
+        ends.into_iter().chain([self.collector.retry_at(), self.clock_at()]).flatten().min()
+    }
+
+    /// When the guest is to be told of the time again.
+    fn clock_at(&self) -> Option<Instant> {
+        self.guest.told_at().map(|at| at + self.durations.clock)
     }
 
     fn warn(&mut self, text: &str) {

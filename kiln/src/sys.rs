@@ -154,6 +154,20 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
+/// A descriptor that becomes readable whenever the machine's clock is set, or it wakes up; slewing does not count.
+pub fn watch_clock() -> io::Result<OwnedFd> {
+    // SAFETY: timerfd_create takes integers, and its descriptor is new and ours alone; timerfd_settime reads one whole
+    // itimerspec, all integers, and writes nothing.
+    unsafe {
+        let fd = owned(libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC))?;
+        let mut never: libc::itimerspec = std::mem::zeroed();
+        never.it_value.tv_sec = libc::time_t::MAX;
+        let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
+        check(libc::timerfd_settime(fd.as_raw_fd(), flags, &raw const never, std::ptr::null_mut()))?;
+        Ok(fd)
+    }
+}
+
 /// A descriptor that reports each name that appears in a directory (made there, or moved or linked there).
 pub fn watch_names(directory: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the path is NUL-terminated; the descriptor is new and ours alone.

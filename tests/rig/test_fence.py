@@ -6,10 +6,11 @@ One probe VM tries everything and says what it reached; beside each drop stands 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
-from tests.rig import outside
+from tests.rig import name_server, outside
 from tests.rig.typed import Host
 
 SERVER = "mkdir /www; echo guest > /www/index.html; exec httpd -f -p 8080 -h /www"
@@ -71,6 +72,22 @@ def test_the_host_reaches_a_guest(host: Host, server: None) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_guest_reaches_outside_and_nothing_else(probed: list[str], target: str) -> None:
     assert f"{'reached' if target == 'outside' else 'not'} {target}" in probed
+
+
+def test_a_guest_asks_whom_the_hosts_stub_asks(host: Host, probed: list[str]) -> None:
+    server = f"ip netns exec outside python3 tests/rig/name_server.py {outside.ADDRESS}"
+    host.sh(f"setsid {server} < /dev/null > /srv/names.log 2>&1 &")
+    host.sh("until ip netns exec outside ss -Hlun sport = :53 | grep -q .; do sleep 0.1; done")
+    host.create("asks", "nslookup web.test; cat /etc/hosts", options="--add-host db:192.0.2.7 --dns-option ndots:1")
+    stub, upstream = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
+    host.sh(f"cat {stub} > /root/kept; mkdir -p {Path(upstream).parent}; echo nameserver 127.0.0.53 > {stub}")
+    host.sh(f"echo nameserver {outside.ADDRESS} > {upstream}")
+    try:
+        said = host.type("start asks").stdout
+    finally:
+        host.sh(f"cat /root/kept > {stub}; rm {upstream}")
+    assert name_server.ANSWER in said
+    assert "\n192.0.2.7\tdb\n" in said
 
 
 def test_a_guest_has_one_address_of_its_own(probed: list[str]) -> None:

@@ -106,6 +106,17 @@ def test_where_it_starts_is_its_users_and_files_of_etc_know_the_machine(host: Ho
     assert inodes == "1024"
 
 
+def test_the_clock_follows_the_hosts_forward_and_back(host: Host, box: None) -> None:
+    """What waits in the guest ends when the step has arrived, or after the 5 s in which it has to."""
+    wait = "n=0; until [ $(date +%s) {} {} ]; do [ $((n += 1)) -le 50 ] || exit 1; sleep 0.1; done"
+    ahead = int(host.sh("date -s '+2 hours' +%s").stdout)
+    try:
+        host.type(f"exec box -- sh -c {shlex.quote(wait.format('-ge', ahead))}")
+    finally:
+        back = int(host.sh("date -s '-2 hours' +%s").stdout)
+    host.type(f"exec box -- sh -c {shlex.quote(wait.format('-le', back + 600))}")
+
+
 def test_groups_can_be_divided_and_orphans_are_taken_in(host: Host, box: None) -> None:
     divides = (
         "cd /sys/fs/cgroup && mkdir mine; sleep 1000 & echo $! > mine/cgroup.procs && cat mine/pids.current && kill $!;"

@@ -3,8 +3,9 @@
 use std::fs;
 
 use crate::jail::{Jail, START, answer, collect, exited, messages, record, started};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[test]
 fn ten_thousand_lines_and_the_exit_code_arrive() {
@@ -34,6 +35,51 @@ fn ten_thousand_lines_and_the_exit_code_arrive() {
     assert!(file["vm_error"].is_null() && file["signal"].is_null() && file["error"].is_null(), "{file}");
     assert!(file["started_at"].as_str().unwrap() < file["exited_at"].as_str().unwrap(), "{file}");
     assert!(!names.iter().any(|name| name.starts_with("control.sock")), "{names:?}");
+}
+
+#[test]
+fn the_guest_is_told_the_time_again_and_again() {
+    let since = SystemTime::now();
+    let (kiln, mut vmm) = Jail::new().with("clock", 1).boot();
+    let mut log = BufReader::new(kiln.log());
+    let mut last = us(since);
+    for _ in 0..3 {
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(told.as_object().unwrap().len(), 1, "{line}");
+        let now = told["clock_us"].as_u64().unwrap();
+        assert!(last < now && now <= us(SystemTime::now()), "{last} {line}");
+        last = now;
+    }
+    drop(log);
+    vmm.command("exit 0");
+    kiln.ended();
+}
+
+fn us(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+}
+
+#[test]
+fn a_guest_that_does_not_want_to_know_the_time_is_served_all_the_same() {
+    let (kiln, mut vmm) = Jail::new().with("clock", 0).boot();
+    let mut log = kiln.log();
+    log.write_all(started().as_bytes()).unwrap();
+    assert!(kiln.notified().starts_with("READY=1\n"));
+    // Until kiln's end of the connection is full, and beyond.
+    for _ in 0..400 {
+        kiln.turn();
+    }
+    let before = kiln.memory_kib("VmRSS:");
+    for _ in 0..50 {
+        kiln.turn();
+    }
+    assert!(kiln.memory_kib("VmRSS:") <= before + 64, "what is not taken is not kept");
+    drop(log);
+    assert!(kiln.report(&exited(3)).starts_with("HTTP/1.1 200 "));
+    vmm.command("exit 0");
+    assert_eq!(kiln.ended().0.code(), Some(3));
 }
 
 #[test]

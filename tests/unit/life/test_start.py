@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 
+from inferno.base.errors import UsageError
 from inferno.life import start
 from inferno.life.instance import Instance
 from inferno.logs import collector_client, vm_logs
@@ -35,3 +37,35 @@ def test_last_words_of_the_run_before_are_not_shown_as_this_ones(host: LogHost) 
     collector_client.sync(host.settings)
     assert len(messages(vm.log)) == 5001
     assert begun.log_position == vm_logs.end(host.paths, "web")
+
+
+def test_what_a_start_brings_is_what_was_asked_last_and_not_what_the_version_has(host: LogHost) -> None:
+    vm = host.vm("web")
+    saved = {
+        "image": "box",
+        "dns": ["192.0.2.1"],
+        "dns_search": ["."],
+        "dns_option": ["rotate"],
+        "add_host": ["db=::1"],
+    }
+    begun = start.Start(
+        Instance(host.settings, "web", vm.slot, vm.ulid, saved), host.paths.version("X"), {}, contextlib.ExitStack()
+    )
+    brought = json.loads(begun.brought.start)
+    assert brought["etc_resolv"] == {"nameservers": ["192.0.2.1"], "search": [], "options": ["rotate"]}
+    assert brought["etc_hosts"] == [{"address": "::1", "names": ["db"]}]
+    assert brought["run"] == begun.brought.run
+    assert begun.brought.unreachable == []
+
+
+def test_what_cannot_be_brought_is_said_before_anything_is_made(host: LogHost) -> None:
+    vm = host.vm("web")
+    saved = {"image": "box", "add_host": [f"host{number}:192.0.2.1" for number in range(2000)]}
+    begun = start.Start(
+        Instance(host.settings, "web", vm.slot, vm.ulid, saved), host.paths.version("X"), {}, contextlib.ExitStack()
+    )
+    before = sorted(host.paths.root.rglob("*"))
+    for step in start.STEPS:
+        with pytest.raises(UsageError, match="more than 64 KiB of name servers and hosts"):
+            step.act(begun)
+    assert sorted(host.paths.root.rglob("*")) == before
