@@ -87,6 +87,8 @@ WORDS: dict[str, str] = {
     "reconcile": "every command puts in order what it finds of a VM: infernoctl doctor tells of traces",
     "route": "a VM's ports are at its address, for this host alone: infernoctl list",
 }
+# What follows a noun of Docker's, and is not a name.
+_VERBS_OF_NOUNS = ("ls", "list", "create", "rm", "remove", "inspect", "prune", "connect", "disconnect")
 # The names of OPTIONS, by their other names: the table of verbs reads options, and so this, and cannot be asked.
 ALIASES = {"ls": "list", "image": "images"}
 # Of a verb and an option, or of any verb and that option: `*`.
@@ -209,7 +211,7 @@ def _hint(key: str, rest: Sequence[str]) -> str:
     """The line of WORDS, with what was typed in the place of NAME or REF, where it is clear which is meant."""
     hint = WORDS[key]
     holes = [hole for hole in ("NAME", "REF") if re.search(rf"\b{hole}\b", hint)]
-    if len(holes) == 1 and len(rest) == 1 and not rest[0].startswith("-"):
+    if len(holes) == 1 and len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in _VERBS_OF_NOUNS:
         return re.sub(rf"\b{holes[0]}\b", lambda _: rest[0], hint)
     return hint
 

@@ -133,7 +133,7 @@ TABLE = {
     "volume ls": "there are no volumes",
     "volume create data": "there are no volumes",
     "config": "infernoctl env",
-    "config ls": "infernoctl env",
+    "config ls": "infernoctl task config NAME",
     "config create a b": "infernoctl env",
     "container": "infernoctl list",
     "container ls": "infernoctl ls",
