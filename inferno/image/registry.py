@@ -30,7 +30,7 @@ def resolve(ask: Ask, *, must: bool) -> Image:
     """Ask the registry, and fetch what is not here yet. Raises UsageError when it cannot be had."""
     ref = ask.ref
     ask.progress(f"ask the registry for {ref.short}")
-    skopeo = Skopeo(ref, ask.access, ask.settings)
+    skopeo = Skopeo(ref, ask.access, ask.settings, ask.progress)
     text = _checked(skopeo.manifest(), ref.digest, ref)
     found, is_chosen = manifest.parse(text), False
     if not isinstance(found, Manifest):
@@ -62,7 +62,7 @@ def seen(ask: Ask) -> str | None:
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
-    _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings), found, _missing(ask.settings, found))
+    _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings, ask.progress), found, _missing(ask.settings, found))
     return [
         Blob(*open_part(held, blob(ask.settings, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in layout.with_diff_ids(image)

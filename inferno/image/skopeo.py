@@ -29,7 +29,8 @@ _REDRAW_S = 0.2
 _MIN_BLOB_BYTES = 8 << 20  # manifest and configuration are among them, up to 4 MiB each
 _POLICY = Path("/etc/containers/policy.json")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-_PASSED_ON = (*_PROXIES, "REGISTRY_AUTH_FILE", "SSL_CERT_DIR")
+_PASSED_ON = (*_PROXIES, "SSL_CERT_DIR")
+_NOWHERE = "/nonexistent"
 _SILENT = ("connection refused", "no such host", "network is unreachable", "i/o timeout", "deadline exceeded")
 # As Docker: a registry on this very host needs no TLS. Any other does, unless it is named in the settings.
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
@@ -42,8 +43,8 @@ class SilentError(UsageError):
 class Skopeo:
     """What one user may ask of one registry."""
 
-    def __init__(self, ref: Reference, access: Access, settings: Settings) -> None:
-        self._ref, self._access = ref, access
+    def __init__(self, ref: Reference, access: Access, settings: Settings, tell: Progress) -> None:
+        self._ref, self._access, self._tell = ref, access, tell
         self._host = ref.name.partition("/")[0]
         self._images = Paths(settings.root).images
         self._plain = bool(_LOOPBACK.fullmatch(self._host)) or self._host in settings.insecure_registries
@@ -65,7 +66,7 @@ class Skopeo:
         had, or sends more.
         """
         options = ["--dest-shared-blob-dir", os.fspath(blobs), "--dest-oci-accept-uncompressed-layers"]
-        with self._explained(), self._authfile("--src-authfile") as (auth, passed):
+        with self._authfile("--src-authfile") as (auth, passed), self._explained():
             argv = [*_skopeo(_COPY_TIMEOUT_S), "copy", "--quiet", *self._tls("--src-tls-verify"), *auth, *options]
             argv += [self._remote(digest), f"oci:{folder}:image"]
             with files.nameless(folder) as said:
@@ -86,7 +87,7 @@ class Skopeo:
                     raise processes.CommandError(argv, processes.Result(status, b"", os.pread(said, 1 << 16, 0)))
 
     def _inspect(self, options: list[str], digest: str | None) -> bytes:
-        with self._explained(), self._authfile("--authfile") as (auth, passed):
+        with self._authfile("--authfile") as (auth, passed), self._explained():
             argv = [*_skopeo(_INSPECT_TIMEOUT_S), "inspect", *options, *self._tls("--tls-verify"), *auth]
             argv += [self._remote(digest) if digest else self._ref.remote]
             return processes.run(argv, env=_environment(), timeout=_INSPECT_TIMEOUT_S + 10, pass_fds=passed).stdout
@@ -98,22 +99,19 @@ class Skopeo:
         return [f"{option}=false"] if self._plain else []
 
     @functools.cached_property
-    def _login(self) -> dict[str, str] | None:
-        """As `auths` of Docker's config.json holds it; None when skopeo itself is to look for one."""
+    def _logins(self) -> bytes:
+        """As Docker's config.json holds them."""
         if self._access.credentials is None:
-            return credentials.kept(self._host, self._access.authfile)
-        return {"auth": base64.b64encode(self._access.credentials.encode()).decode()}
+            return credentials.collected(self._host, self._access.authfile, self._tell).encode()
+        login = {"auth": base64.b64encode(self._access.credentials.encode()).decode()}
+        return json.dumps({"auths": {self._host: login}}).encode()
 
     @contextlib.contextmanager
     def _authfile(self, option: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
         """The option that names the file with the secrets, and the descriptors that skopeo has to inherit for it."""
-        login = self._login
-        if login is None:
-            yield ([option, self._access.authfile] if self._access.authfile else [], ())
-            return
         memory = os.memfd_create("auth")
         try:
-            os.write(memory, json.dumps({"auths": {self._host: login}}).encode())
+            os.write(memory, self._logins)
             yield [option, f"/proc/self/fd/{memory}"], (memory,)
         finally:
             os.close(memory)
@@ -133,6 +131,8 @@ class Skopeo:
             if any(word in said for word in ("unauthorized", "authentication required", "denied", "no basic auth")):
                 hint = f"docker login {host}, or --creds USER"
                 raise UsageError(f"{host} does not let you have {image}", hint) from None
+            if "error getting credentials" in said:  # and what a helper said may be a secret
+                raise UsageError(f"a credential helper for a mirror of {host} fails", "docker login") from None
             if "no space left" in said:
                 raise files.disk_full(self._images) from None
             if any(words in said for words in _SILENT):
@@ -194,7 +194,13 @@ def _skopeo(timeout_s: int) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    """Without the user's own files of logins: an old skopeo (1.9) looks into these too when --authfile has none, and asks
+    the helpers that they name."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    hidden = {"DOCKER_CONFIG": _NOWHERE}
+    if Path(os.environ.get("HOME", "/root"), ".config/containers/auth.json").exists():
+        hidden["XDG_CONFIG_HOME"] = _NOWHERE
+    return passed | hidden
 
 
 def _last(text: str) -> str:
