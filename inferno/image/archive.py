@@ -15,7 +15,7 @@ from typing import Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import digests, layout, manifest, oci_config, platforms, reference, worker_process
+from inferno.image import digests, file_digest, layout, manifest, oci_config, platforms, reference, worker_process
 from inferno.image.layers import decompress
 from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor
@@ -32,12 +32,13 @@ _MAX_OF_ONE_NAME = 20
 def resolve(ask: Ask, *, must: bool) -> Image:
     """The image in the file. Raises UsageError when there is none, or it is not whole."""
     with contextlib.ExitStack() as held:
-        return look(_open(ask, held), ask, _stat(ask.ref))
+        content = _content(ask)  # first: a file that is replaced meanwhile is then found changed by the next look
+        return look(_open(ask, held), ask, content)
 
 
 def seen(ask: Ask) -> str | None:
     try:
-        return _stat(ask.ref)
+        return _content(ask)
     except UsageError:
         return None
 
@@ -191,12 +192,14 @@ def _opened(ref: Reference) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _stat(ref: Reference) -> str:
+def _content(ask: Ask) -> str:
+    """The digest of the whole file."""
+    path = Path(ask.ref.name)
     try:
-        info = os.stat(ref.name)
+        return file_digest.of(path, Paths(ask.settings.root).images / "files")
     except OSError as error:
-        raise UsageError(f"there is no image at {ref.name}: {error.strerror}", "give the file of an image") from None
-    return f"{info.st_mtime_ns} {info.st_size} {info.st_ino}"
+        hint = f"for a folder: oci:{path}" if path.is_dir() else "give the file of an image"
+        raise UsageError(f"there is no image at {path}: {error.strerror}", hint) from None
 
 
 def read_blob(archive: Archive, wanted: Descriptor) -> bytes:

@@ -49,9 +49,9 @@ def collected(host: str, authfile: str | None, tell: Progress) -> str:
             auths.setdefault(name, login)
         helper = helper or _helper(config, host)
         others = {**_of_others(config), **others}
-    login = _asked(host, helper, tell) if helper else None
-    if login is not None:
-        auths = {name: known for name, known in auths.items() if name not in _names(host)} | {host: login}
+    answer = _asked(host, helper, tell) if helper else None
+    if answer is not None:
+        auths = {name: known for name, known in auths.items() if name not in _names(host)} | {host: answer}
     return json.dumps({"auths": auths, "credHelpers": {name: one for name, one in others.items() if name != host}})
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import archive, layout, parts, platforms, reference
+from inferno.base.progress import quiet
+from inferno.image import archive, engine_socket, layout, parts, platforms, reference
 from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
@@ -25,7 +26,6 @@ from inferno.state.paths import Paths
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_SOCKET = "/var/run/docker.sock"
 _TIMEOUT_S = 60
 
 
@@ -47,8 +47,11 @@ def resolve(ask: Ask, *, must: bool) -> Image | None:
 
 
 def seen(ask: Ask) -> str | None:
-    """The engine's id of the image."""
-    return _id(ask, must=False)
+    """The engine's id of the image; of one for another platform, that it is that: looked up again, it is refused."""
+    try:
+        return _id(ask._replace(progress=quiet), must=False)
+    except platforms.OtherPlatformError as error:
+        return error.text
 
 
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
@@ -141,11 +144,15 @@ def _id(ask: Ask, *, must: bool) -> str | None:
     if not must and not _configured():
         return None
     try:
-        with _client() as client, _explained(ref):
-            found = client.api.inspect_image(ref.short)  # type: ignore[no-untyped-call]
-    except UsageError:
+        found = _inspected(ref)
+    except UsageError as error:
         if must:
             raise
+        ask.progress(f"{error.text}; asking the registry for {ref.short}")
+        return None
+    if found is None:
+        if must:
+            raise UsageError(f"the Docker Engine has no image {ref.short}", "docker images")
         return None
     identity = found.get("Id")
     if not isinstance(identity, str):
@@ -159,15 +166,34 @@ def _id(ask: Ask, *, must: bool) -> str | None:
     return identity
 
 
+def _inspected(ref: Reference) -> dict[str, object] | None:
+    """What the engine says of an image; None when it has none. Raises UsageError when it does not answer."""
+    path = engine_socket.path()
+    if path is not None:
+        if not os.path.exists(path):
+            raise UsageError(f"there is no Docker Engine at {path}", "is dockerd running? or DOCKER_HOST")
+        return engine_socket.inspect(path, ref.short)
+    import docker
+
+    with _client() as client, _explained(ref):
+        try:
+            found: dict[str, object] = client.api.inspect_image(ref.short)  # type: ignore[no-untyped-call]
+        except docker.errors.ImageNotFound:
+            return None
+        return found
+
+
 def _configured() -> bool:
     """Whether there is any engine to ask, without loading its library."""
-    return bool(os.environ.get("DOCKER_HOST")) or os.path.exists(_SOCKET)
+    return bool(os.environ.get("DOCKER_HOST")) or os.path.exists(engine_socket.DEFAULT)
 
 
 @contextlib.contextmanager
 def _client() -> Iterator[DockerClient]:
     if not _configured():
-        raise UsageError("there is no Docker Engine here", f"is dockerd running? {_SOCKET}, or DOCKER_HOST")
+        raise UsageError(
+            "there is no Docker Engine here", f"is dockerd running? {engine_socket.DEFAULT}, or DOCKER_HOST"
+        )
     import docker
 
     try:

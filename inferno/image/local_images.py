@@ -7,6 +7,7 @@ looked up last is the file's time.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from inferno.base.progress import Progress, quiet
 from inferno.image import oci_config as configs
 from inferno.image import reference, source
 from inferno.image.oci_config import ImageConfig
+from inferno.image.platforms import OtherPlatformError
 from inferno.image.source import PUBLIC, Access, Ask, Image
 from inferno.image.stamp import Stamp, key, read
 from inferno.settings import Settings
@@ -60,22 +62,42 @@ def config(digest: str, settings: Settings) -> ImageConfig:
 def unchanged(ref: str, settings: Settings, access: Access = PUBLIC, policy: str = MISSING) -> bool:
     """Whether what is here will do, without a look at any registry.
 
-    Files and engines of this host are looked at each time, unless the policy is `never`; a place that is gone has no
-    other image, so what is here stays good. A registry is asked again when the policy says so, or the stamp is old.
+    Files and engines of this host are looked at each time; a place that is gone has no other image, so what is here
+    stays good. A registry is asked again when the policy says so, or the stamp is old.
     """
     known = stamp(ref, settings, access.platform)
-    if known is None or image(known.digest, settings) is None:
+    here = image(known.digest, settings) if known else None
+    if known is None or here is None:
         debug.say(f"image {ref} is not here")
         return False
-    if policy == NEVER:
-        return True
-    parsed = reference.parse(ref)
-    if known.place == "registry":
-        good = bool(parsed.digest) or not (policy == ALWAYS or _is_old(ref, settings, access))
-    else:
-        good = source.seen(Ask(parsed, access, settings), known.place) in (None, known.seen)
+    ask = Ask(reference.parse(ref), access, settings)
+    good = _is_current(ask, known, policy) and not _is_overtaken(ask, known, here[1])
     debug.say(f"image {ref} is here, from {known.place}: {known.digest}{'' if good else '; looked up again'}")
     return good
+
+
+def _is_current(ask: Ask, known: Stamp, policy: str) -> bool:
+    """Whether the place that the image is from has it still, as far as may be asked."""
+    if ask.ref.digest and not ask.ref.is_local_file:
+        return True
+    if known.place == "registry":
+        return policy == NEVER or not (policy == ALWAYS or _is_old(ask.ref.text, ask.settings, ask.access))
+    if policy == ALWAYS and "registry" in source.places(ask.ref):
+        return False
+    return source.seen(ask, known.place) in (None, known.seen)
+
+
+def _is_overtaken(ask: Ask, known: Stamp, config: bytes) -> bool:
+    """Whether a place that counts more than the known one has another image of the name by now.
+
+    The engine knows the image by its manifest or its configuration when it has the same.
+    """
+    if ask.ref.digest:
+        return False
+    order = source.places(ask.ref)
+    found = (source.seen(ask, place) for place in order[: order.index(known.place)])
+    same = (known.digest, f"sha256:{hashlib.sha256(config).hexdigest()}")
+    return any(each is not None and each not in same for each in found)
 
 
 def ensure(
@@ -92,9 +114,10 @@ def ensure(
     known = stamp(ref, settings, access.platform)
     try:
         ask = Ask(reference.parse(ref), access, settings, progress)
-        found = source.resolve(ask, remote=policy != NEVER)
+        found = source.resolve(ask, remote=policy != NEVER, fresh=policy == ALWAYS)
     except UsageError as error:
-        if policy == ALWAYS or known is None or known.place != "registry" or image(known.digest, settings) is None:
+        lasts = known is not None and known.place == "registry" and image(known.digest, settings) is not None
+        if policy == ALWAYS or known is None or not lasts or isinstance(error, OtherPlatformError):
             raise
         progress(f"{error.text}; going on with what is here")
         return known

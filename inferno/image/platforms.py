@@ -20,6 +20,10 @@ _PREFERRED = 100.0
 _LEVEL = re.compile(r"v([0-9]{1,2}(?:\.[0-9]{1,2})?)")
 
 
+class OtherPlatformError(UsageError):
+    """The image is there, for other machines."""
+
+
 def of_image(fields: Any) -> str | None:
     """The platform in the fields `os`, `architecture` and `variant` of an index or a configuration.
 
@@ -58,7 +62,7 @@ def fit(made_for: str, asked: str | None) -> float | None:
     return level if level <= limit else None
 
 
-def refusal(image: str, asked: str | None, made_for: Iterable[str]) -> UsageError:
+def refusal(image: str, asked: str | None, made_for: Iterable[str]) -> OtherPlatformError:
     """The error for an image of which nothing fits."""
     there = sorted(set(made_for) - {"unknown/unknown"})
     hint = f"it is made for {', '.join(there) or 'nothing'}"
@@ -68,7 +72,7 @@ def refusal(image: str, asked: str | None, made_for: Iterable[str]) -> UsageErro
     here = wanted(asked)
     if asked is None and any(each.startswith(f"{here}/v") for each in there):
         here += f"/v{_of_processor()}"
-    return UsageError(f"image {image} is not made for {here}", hint)
+    return OtherPlatformError(f"image {image} is not made for {here}", hint)
 
 
 def of_config(config: ImageConfig) -> str | None:

@@ -19,7 +19,7 @@ from inferno.base.errors import InfernoError, UsageError
 from inferno.base.progress import Progress
 from inferno.image import credentials
 from inferno.image.reference import Reference
-from inferno.image.source import Access
+from inferno.image.source import Access, NotThereError
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 
@@ -127,10 +127,10 @@ class Skopeo:
             if "file too large" in said:  # EFBIG
                 raise UsageError(f"{host} sends more of {image} than its manifest says") from None
             if any(words in said for words in ("manifest unknown", "name unknown", "manifest not found")):
-                raise UsageError(f"{host} has no image {image}", "check the name and the tag") from None
+                raise NotThereError(f"{host} has no image {image}", "check the name and the tag") from None
             if any(word in said for word in ("unauthorized", "authentication required", "denied", "no basic auth")):
                 hint = f"docker login {host}, or --creds USER"
-                raise UsageError(f"{host} does not let you have {image}", hint) from None
+                raise NotThereError(f"{host} does not let you have {image}", hint) from None
             if "error getting credentials" in said:  # and what a helper said may be a secret
                 raise UsageError(f"a credential helper for a mirror of {host} fails", "docker login") from None
             if "no space left" in said:
@@ -194,8 +194,8 @@ def _skopeo(timeout_s: int) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Without the user's own files of logins: an old skopeo (1.9) looks into these too when --authfile has none, and asks
-    the helpers that they name."""
+    """Without the user's own files of logins: skopeo 1.9 looks into these too when --authfile has none, and asks the
+    helpers that they name."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     hidden = {"DOCKER_CONFIG": _NOWHERE}
     if Path(os.environ.get("HOME", "/root"), ".config/containers/auth.json").exists():

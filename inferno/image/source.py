@@ -55,6 +55,10 @@ class Access:
 PUBLIC = Access()
 
 
+class NotThereError(UsageError):
+    """The registry has no such image, or says so: many do that of a private one."""
+
+
 class Ask(NamedTuple):
     """What every place is asked with: the reference, how it is to be had, and whom to tell of long work."""
 
@@ -80,12 +84,14 @@ def places(ref: Reference) -> tuple[str, ...]:
     return _PLACES[ref.transport]
 
 
-def resolve(ask: Ask, *, remote: bool = True) -> Image:
-    """Ask the places in turn, registries only if `remote`.
+def resolve(ask: Ask, *, remote: bool = True, fresh: bool = False) -> Image:
+    """Ask the places in turn, registries only if `remote`, and if `fresh` these first.
 
     Raises UsageError when no place has such an image, or it is malformed.
     """
     *optional, last = places(ask.ref)
+    if fresh and optional:
+        return _freshest(ask, optional, last)
     for place in optional:
         found: Image | None = _module(place).resolve(ask, must=False)
         if found is not None:
@@ -94,6 +100,20 @@ def resolve(ask: Ask, *, remote: bool = True) -> Image:
         raise UsageError(f"image {ask.ref.text} is not here, and no registry may be asked", "--pull missing")
     image: Image = _module(last).resolve(ask, must=True)
     return image
+
+
+def _freshest(ask: Ask, optional: list[str], last: str) -> Image:
+    """The registry's; where that says that it has none, what is here under the name."""
+    try:
+        image: Image = _module(last).resolve(ask, must=True)
+        return image
+    except NotThereError as error:
+        for place in optional:
+            found: Image | None = _module(place).resolve(ask, must=False)
+            if found is not None:
+                ask.progress(f"{error.text}; taking that of the Docker Engine here")
+                return found
+        raise
 
 
 def seen(ask: Ask, place: str) -> str | None:

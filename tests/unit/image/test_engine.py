@@ -6,9 +6,11 @@ The real one is asked in tests/rig/test_transports.py.
 from __future__ import annotations
 
 import hashlib
+import http.server
 import io
 import json
 import os
+import socket
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -18,12 +20,16 @@ from typing import Any
 
 import pytest
 
+from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.image import base, local_images, manifest
+from inferno.image.source import Access
+from inferno.image.stamp import Stamp
 from inferno.settings import Settings, load_settings
 from inferno.spec import platform
 from inferno.state.paths import Paths
 from tests import images
+from tests.registry import Registry
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 REF = "docker-daemon:app:dev"
@@ -38,6 +44,7 @@ class Engine(ThreadingHTTPServer):
     def __init__(self, layer: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.saves = self.sent = 0
+        self.machine, self.has_it = MACHINE, True
         diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
         inner = {"architecture": MACHINE, "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {"diff_ids": diff_ids}}
         self.config = json.dumps(inner).encode()
@@ -90,11 +97,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("/version"):
             self._answer(b'{"ApiVersion": "1.41"}')
         else:
-            found = {"Id": self.server.id, "Os": "linux", "Architecture": MACHINE}
-            self._answer(json.dumps(found).encode())
+            found = {"Id": self.server.id, "Os": "linux", "Architecture": self.server.machine}
+            status, body = (200, found) if self.server.has_it else (404, {"message": "no such image"})
+            self._answer(json.dumps(body).encode(), status=status)
 
-    def _answer(self, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -171,3 +179,165 @@ def test_an_image_built_again_of_the_same_is_the_same_image(engine: Engine, tmp_
     made.unlink()
     base.ensure(REF, settings)
     assert engine.saves == 3, "it was looked at by its id, and saved for the lost base"
+
+
+class OnSocket(http.server.HTTPServer):
+    """The same engine, where Docker's is: on a socket of this host."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+
+
+@pytest.fixture
+def on_socket(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    path = tmp_path / "docker.sock"
+    with OnSocket(str(path), _Local) as server:  # type: ignore[arg-type]
+        server.engine = engine  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        yield engine
+        server.shutdown()
+
+
+class _Local(_Handler):
+    def setup(self) -> None:
+        super().setup()
+        self.server = self.server.engine  # type: ignore[attr-defined]
+
+
+ANYWHERE = "127.0.0.1:1/app:dev"  # where no registry answers
+
+
+def note(ref: str, settings: Settings, digest: str, config: bytes) -> None:
+    """As if a registry's image had been fetched under the name."""
+    folder = Paths(settings.root).image(digest)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(b"{}")
+    (folder / "config.json").write_bytes(config)
+    files.write_json(local_images.stamp_path(ref, settings), Stamp(ref, digest, "registry", digest)._asdict())
+
+
+@pytest.mark.parametrize("where", ["tcp", "on_socket"])
+@pytest.mark.parametrize("engine", [1000], indirect=True)
+def test_the_engine_here_has_a_name_before_a_registry(
+    where: str, engine: Engine, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """For a new name, and for one that a registry's image was fetched under."""
+    if where == "on_socket":
+        request.getfixturevalue(where)
+    settings = load(tmp_path)
+    note(ANYWHERE, settings, f"sha256:{'1' * 64}", b"{}")
+    for policy in (local_images.MISSING, local_images.NEVER):
+        assert not local_images.unchanged(ANYWHERE, settings, policy=policy)
+    made = local_images.ensure(ANYWHERE, settings)
+    assert (made.digest, made.place) == (engine.id, "engine")
+    assert local_images.unchanged(ANYWHERE, settings)
+    assert local_images.ensure("127.0.0.1:1/new:v1", settings, policy=local_images.NEVER).place == "engine"
+
+
+@pytest.mark.parametrize("engine", [1000], indirect=True)
+def test_a_registrys_image_stays_where_the_engine_has_the_same_or_none(engine: Engine, tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    note(ANYWHERE, settings, f"sha256:{'1' * 64}", engine.config)
+    assert local_images.unchanged(ANYWHERE, settings), "its id is that of this configuration"
+    note("127.0.0.1:1/b:v1", settings, engine.id, b"{}")
+    assert local_images.unchanged("127.0.0.1:1/b:v1", settings), "its id is that of this manifest"
+    note("127.0.0.1:1/c:v1", settings, f"sha256:{'2' * 64}", b"{}")
+    engine.has_it = False
+    assert local_images.unchanged("127.0.0.1:1/c:v1", settings)
+    assert not local_images.unchanged("127.0.0.1:1/c:v1", settings, policy=local_images.ALWAYS)
+    pinned = f"127.0.0.1:1/c@sha256:{'2' * 64}"
+    note(pinned, load(tmp_path / "other"), f"sha256:{'2' * 64}", b"{}")
+    engine.has_it = True
+    assert local_images.unchanged(pinned, load(tmp_path / "other"), policy=local_images.ALWAYS), "a digest never moves"
+
+
+@pytest.mark.parametrize("engine", [1000], indirect=True)
+def test_an_engines_image_for_another_machine_is_refused_by_name(engine: Engine, tmp_path: Path) -> None:
+    """Not passed over for a registry's image of the name; but for another platform a registry is asked."""
+    settings = load(tmp_path)
+    engine.machine = "s390x"
+    note(ANYWHERE, settings, f"sha256:{'1' * 64}", b"{}")
+    assert not local_images.unchanged(ANYWHERE, settings)
+    for ref in (ANYWHERE, "127.0.0.1:1/new:v1", REF):
+        with pytest.raises(UsageError, match="not made for linux/") as caught:
+            local_images.ensure(ref, settings)
+        assert "it is made for linux/s390x" in str(caught.value.hint)
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:1 does not answer"):
+        local_images.ensure("127.0.0.1:1/new:v1", settings, Access(f"linux/{MACHINE}"))
+
+
+@pytest.mark.parametrize("engine", [1000], indirect=True)
+def test_pull_always_asks_the_registry_first(engine: Engine, tmp_path: Path) -> None:
+    """As `docker run --pull always` does. One that says that it has none leaves the engine's; a silent one does not."""
+    settings = load(tmp_path)
+    with pytest.raises(UsageError, match="does not answer"):
+        local_images.ensure(ANYWHERE, settings, policy=local_images.ALWAYS)
+    with Registry(tmp_path / "registry") as registry:
+        ref = f"{registry.host}/app:dev"
+        told: list[str] = []
+
+        def tell(what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
+            told.append(what)
+
+        made = local_images.ensure(ref, settings, policy=local_images.ALWAYS, progress=tell)
+        assert (made.digest, made.place) == (engine.id, "engine")
+        assert any("taking that of the Docker Engine here" in line for line in told)
+        assert not local_images.unchanged(ref, settings, policy=local_images.ALWAYS)
+        digest = registry.push(images.build(tmp_path / "layout", [[images.file("a")]], Cmd=["/x"]), "app:dev")
+        made = local_images.ensure(ref, settings, policy=local_images.ALWAYS)
+        assert (made.digest, made.place) == (digest, "registry")
+
+
+def answering(path: Path, answer: bytes) -> threading.Thread:
+    """What listens there once, and says this."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"nonsense", b"HTTP/1.0 500 no\r\n\r\n{}", OK, OK + b"[]", OK + b"{", b"\xff" * 99]
+)
+def test_what_is_not_an_engine_is_told_and_the_registry_asked(
+    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "socket"
+    thread = answering(path, answer)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    told: list[str] = []
+
+    def tell(what: str, done: int | None = None, total: int | None = None, *, detail: str = "") -> None:
+        told.append(what)
+
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:1 does not answer"):
+        local_images.ensure(ANYWHERE, load(tmp_path), progress=tell)
+    thread.join()
+    assert "the Docker Engine" in told[0]
+    assert "\n" not in told[0]
+
+
+def test_an_engine_that_is_stopped_leaves_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(tmp_path)
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(tmp_path / "socket"))
+    for host in (tmp_path / "socket", tmp_path / "none"):
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{host}")
+        note(f"127.0.0.1:1/{host.name}:v1", settings, f"sha256:{host.name.encode().hex():0>64}", b"{}")
+        assert local_images.unchanged(f"127.0.0.1:1/{host.name}:v1", settings)
+        with pytest.raises(UsageError, match=r"127\.0\.0\.1:1 does not answer"):
+            local_images.ensure("127.0.0.1:1/new:v1", settings)
