@@ -319,7 +319,6 @@ print(total - taken - 200)
 
 
 def test_of_two_starts_at_once_one_is_refused_where_one_fits(host: Host, vms: None) -> None:
-    before = host.inventory()
     small = f"export INFERNO_MEMORY_RESERVE=$(python3 -c {shlex.quote(RESERVE)})\n"
     begin = "for vm in patient deaf; do (infernoctl start $vm --detach; echo $vm $?) & done; wait"
     done = host.sh(small + begin)
@@ -328,7 +327,6 @@ def test_of_two_starts_at_once_one_is_refused_where_one_fits(host: Host, vms: No
     [other] = [name for name in ("patient", "deaf") if host.states()[name] != "running"]
     host.sh(f"{small} infernoctl start {other} --detach --overcommit && infernoctl stop patient deaf --kill")
     assert "no VM is started" in host.sh("INFERNO_DISK_RESERVE=1000000 infernoctl start fine", status=2).stderr
-    assert [line for line in host.inventory() - before if "/debug" not in line] == []  # that is of what was killed
 
 
 def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
