@@ -90,7 +90,7 @@ def test_a_new_vm_needs_an_image(tmp_path: Path) -> None:
         (["--vcpus", "two"], "not a number"),
         (["--memory", "0"], "memory"),
         (["--memory", "99999999"], "memory"),
-        (["--env", "NOTHING"], "NAME=value"),
+        (["--env", "=value"], "NAME=value"),
         (["--workdir", "relative"], "absolute"),
     ],
 )

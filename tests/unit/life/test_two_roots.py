@@ -60,7 +60,7 @@ def test_a_vm_that_does_not_run_takes_no_network_from_one_that_does(root: Path, 
 @pytest.mark.parametrize("name", ["web1", "web2"])
 def test_a_start_in_a_slot_that_is_in_use_is_refused_and_undoes_nothing_of_the_others(root: Path, name: str) -> None:
     settings = load_settings({"INFERNO_ROOT": str(root)})
-    vm = Instance(settings, name, SLOT, ULID)
+    vm = Instance(settings, name, SLOT, ULID, {"image": "oci:/nowhere"})
     with contextlib.ExitStack() as undo:
         start = Start(vm, vm.paths.version(ULID), {}, undo)
         assert not STEPS[0].done(start)
