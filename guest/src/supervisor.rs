@@ -170,10 +170,10 @@ impl Supervisor {
     /// What kiln has said is done. When it says nothing any more, the clock goes on by itself.
     fn hear(&mut self) {
         let Some(host) = &mut self.host else { return };
-        while let Ok(Some(line)) = host.next_line() {
-            if let Some(text) = clock::follow(&line) {
-                self.outbox.say(&text);
-            }
+        // Lines that waited while the VM was held tell times that have passed: the last is the nearest to now.
+        let waiting = std::iter::from_fn(|| host.next_line().ok().flatten());
+        if let Some(text) = waiting.last().and_then(|line| clock::follow(&line)) {
+            self.outbox.say(&text);
         }
     }
 
