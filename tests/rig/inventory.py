@@ -1,7 +1,8 @@
 """Run in the rig: prints all that a VM's life may leave behind on a host, a line each, in a stable order.
 
 Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (whose VMs are listed); and
-what only makes the next create or start quick: images, the archive with init, the rules as they were last loaded.
+what only makes the next create or start quick: images, the archive with init, the rules as they were last loaded; and
+what all starts of a host share from the first on: the network's lock, the table of starts under way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(os.environ["INFERNO_ROOT"])
+SHARED = (ROOT / "run", ROOT / "run/starts", Path("/run/inferno"), Path("/run/inferno/network"))
 OURS = (
     "infernoctl",
     "inferno.logs.collector",
@@ -61,13 +63,15 @@ def files() -> Iterator[str]:
         folders[:] = [name for name in folders if Path(folder, name) != ROOT / "images"]
         folders[:] = [name for name in folders if os.listdir(Path(folder, name)) != ["init.cpio"]]
         for name in [*folders, *names]:
-            if ".db" not in name and name != "ruleset.nft":
-                path = Path(folder, name)
+            path = Path(folder, name)
+            if ".db" not in name and name != "ruleset.nft" and path not in SHARED:
                 info = path.lstat()
                 links = info.st_nlink if path.is_file() else ""
                 yield f"{path} {info.st_mode:o} {info.st_uid}:{info.st_gid} {links}"
     yield from (f"/tmp/{name}" for name in os.listdir("/tmp"))
-    yield from (f"/run/{name}" for name in os.listdir("/run") if "inferno" in name)
+    for folder in (Path("/run"), Path("/run/inferno")):
+        found = folder.iterdir() if folder.is_dir() else ()
+        yield from (str(path) for path in found if "inferno" in str(path) and path not in SHARED)
 
 
 def rows() -> Iterator[str]:

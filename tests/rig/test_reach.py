@@ -104,7 +104,7 @@ def test_user_folder_and_environment_are_as_asked(host: Host, box: None) -> None
     [
         ("exec box -- no-such-program", 127),
         ("exec box -- /etc", 126),
-        ("exec box -u nobody-such -- true", 125),
+        ("exec box -u nobody-such -- true", 126),
         ("exec idle -- true", 1),
         ("exec nobody -- true", 2),
         ("exec box -it -- true < /dev/null", 2),
