@@ -2,7 +2,8 @@
 
 Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (whose VMs are listed); and
 what only makes the next create or start quick: images, the archive with init, the rules as they were last loaded; and
-what all starts of a host share from the first on: the network's lock, the table of starts under way.
+what all starts of a host share from the first on: the network's lock, the table of starts under way. What is kept of a
+VM's bad ends, to be looked at, stays too.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def files() -> Iterator[str]:
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if Path(folder, name) != ROOT / "images"]
         folders[:] = [name for name in folders if os.listdir(Path(folder, name)) != ["init.cpio"]]
+        folders[:] = [name for name in folders if name != "debug" or Path(folder).parent != ROOT / "vms"]
         for name in [*folders, *names]:
             path = Path(folder, name)
             if ".db" not in name and name != "ruleset.nft" and path not in SHARED:

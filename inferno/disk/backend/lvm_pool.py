@@ -61,8 +61,8 @@ def check(settings: Settings) -> None:
 
 
 def lvm(program: str, *words: Arg, check: bool = True) -> Result:
-    """Run one of LVM's commands. Raises MissingToolError, CommandError."""
-    return run([program, "--quiet", *words], check=check, timeout=_TIMEOUT_S)
+    """Run one of LVM's commands; each may be the first to activate the pool. Raises MissingToolError, CommandError."""
+    return run([program, "--quiet", *_MENDED, *words], check=check, timeout=_TIMEOUT_S)
 
 
 def read(group: str) -> Pool:
@@ -71,7 +71,7 @@ def read(group: str) -> Pool:
         raise UsageError(f"VG_NAME={group!r} is not a name of a volume group", "unset VG_NAME or correct it")
     rows = _rows(group)
     if rows and NAME in rows and not rows[NAME]["data_percent"]:
-        lvm("lvchange", *_MENDED, "--activate", "y", f"{group}/{NAME}")  # what is not active says nothing of its blocks
+        lvm("lvchange", "--activate", "y", f"{group}/{NAME}")  # what is not active says nothing of its blocks
         rows = _rows(group)
     row = rows.get(NAME)
     if row is None or not row["data_percent"]:

@@ -26,7 +26,10 @@ def test_nothing_is_built_when_nothing_changed(tmp_path: Path) -> None:
     doit(tmp_path / "one", "artifacts")
     before = [(CHECKOUT / "artifacts" / name).stat().st_mtime_ns for name in TARGETS]
     said = doit(tmp_path / "two", "artifacts").stderr
-    assert sorted(line for line in said.splitlines() if line) == sorted(f"-- {name}" for name in NAMES)
+    steps = [
+        line for line in said.splitlines() if not line.startswith("warning: Firecracker")
+    ]  # where it is an old one
+    assert sorted(filter(None, steps)) == sorted(f"-- {name}" for name in NAMES)
     assert [(CHECKOUT / "artifacts" / name).stat().st_mtime_ns for name in TARGETS] == before
 
 
