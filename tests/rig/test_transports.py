@@ -102,6 +102,7 @@ def test_an_image_that_is_not_there_is_one_line(host: Host, ref: str) -> None:
     assert "nobody" not in host.states()
 
 
+@pytest.mark.full  # outside of the rig tests/unit/tasks/test_pipeline.py runs it, but for its docker build
 def test_the_pipeline_of_the_docs_makes_only_what_follows(host: Host) -> None:
     """docker build, create, boot test, artifact: all of it, nothing of it, and what a changed source asks for."""
     host.sh(PIPELINE)
