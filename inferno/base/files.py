@@ -63,10 +63,19 @@ def private(path: str, flags: int) -> int:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it, however often write(2) has to be called."""
+    """Write all of it, however often write(2) has to be called. Raises OSError."""
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
+
+
+def write_setting(path: Path, value: str) -> None:
+    """Tell the kernel a value: one write(2), as its files want it, into a file that must exist. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
 
 
 def remove_unfinished(path: Path) -> None:

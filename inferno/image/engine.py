@@ -128,9 +128,7 @@ def _save(ask: Ask, wanted: str, held: contextlib.ExitStack) -> parts.Archive:
             size += len(piece)
             if size > max_mib << 20:
                 raise UsageError(f"image {ref.short} is larger than {max_mib} MiB", "INFERNO_IMAGE_MAX_MB")
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            files.write_all(descriptor, piece)
             ask.progress(f"copy {ref.short} from the Docker Engine", size)
     return parts.index(_as_file(ref), descriptor, size)
 

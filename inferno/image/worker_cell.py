@@ -15,7 +15,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from inferno.base import processes
+from inferno.base import files, processes
 
 # As the only hierarchy, or beside those of v1.
 MOUNTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
@@ -35,7 +35,7 @@ class Cell:
         """End everything in it, for certain."""
         if self.leaf is not None:
             with contextlib.suppress(OSError):  # it is gone
-                _write(self.leaf / "cgroup.kill", "1")
+                files.write_setting(self.leaf / "cgroup.kill", "1")
         elif self._worker.poll() is None:
             self._kill_namespace()
         self._worker.kill()
@@ -74,9 +74,9 @@ def _make(pid: int, mounts: tuple[Path, ...]) -> Path | None:
             try:
                 # Without the controller there is no such file; RLIMIT_NPROC bounds them then.
                 with contextlib.suppress(FileNotFoundError, PermissionError):
-                    _write(leaf / "pids.max", str(MAX_TASKS))
+                    files.write_setting(leaf / "pids.max", str(MAX_TASKS))
                 os.close(os.open(leaf / "cgroup.kill", os.O_WRONLY | os.O_CLOEXEC))  # from Linux 5.14 on
-                _write(leaf / "cgroup.procs", str(pid))
+                files.write_setting(leaf / "cgroup.procs", str(pid))
             except OSError:
                 leaf.rmdir()
                 raise
@@ -90,7 +90,7 @@ def _remove_left(mount: Path) -> None:
         owner = left.name.removeprefix(_PREFIX).partition("-")[0]
         if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
             with contextlib.suppress(OSError):
-                _write(left / "cgroup.kill", "1")
+                files.write_setting(left / "cgroup.kill", "1")
                 _remove(left)
 
 
@@ -106,12 +106,3 @@ def _remove(leaf: Path) -> None:
         finally:
             os.close(events)
         leaf.rmdir()
-
-
-def _write(path: Path, value: str) -> None:
-    """One write(2), as cgroup files want it, into a file that must exist."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, value.encode())
-    finally:
-        os.close(descriptor)

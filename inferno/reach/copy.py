@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from inferno.base import files
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.text import printable
 from inferno.reach import command, destination, vsock
@@ -19,7 +20,7 @@ from inferno.reach.destination import Destination, IntoWhatIsThere
 from inferno.reach.guest import Guest
 from inferno.reach.pack import open_source, pack
 from inferno.reach.relay import Relay
-from inferno.reach.unpack import How, Place, pour, unpack, write_all
+from inferno.reach.unpack import How, Place, pour, unpack
 
 _FILES, _STAT = "/v1/files", "/v1/stat"
 _ANSWER_S = 10.0
@@ -117,7 +118,7 @@ def archive_out(guest: Guest, path: str, *, follow: bool, bounds: Bounds = STAND
     with stream:
         read = bounds.metered(Channel(stream, received, bounds.idle_s).read)
         while data := read(_READ_BYTES):
-            write_all(1, data)
+            files.write_all(1, data)
 
 
 def archive_into(guest: Guest, path: str) -> int:

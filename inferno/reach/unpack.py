@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.reach import archive
 from inferno.reach.archive import Entry, Reader, shown
@@ -132,7 +133,7 @@ class Tree:
                 if data == _HOLE:
                     os.lseek(file, len(data), os.SEEK_CUR)
                 else:
-                    write_all(file, data)
+                    files.write_all(file, data)
             os.ftruncate(file, entry.size)  # a hole at the end is not yet a part of it
             self._dress(file, entry)
         finally:
@@ -190,20 +191,13 @@ def pour(source: Callable[[int], bytes], top: bytes | None, descriptor: int, bou
     bounds.check(1, entry.size)
     try:
         while data := reader.read(1 << 16):
-            write_all(descriptor, data)
+            files.write_all(descriptor, data)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise InfernoError(f"{entry.shown()}: {error.strerror}") from None
     if reader.next() is not None:
         raise InfernoError("the guest sent more than the file that was asked for")
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _block(read: Callable[[int], bytes]) -> bytes:

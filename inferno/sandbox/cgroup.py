@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from inferno.base import files
 from inferno.base.errors import InfernoError, UsageError
 from inferno.sandbox import kernel_thread
 
@@ -111,7 +112,7 @@ def create(ulid: str, limits: Limits, root: Path | None = None) -> bool:
     new = _make(leaf)
     for name, value in limits.files():
         try:
-            _write(leaf / name, value)
+            files.write_setting(leaf / name, value)
         except FileNotFoundError:
             if name == "memory.swap.max":  # a kernel without swap accounting has no swap to forbid
                 continue
@@ -180,7 +181,7 @@ def processes(ulid: str, root: Path | None = None) -> dict[int, int]:
 
 def add(ulid: str, pid: int, root: Path | None = None) -> None:
     """Move a process, or a thread of the kernel's, into the leaf. Raises OSError, as when there is none."""
-    _write(_leaf(ulid, root) / "cgroup.procs", str(pid))
+    files.write_setting(_leaf(ulid, root) / "cgroup.procs", str(pid))
 
 
 def wait_empty(ulid: str, deadline: float, root: Path | None = None) -> bool:
@@ -205,7 +206,7 @@ def wait_empty(ulid: str, deadline: float, root: Path | None = None) -> bool:
 def kill(ulid: str, root: Path | None = None) -> None:
     """SIGKILL everything in the leaf, forks in flight included. A leaf that is gone is fine."""
     with contextlib.suppress(FileNotFoundError):
-        _write(_leaf(ulid, root) / "cgroup.kill", "1")
+        files.write_setting(_leaf(ulid, root) / "cgroup.kill", "1")
 
 
 def remove(ulid: str, root: Path | None = None) -> None:
@@ -277,16 +278,7 @@ def _delegate(directory: Path) -> None:
     if not missing:
         return
     need_controllers(directory)
-    _write(control, " ".join(f"+{name}" for name in sorted(missing)))
-
-
-def _write(path: Path, value: str) -> None:
-    """One write(2), as cgroup files want it, into a file that must exist."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, value.encode())
-    finally:
-        os.close(descriptor)
+    files.write_setting(control, " ".join(f"+{name}" for name in sorted(missing)))
 
 
 def _populated(descriptor: int) -> bool:
