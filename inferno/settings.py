@@ -8,10 +8,11 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from inferno.base import settings_file
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.base.setting_row import READERS, Counts, Setting
 
 ENV_FILE = Path("/etc/inferno/env")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from doit.task import Task
 
+from inferno.base.named_tuple import NamedTuple
 from inferno.console.verbs.table import TASKS
 
 if TYPE_CHECKING:

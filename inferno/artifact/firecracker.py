@@ -10,12 +10,13 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from inferno.artifact import cache as caches
 from inferno.artifact import support
 from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.base.progress import Progress, quiet
 
 MINIMUM = (1, 12, 0)

@@ -14,10 +14,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from inferno.base import debug, interruption
 from inferno.base.errors import InfernoError, MissingToolError
+from inferno.base.named_tuple import NamedTuple
 
 Arg = str | os.PathLike[str]
 PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT

@@ -15,10 +15,11 @@ import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from inferno.base import files
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.named_tuple import NamedTuple
 
 T = TypeVar("T")
 _NAMES: dict[type, str] = {

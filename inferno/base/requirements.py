@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from inferno.base import processes
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 
 class Check(NamedTuple):

@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 
 class Counts(StrEnum):

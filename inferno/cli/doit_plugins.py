@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from inferno import engine
+from inferno.base import gc_tuning
 
+gc_tuning.seldom()  # this is the first of Inferno that doit loads
 _commands = engine.load("engine.commands")
 Run, List, Info = _commands.Run, _commands.List, _commands.Info
 Clean, Forget, Ignore, Help = _commands.Clean, _commands.Forget, _commands.Ignore, _commands.Help

@@ -4,9 +4,10 @@ They are written as getopt(1) takes them: -n 5, -n5, -it, --lines 5, --lines=5, 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 
 class Option(NamedTuple):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError, MissingToolError
+from inferno.base.named_tuple import NamedTuple
 from inferno.base.progress import Progress, quiet
 from inferno.image import local_images, reference, source
 from inferno.image.source import PUBLIC, Access, Ask

@@ -174,8 +174,8 @@ def details(entry: Entry, settings: Settings) -> Details:
         blob_bytes=sum(_size(registry.blob(settings, layer.digest)) for layer in layers),
         base_sha256=noted.sha256 if noted else None,
         process=process(entry, settings),
-        exposed_ports=config.exposed_ports,
-        volumes=config.volumes,
+        exposed_ports=list(config.exposed_ports),
+        volumes=list(config.volumes),
         healthcheck=config.healthcheck,
     )
 

@@ -11,13 +11,13 @@ from inferno.base.errors import UsageError
 # How many hexadecimal digits each algorithm's digest has.
 _DIGITS = {"sha256": 64, "sha512": 128}
 ALGORITHMS = tuple(_DIGITS)
-_FORM = re.compile(r"(?P<algorithm>[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*):(?P<value>[0-9A-Za-z=_-]+)")
+_FORM = r"(?P<algorithm>[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*):(?P<value>[0-9A-Za-z=_-]+)"
 _MAX_SHOWN_CHARS = 40
 
 
 def check(text: str, what: str) -> str:
     """The digest as it is. Raises UsageError, beginning with `what`, for another algorithm or a malformed one."""
-    form = _FORM.fullmatch(text)
+    form = re.fullmatch(_FORM, text)
     if form is None:
         raise UsageError(f"{what} is malformed: {text[:_MAX_SHOWN_CHARS]!r}", "sha256:HEX")
     digits = _DIGITS.get(form["algorithm"])

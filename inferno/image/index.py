@@ -6,9 +6,10 @@ BuildKit and signers put beside images is passed over.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.image import manifest, oci_config, platforms
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.source import Ask

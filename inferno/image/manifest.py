@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.image import digests
 
 MAX_MANIFEST_BYTES = 4 << 20
@@ -18,8 +18,7 @@ INDEXES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """What a manifest says of a blob: its digest, as `digests.check` passed it, and bytes."""
 
     digest: str
@@ -27,8 +26,7 @@ class Descriptor:
     media_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One image for one platform; `layers` from the lowest up. `text` is what its digest is of.
 
     That is sha256's, whichever algorithm others name the manifest by: so one image has one name here.

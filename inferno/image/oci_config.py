@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import posixpath
 import signal
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.image import digests
 from inferno.spec.signals import signal_number
 
@@ -21,8 +22,7 @@ _MAX_VOLUMES = 1000
 _MAX_SHOWN, _MAX_SHOWN_CHARS = 5, 80
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(NamedTuple):
     """The image's wishes; the user's come over them. `stop_signal` is a number, `exposed_ports` are "80/tcp", `volumes`
     are absolute paths.
 
@@ -30,19 +30,19 @@ class ImageConfig:
     Docker, Shell and OnBuild concern builds, ArgsEscaped Windows, and Labels people: nothing is to be done about them.
     """
 
-    entrypoint: list[str] = field(default_factory=list)
-    cmd: list[str] = field(default_factory=list)
-    env: list[str] = field(default_factory=list)
+    entrypoint: Sequence[str] = ()
+    cmd: Sequence[str] = ()
+    env: Sequence[str] = ()
     working_dir: str = ""
     user: str = ""
     stop_signal: int = signal.SIGTERM
-    exposed_ports: list[str] = field(default_factory=list)
-    volumes: list[str] = field(default_factory=list)
+    exposed_ports: Sequence[str] = ()
+    volumes: Sequence[str] = ()
     healthcheck: dict[str, object] | None = None
-    diff_ids: list[str] = field(default_factory=list)
+    diff_ids: Sequence[str] = ()
     architecture: str = ""
     os: str = ""
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
     variant: str = ""
 
 

@@ -17,7 +17,7 @@ from inferno.spec.platform import LINUX, of_host, spelt
 # What runs on a machine counts up from here: amd64 without a variant is v1, arm64 is v8.
 _PLAIN_LEVELS = {"amd64": 1.0, "arm64": 8.0, "arm": 7.0}
 _PREFERRED = 100.0
-_LEVEL = re.compile(r"v([0-9]{1,2}(?:\.[0-9]{1,2})?)")
+_LEVEL = r"v([0-9]{1,2}(?:\.[0-9]{1,2})?)"
 
 
 class OtherPlatformError(UsageError):
@@ -103,5 +103,5 @@ def _level(machine: str, variant: str) -> float | None:
     plain = _PLAIN_LEVELS.get(machine)
     if plain is None or not variant:
         return plain
-    found = _LEVEL.fullmatch(variant)
+    found = re.fullmatch(_LEVEL, variant)
     return float(found[1]) if found else None

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 ANY, ENGINE, REGISTRY = "", "docker-daemon", "docker"
 OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "oci", "oci-archive", "docker-archive"
@@ -21,9 +22,9 @@ _DEFAULT_REGISTRY = "docker.io"
 # distribution/reference: the grammar of names, tags and digests.
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
-_NAME = re.compile(rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_LIKE_DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,}")  # a path may have an @ too
+_NAME = rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_LIKE_DIGEST = r"[a-z0-9]+:[0-9a-f]{32,}"  # a path may have an @ too
 _MAX_CHARS = 4096
 
 
@@ -70,7 +71,7 @@ def parse(text: str) -> Reference:
         return _named(text, ENGINE, rest)
     if transport in _FILES and colon:
         return _file(text, transport, rest)
-    if colon and not _TAG.fullmatch(rest):
+    if colon and not re.fullmatch(_TAG, rest):
         import difflib  # a misspelt transport, perhaps
 
         if near := difflib.get_close_matches(transport, [ENGINE, *_FILES], 1, 0.8):
@@ -82,7 +83,7 @@ def _file(text: str, transport: str, rest: str) -> Reference:
     """PATH[:TAG][@DIGEST], or PATH:NAME:TAG in a docker-archive. The longest path that is there is the path."""
     digest = None
     head, at, last = rest.rpartition("@")
-    if at and _LIKE_DIGEST.fullmatch(last) and not os.path.exists(rest):
+    if at and re.fullmatch(_LIKE_DIGEST, last) and not os.path.exists(rest):
         rest, digest = head, _checked(last, text)
     colons = [at for at, char in enumerate(rest) if char == ":"]
     ends = [len(rest), *reversed(colons)]
@@ -104,10 +105,10 @@ def _named(text: str, transport: str, rest: str) -> Reference:
     head, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
     name = f"{head}{slash}{last}"
-    found = _NAME.fullmatch(name)
+    found = re.fullmatch(_NAME, name)
     if at:
         _checked(digest, text)
-    if not found or (colon and not _TAG.fullmatch(tag)):
+    if not found or (colon and not re.fullmatch(_TAG, tag)):
         hint = "NAME[:TAG] or NAME@sha256:DIGEST, in lower case; or TRANSPORT:… (see infernoctl create --help)"
         raise UsageError(f"bad image reference {text!r}", hint)
     return Reference(text, transport, _complete(found), tag or (None if at else "latest"), digest or None)

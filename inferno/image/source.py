@@ -10,13 +10,13 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from inferno.base import files
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.base.progress import Progress, quiet
 from inferno.image import reference
 from inferno.image.reference import Reference
@@ -40,8 +40,7 @@ class Image(NamedTuple):
     seen: str
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """How an image is to be had: for which platform ("linux/arm64"; None is this host's), and as whom.
 
     `authfile` is a file as `docker login` writes it; `credentials` are USER:PASSWORD and never shown.
@@ -49,7 +48,10 @@ class Access:
 
     platform: str | None = None
     authfile: str | None = None
-    credentials: str | None = field(default=None, repr=False)
+    credentials: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Access(platform={self.platform!r}, authfile={self.authfile!r})"
 
 
 PUBLIC = Access()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 
 from inferno.base import records
+from inferno.base.named_tuple import NamedTuple
 
 # OS/ARCH[/VARIANT] of the OCI image index, as linux/arm/v7. A reference may end like one: a folder may be
 # oci:/images#linux/amd64.
 PLATFORM = r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?"
-_ENDS_IN_PLATFORM = re.compile(rf"#(?:{PLATFORM})?\Z")
+_ENDS_IN_PLATFORM = rf"#(?:{PLATFORM})?\Z"
 
 
 class Stamp(NamedTuple):
@@ -28,13 +28,13 @@ def key(ref: str, platform: str | None) -> str:
     """What is kept for a reference, and a platform if one was asked for, is named by: no two are named the same."""
     if platform:
         return f"{ref}#{platform}"
-    return f"{ref}#" if _ENDS_IN_PLATFORM.search(ref) else ref
+    return f"{ref}#" if re.search(_ENDS_IN_PLATFORM, ref) else ref
 
 
 def split(key: str) -> tuple[str, str | None]:
     """A key → reference and platform."""
     ref, mark, platform = key.rpartition("#")
-    return (ref, platform or None) if mark and (not platform or _ENDS_IN_PLATFORM.search(key)) else (key, None)
+    return (ref, platform or None) if mark and (not platform or re.search(_ENDS_IN_PLATFORM, key)) else (key, None)
 
 
 def read(path: str | os.PathLike[str]) -> Stamp | None:

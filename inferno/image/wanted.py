@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.image.local_images import MISSING, POLICIES
 from inferno.image.source import PUBLIC, Access
 from inferno.image.stamp import key, split

@@ -7,9 +7,9 @@ record. The caller holds the VM's lock.
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
 
 from inferno.base import files
+from inferno.base.named_tuple import NamedTuple
 from inferno.life import host
 from inferno.settings import Settings
 from inferno.state import vm_record

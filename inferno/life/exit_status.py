@@ -9,9 +9,10 @@ import datetime
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from inferno.base import records
+from inferno.base.named_tuple import NamedTuple
 from inferno.base.text import printable
 from inferno.sandbox import cgroup
 from inferno.state.paths import Paths, VersionDir

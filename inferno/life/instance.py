@@ -7,9 +7,9 @@ that run is gone. It only says where to look: whether a version runs is asked of
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from inferno.base import files
+from inferno.base.named_tuple import NamedTuple
 from inferno.sandbox import cgroup
 from inferno.settings import Settings
 from inferno.state.database import VmRow

@@ -8,9 +8,9 @@ import contextlib
 import datetime
 import os
 import time
-from typing import NamedTuple
 
 from inferno.base import records
+from inferno.base.named_tuple import NamedTuple
 from inferno.life import exit_status
 from inferno.life.instance import Instance
 from inferno.sandbox import cgroup

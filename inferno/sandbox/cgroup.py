@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from inferno.base import files
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.sandbox import kernel_thread
 
 SLICE = "inferno.slice"

@@ -49,11 +49,11 @@ def _user(user: str) -> None:
 
 
 # The kernel's limit is 64 (__NEW_UTS_LEN); the characters are RFC 1123's, section 2.1.
-_HOSTNAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_HOSTNAME = r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 
 
 def _hostname(name: str) -> None:
-    if not _HOSTNAME.fullmatch(name):
+    if not re.fullmatch(_HOSTNAME, name):
         raise UsageError(f"--hostname {name!r} is not a host name", "letters, digits, '-' and '.', at most 64")
 
 

@@ -6,9 +6,9 @@ Each is checked when it is asked for, and read again when run.json is written or
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 # setrlimit(2), by Docker's names.
 ULIMITS = (
@@ -20,8 +20,7 @@ IO_KEYS = ("rbps", "wbps", "riops", "wiops")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-@dataclass(frozen=True, slots=True)
-class Ulimit:
+class Ulimit(NamedTuple):
     """A resource limit; None is unlimited."""
 
     name: str

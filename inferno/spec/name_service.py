@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 # RFC 1123's labels, and the underscore, which names in use have.
-_DOMAIN = re.compile(
+_DOMAIN = (
     r"(?=.{1,254}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?"
 )
-_OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,254}")
+_OPTION = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,254}"
 _GATEWAY = "host-gateway"
 
 
@@ -34,14 +34,14 @@ def server(word: str) -> str:
 
 def search(word: str) -> str:
     """A domain in which names are looked for; `.` is none, so that the host's are not taken. Raises UsageError."""
-    if word != "." and not _DOMAIN.fullmatch(word):
+    if word != "." and not re.fullmatch(_DOMAIN, word):
         raise UsageError(f"--dns-search {word!r} is not a domain", "for example example.org, or . for none")
     return word
 
 
 def option(word: str) -> str:
     """An option of resolv.conf(5), whichever the image's resolver knows. Raises UsageError."""
-    if not _OPTION.fullmatch(word):
+    if not re.fullmatch(_OPTION, word):
         raise UsageError(f"--dns-option {word!r} is not an option of resolv.conf", "for example ndots:2")
     return word
 
@@ -54,7 +54,7 @@ def host(word: str) -> HostEntry:
             f"--add-host {word!r}: guests cannot reach this host, so there is no address to give",
             "a service for guests runs in a VM, or on another machine: name that address",
         )
-    if not _DOMAIN.fullmatch(name):
+    if not re.fullmatch(_DOMAIN, name):
         raise UsageError(f"--add-host {word!r}: {name!r} is not a host name", "NAME:IP, for example db:192.0.2.7")
     if len(address) > 2 and address[0] == "[" and address[-1] == "]":
         address = address[1:-1]

@@ -11,8 +11,8 @@ import re
 from inferno.base.errors import UsageError
 
 LINUX = "linux"
-_WORD = re.compile(r"[a-z0-9_-]+")
-_VARIANT = re.compile(r"[a-z0-9.]+")
+_WORD = r"[a-z0-9_-]+"
+_VARIANT = r"[a-z0-9.]+"
 # Go's names of machines (internal/syslist) by those of others: uname -m, Debian's.
 _ALIASES = {
     "x86_64": "amd64", "x86-64": "amd64", "i386": "386", "i486": "386", "i586": "386", "i686": "386",
@@ -69,7 +69,7 @@ def of_host() -> str:
 def _parts(word: str) -> tuple[str, str, str]:
     """System, machine, variant. One word alone is a machine, or linux for this one."""
     parts = word.lower().split("/")
-    if len(parts) > 3 or not all(_WORD.fullmatch(part) for part in parts[:2]):
+    if len(parts) > 3 or not all(re.fullmatch(_WORD, part) for part in parts[:2]):
         raise _malformed(word)
     if parts == [LINUX]:
         return LINUX, of_host().split("/")[1], ""
@@ -78,7 +78,7 @@ def _parts(word: str) -> tuple[str, str, str]:
         if not known:
             raise _malformed(word)
         return LINUX, parts[0], ""
-    if parts[0] in _MACHINES or parts[0] in _ALIASES or not all(_VARIANT.fullmatch(part) for part in parts[2:]):
+    if parts[0] in _MACHINES or parts[0] in _ALIASES or not all(re.fullmatch(_VARIANT, part) for part in parts[2:]):
         raise _malformed(word)
     return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
 

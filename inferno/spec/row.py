@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 # The default of a field that every VM has to be given.
 REQUIRED = dataclasses.MISSING

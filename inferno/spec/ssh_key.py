@@ -12,7 +12,7 @@ from inferno.base.errors import UsageError
 
 _MAX_FILE_BYTES = 64 * 1024
 # PUBKEY: `[options] type base64 [comment]`; sshd(8), AUTHORIZED_KEYS FILE FORMAT.
-_KEY = re.compile(r"(?:^|\s)((?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?)\s+([A-Za-z0-9+/]+=*)(?:\s|$)")
+_KEY = r"(?:^|\s)((?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?)\s+([A-Za-z0-9+/]+=*)(?:\s|$)"
 _PRIVATE = "PRIVATE KEY-----"
 
 
@@ -21,7 +21,7 @@ def lines(words: Iterable[str]) -> list[str]:
 
     Raises UsageError for what is neither, and for a private key.
     """
-    found = [line for word in words if word for line in ([word] if _KEY.search(word) else _read(word))]
+    found = [line for word in words if word for line in ([word] if re.search(_KEY, word) else _read(word))]
     return list(dict.fromkeys(_checked(line.strip()) for line in found))
 
 
@@ -45,7 +45,7 @@ def _read(name: str) -> list[str]:
 
 
 def _checked(line: str) -> str:
-    match = _KEY.search(line)
+    match = re.search(_KEY, line)
     if match is None or not line.isprintable() or not _is_of(match[1], match[2]):
         raise UsageError(f"--ssh-key: this is not a public key: {line[:60]!r}", "ssh-keygen -t ed25519 makes one")
     return line

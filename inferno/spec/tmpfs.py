@@ -7,9 +7,9 @@ refused here by name.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 
 _FORM = "PATH[:size=64m,uid=1000,gid=1000,mode=750,exec]"
 # What init mounts, and cannot do without.
@@ -33,8 +33,7 @@ _UNITS = {unit: 1 << 10 * power for power, unit in enumerate(("b", "k", "m", "g"
 _MAX_ID = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Tmpfs:
+class Tmpfs(NamedTuple):
     """A file system in memory. `mode` None is that of the folder which it covers, 1777 where there is none.
 
     `options` are NAME=NUMBER words for tmpfs itself, in bytes and decimal, each name once; `flags` are keys of _FLAGS.

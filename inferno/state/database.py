@@ -10,10 +10,11 @@ import sqlite3
 from _thread import get_ident  # threading would cost `list` a millisecond
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from inferno.base import files
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.state.migrations import STEPS
 from inferno.state.names import host_name
 from inferno.state.slot import SLOTS

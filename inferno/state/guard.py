@@ -19,8 +19,9 @@ from inferno.state.paths import Paths
 
 _OPEN = 0o077
 # What Inferno itself makes in INFERNO_ROOT. A folder that holds anything else may be somebody's whole disk.
-_OURS = re.compile(
-    r"(?:images|store|vms|versions|locks|logs|run|digest\.key|ruleset\.nft|(?:inferno|tasks)\.db.*|\..*\.tmp|lost\+found)"
+_OURS = (
+    r"(?:images|store|vms|versions|locks|logs|run|lost\+found)|digest\.key|ruleset\.nft"
+    r"|(?:inferno|tasks)\.db.*|\..*\.tmp"
 )
 
 
@@ -82,5 +83,9 @@ def _close(root: Path) -> None:
         root.mkdir(mode=0o700)
     except FileExistsError:
         info = root.stat()
-        if info.st_mode & _OPEN and info.st_uid == os.geteuid() and all(map(_OURS.fullmatch, os.listdir(root))):
+        if info.st_mode & _OPEN and info.st_uid == os.geteuid() and _holds_only_ours(root):
             root.chmod(stat.S_IMODE(info.st_mode) & ~_OPEN)
+
+
+def _holds_only_ours(root: Path) -> bool:
+    return all(re.fullmatch(_OURS, name) for name in os.listdir(root))

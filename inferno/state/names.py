@@ -10,14 +10,14 @@ from inferno.base.errors import UsageError
 # `kiln` is the directory that holds every version's jail (vms/kiln/<ULID>), the next a link to it
 # (inferno/sandbox/jail.py); the last has the log of all VMs.
 RESERVED = frozenset({"kiln", "firecracker-kiln", "vm_combined"})
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 
 
 def check_name(name: str) -> str:
     """Return `name` if it may name a VM; raise UsageError otherwise."""
     if name in RESERVED:
         raise UsageError(f"VM name {name!r} is reserved", "choose another name")
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise UsageError(
             f"bad VM name {name!r}",
             "use 1 to 63 of a-z, 0-9, '-' and '_', starting with a letter or digit",

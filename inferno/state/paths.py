@@ -1,7 +1,8 @@
 """Every path below INFERNO_ROOT, composed in one place (the tree is drawn in docs/how-a-vm-is-built.md)."""
 
 from pathlib import Path
-from typing import NamedTuple
+
+from inferno.base.named_tuple import NamedTuple
 
 
 class VersionDir(NamedTuple):

@@ -3,8 +3,7 @@
 Addresses are strings made from plain integers: importing `ipaddress` would cost every command some milliseconds.
 """
 
-from typing import NamedTuple
-
+from inferno.base.named_tuple import NamedTuple
 from inferno.settings import Settings
 
 NETWORK = "172.16.0.0/16"

@@ -10,9 +10,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from inferno.base import records
+from inferno.base.named_tuple import NamedTuple
 from inferno.spec.fields import Spec
 from inferno.state.database import VmRow
 from inferno.state.paths import Paths

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from inferno.base import files, records
 from inferno.base.errors import InfernoError
+from inferno.base.named_tuple import NamedTuple
 from inferno.disk import template
 from inferno.image import base
 from inferno.settings import Settings

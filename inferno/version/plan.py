@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import inferno
 from inferno.base import files
 from inferno.base.errors import InfernoError
+from inferno.base.named_tuple import NamedTuple
 from inferno.base.setting_row import Counts
 from inferno.image import local_images
 from inferno.image.oci_config import ImageConfig

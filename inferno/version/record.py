@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from inferno.base import records
+from inferno.base.named_tuple import NamedTuple
 from inferno.spec.fields import Spec
 from inferno.state.slot import SLOTS
 from inferno.wire.shared import MAX_SIGNAL

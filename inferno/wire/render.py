@@ -5,6 +5,7 @@ All that goes into them is given: nothing of the host is looked at here, so that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from inferno.base.errors import UsageError
@@ -22,17 +23,17 @@ class Image(Protocol):
     """What an image says of its process; what the user asked comes over it. `env` holds NAME=value words."""
 
     @property
-    def entrypoint(self) -> list[str]: ...
+    def entrypoint(self) -> Sequence[str]: ...
     @property
-    def cmd(self) -> list[str]: ...
+    def cmd(self) -> Sequence[str]: ...
     @property
-    def env(self) -> list[str]: ...
+    def env(self) -> Sequence[str]: ...
     @property
     def working_dir(self) -> str: ...
     @property
     def user(self) -> str: ...
     @property
-    def volumes(self) -> list[str]: ...
+    def volumes(self) -> Sequence[str]: ...
 
 
 def process(spec: Spec, image: Image) -> models.Process:
@@ -99,7 +100,7 @@ def run(
             )
             for one in tmpfs.each(spec.tmpfs)
         ],
-        volumes=image.volumes,
+        volumes=list(image.volumes),
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from inferno.console import ask
@@ -21,18 +21,21 @@ from inferno.version.plan import Plan
 _OF_IMAGES = ("pull", "platform", "authfile", "creds")
 
 
-@dataclass(frozen=True, eq=False)
 class Asked:
     """`selected` are the tasks to be run, in order; none when the command only looks.
 
     `options` are by task, then by name.
     """
 
-    settings: Settings
-    selected: tuple[str, ...] = ()
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    _plans: dict[str, Plan] = field(default_factory=dict)
-    _images: dict[str, Wanted] = field(default_factory=dict)  # each once: a password is asked for once
+    def __init__(
+        self,
+        settings: Settings,
+        selected: tuple[str, ...] = (),
+        options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> None:
+        self.settings, self.selected, self.options = settings, selected, options
+        self._plans: dict[str, Plan] = {}
+        self._images: dict[str, Wanted] = {}  # each once: a password is asked for once
 
     @cached_property
     def state(self) -> State:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from inferno.base.named_tuple import NamedTuple
 
 from .asked import Asked
 from .output import Output
 from .transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Command:
+class Command(NamedTuple):
     asked: Asked
     transaction: Transaction
     output: Output

@@ -32,14 +32,15 @@ class DodoLoader(Loader, DodoTaskLoader):  # type: ignore[misc]  # doit has no t
     namespace: dict[str, Any]
 
     def setup(self, opt_values: dict[str, Any]) -> None:
+        settings = load_settings()
         if file := _dodo_file(opt_values):  # which is run now, whatever the command
-            guard.check_program(load_settings(), file)
+            guard.check_program(settings, file)
         DodoTaskLoader.setup(self, opt_values)
         found = {name: value for name, value in self.namespace.items() if isinstance(value, Creator)}
         # doit would look each of these up in its source, and make a task of it.
         self.namespace = {name: value for name, value in self.namespace.items() if name not in found}
         self.verbs = [creator.verb for creator in found.values()]
-        super().setup(opt_values)
+        self.begin(opt_values, settings)
 
     def load_doit_config(self) -> dict[str, Any]:
         return {**DodoTaskLoader.load_doit_config(self), **super().load_doit_config()}

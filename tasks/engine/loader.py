@@ -6,7 +6,6 @@ VMs known, a command still makes a dozen tasks. dodo_loader adds what a checkout
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -15,13 +14,12 @@ from doit import doit_cmd
 from doit.cmd_base import TaskLoader2
 from doit.task import Task
 
-from inferno.base import gc_tuning
 from inferno.base.errors import UsageError
 from inferno.console import guess, options, startup
 from inferno.console.typed import NOUNS
 from inferno.console.verbs.table import NAMES, TASKS
 from inferno.image.wanted import subject_of
-from inferno.settings import QUIET_LEVELS, load_settings
+from inferno.settings import QUIET_LEVELS, Settings, load_settings
 from inferno.spec.grammar import check_text
 from inferno.state import guard, names
 
@@ -50,9 +48,11 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         self._bin_name = "doit"
 
     def setup(self, opt_values: dict[str, Any]) -> None:
-        gc_tuning.seldom()
+        self.begin(opt_values, load_settings())
+
+    def begin(self, opt_values: dict[str, Any], settings: Settings) -> None:
+        """The command begins, with these settings."""
         startup.begin()
-        settings = load_settings()
         self.command = Command(Asked(settings), Transaction(settings), Output())
         self._params = opt_values
         parallel.check_options(opt_values)
@@ -82,7 +82,7 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         own = self.declared(cmd, pos_args)
         pos_args[:] = self._read_words(list(pos_args), cmd.name, own)
         asked = Asked(self.command.asked.settings, tuple(pos_args) if executes else (), self._options)
-        self.command = dataclasses.replace(self.command, asked=asked)
+        self.command = self.command._replace(asked=asked)
         self.command.output.quiet = asked.settings.log_level in QUIET_LEVELS or any(
             given.get("quiet") for given in self._options.values()
         )

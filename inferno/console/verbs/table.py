@@ -1,8 +1,8 @@
 """The table of verbs, whole, and how one finds the row that a command line means."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from inferno.base.named_tuple import NamedTuple
 from inferno.console.verbs import host, life, look, reach
 from inferno.console.verbs.verb import Verb
 

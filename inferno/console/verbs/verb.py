@@ -1,8 +1,9 @@
 """A row of the table of verbs."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from inferno.base.named_tuple import NamedTuple
 from inferno.console.options import QUIET, Option
 
 # The groups of verbs, by their headings in `infernoctl --help`, in the order there.

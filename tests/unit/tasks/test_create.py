@@ -105,14 +105,6 @@ def test_what_runs_again(host: Host, layout: str) -> None:
     assert len(bases) == 1, "the base is one file"
 
 
-def test_a_create_that_changes_nothing_does_not_load_what_changes_the_schema(host: Host, layout: str) -> None:
-    host.type("create", "web1", "--image", layout)
-    host.env["PYTHONPROFILEIMPORTTIME"] = "1"
-    said = host.type("create", "web1").stderr
-    assert "inferno.state.database" in said
-    assert "sqlite_utils" not in said
-
-
 def test_both_fronts_run_the_same_tasks(host: Host, layout: str) -> None:
     host.type("create", "web1", "--image", layout, "--env", "A=1", "--", "/bin/echo", "--env", "B=2")
     process = json.loads((host.version() / "initramfs/inferno/run.json").read_text())["process"]
