@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from inferno.base import files
 from inferno.image.digests import Sums
 from inferno.image.layers import members, tar
 from inferno.image.layers.entry import BadImageError
@@ -96,7 +97,7 @@ def decompress(blob: Blob, out: int, max_bytes: int, progress: Callable[[int], N
                 raise BadImageError(f"a layer is larger than {max_bytes >> 20} MiB (INFERNO_IMAGE_MAX_MB)")
             content.update(piece)
             progress(len(piece))
-            _write(out, piece)
+            files.write_all(out, piece)
     except (BadImageError, MemoryError):
         raise
     except OSError as error:
@@ -123,12 +124,6 @@ def _kind(blob: Blob) -> str | None:
 def _content(kind: str | None, source: _Source) -> members.Stream:
     """The content's stream. Several members, or frames, make one content."""
     return source if kind is None else members.Members(_FORMATS[kind](), source)
-
-
-def _write(out: int, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(out, view) :]
 
 
 def _check(blob: Blob, packed: Sums, content: Sums) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from inferno.base import files
 from inferno.image.layers.entry import (
     BLOCK_DEVICE,
     CHAR,
@@ -49,10 +50,9 @@ class _Stream:
             self.flush()
 
     def flush(self) -> None:
-        data = memoryview(b"".join(self._parts))
+        data = b"".join(self._parts)
         self._parts, self._length = [], 0
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        files.write_all(self._descriptor, data)
 
     def copy(self, source: int, offset: int, size: int) -> None:
         """Bytes of an open file. Raises BadImageError when it ends before."""
