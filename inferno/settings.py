@@ -359,13 +359,13 @@ def unknown_names(environ: Mapping[str, str] | None = None, env_file: Path = ENV
     return sorted({*unread, *(named & set(GONE))})
 
 
-def guess(name: str) -> str | None:
+def meant_by(name: str) -> str | None:
     """The variable that is meant by an unknown INFERNO_… name, if one is like it."""
-    import difflib
+    from inferno.base import guess
 
     known = [each.removeprefix("INFERNO_") for each in (*_NAMES, *BESIDE) if each.startswith("INFERNO_")]
-    near = difflib.get_close_matches(name.removeprefix("INFERNO_"), known, 1)
-    return f"INFERNO_{near[0]}" if near else None
+    near = guess.near(name.removeprefix("INFERNO_"), known)
+    return f"INFERNO_{near}" if near else None
 
 
 _NAMES = frozenset(row.name for _, _, row in ROWS)

@@ -6,7 +6,6 @@ ends: infernoctl gets SIGTERM when doit is gone, and undoes what it was making.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
-from inferno.base import processes
+from inferno.base import guess, processes
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import options
 from inferno.console.image_options import CREATE
@@ -103,8 +102,8 @@ def _words(given: dict[str, Any]) -> list[str]:
         if name == "cmd" or value is None:
             continue
         if option is None:
-            near = difflib.get_close_matches(name, [*_OPTIONS, "cmd", "after"], 1)
-            raise UsageError(f"there is no field {name!r}", f"did you mean {near[0]!r}?" if near else None)
+            near = guess.near(name, [*_OPTIONS, "cmd", "after"])
+            raise UsageError(f"there is no field {name!r}", f"did you mean {near!r}?" if near else None)
         if option.kind is bool:
             words += [f"--{option.long}"] if value else [f"--{_OPPOSITES[name]}"] if name in _OPPOSITES else []
         else:

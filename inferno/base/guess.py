@@ -9,7 +9,12 @@ from collections.abc import Iterable
 _LIKE = 0.75
 
 
-def near(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+def near(word: str, known: Iterable[str]) -> str | None:
+    """The `known` word that `word` is most likely to be."""
+    return next(iter(all_near(word, known, 1)), None)
+
+
+def all_near(word: str, known: Iterable[str], most: int) -> list[str]:
     """The `known` words that `word` is likely to be, the likeliest first; at most so many."""
     import difflib  # only for a word that is wrong
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from inferno.base import guess
 from inferno.base.errors import UsageError
 from inferno.base.text import visible
-from inferno.console import guess
 from inferno.console.answer import print_json
 from inferno.console.typed import Typed
 from inferno.console.verbs.table import VERBS
@@ -126,7 +126,7 @@ def _check_action(settings: Settings, typed: Typed) -> None:
     except UsageError:
         word, actions = typed.operands[0], [each.name for each in VERBS["logs"].actions]
         if near := guess.near(word, actions):
-            raise UsageError(f"logs: {word!r} is neither a VM nor a verb of logs", f"did you mean {near[0]}?") from None
+            raise UsageError(f"logs: {word!r} is neither a VM nor a verb of logs", f"did you mean {near}?") from None
         raise
 
 

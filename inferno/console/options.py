@@ -137,12 +137,12 @@ def _value(called: str, option: Option, text: str) -> Any:
 
 def _unknown(called: str, typed: str, known: list[str], *, unclear: bool = False) -> UsageError:
     """For an option that is not one of those `known`, or is the beginning of several: `unclear`."""
+    from inferno.base.guess import near
     from inferno.console import docker
-    from inferno.console.guess import near
 
     if not unclear and (hint := docker.option(called, typed)):
         return UsageError(f"{called}: there is no option {typed}", hint)
-    meant = known if unclear else near(typed.lstrip("-"), known)
+    meant = known if unclear else [word for word in [near(typed.lstrip("-"), known)] if word]
     text = f"{called}: the option {typed} is ambiguous" if unclear else f"{called}: there is no option {typed}"
     return UsageError(text, f"did you mean {' or '.join(f'--{name}' for name in meant)}?" if meant else _help(called))
 

@@ -7,7 +7,7 @@ import functools
 from inferno.base import debug, waiting
 from inferno.base.errors import UsageError
 from inferno.console.errors import say
-from inferno.settings import DEBUG, ERROR, GONE, explain_settings, guess, level, unknown_names
+from inferno.settings import DEBUG, ERROR, GONE, explain_settings, level, meant_by, unknown_names
 
 
 @functools.cache
@@ -28,7 +28,7 @@ def begin() -> None:
         return
     if unknown and wanted != ERROR:
         for name in unknown:
-            meant = None if name in GONE else guess(name)
+            meant = None if name in GONE else meant_by(name)
             other = f"did you mean {meant}?" if meant else GONE.get(name, "infernoctl env has all")
             say(f"warning: {name} is not a setting; {other}")
 

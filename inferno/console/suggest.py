@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from inferno.base.errors import UsageError
+from inferno.base.guess import all_near, near
 from inferno.console import docker
-from inferno.console.guess import near
 
 
 def verb(word: str, rest: Sequence[str], known: Sequence[str]) -> UsageError:
@@ -28,7 +28,7 @@ def verb(word: str, rest: Sequence[str], known: Sequence[str]) -> UsageError:
 def _guess(word: str, rest: Sequence[str], known: Sequence[str]) -> str:
     if rest and rest[0] in known:
         return f"the verb comes first: infernoctl {rest[0]} {word}"
-    found = near(word.lower(), known, 3)
+    found = all_near(word.lower(), known, 3)
     found.sort(key=lambda each: sorted(each) != sorted(word.lower()))  # letters that changed places: strat is start
     return f"did you mean {found[0]}?" if found else "infernoctl --help"
 
@@ -36,5 +36,5 @@ def _guess(word: str, rest: Sequence[str], known: Sequence[str]) -> str:
 def action(verb: str, word: str, rest: Sequence[str], known: Iterable[str]) -> UsageError:
     """For a word that is not one of a verb's own verbs; `rest` are the words after it."""
     found = near(word, known)
-    guess = f"did you mean {found[0]}?" if found else f"infernoctl {verb} --help"
+    guess = f"did you mean {found}?" if found else f"infernoctl {verb} --help"
     return UsageError(f"{verb}: there is no verb {word!r}", docker.action(verb, word, rest) or guess)

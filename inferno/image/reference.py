@@ -72,10 +72,10 @@ def parse(text: str) -> Reference:
     if transport in _FILES and colon:
         return _file(text, transport, rest)
     if colon and not re.fullmatch(_TAG, rest):
-        import difflib  # a misspelt transport, perhaps
+        from inferno.base import guess  # a misspelt transport, perhaps
 
-        if near := difflib.get_close_matches(transport, [ENGINE, *_FILES], 1, 0.8):
-            raise UsageError(f"unknown transport {transport!r} in image {text!r}", f"did you mean {near[0]}:{rest} ?")
+        if near := guess.near(transport, [ENGINE, *_FILES]):
+            raise UsageError(f"unknown transport {transport!r} in image {text!r}", f"did you mean {near}:{rest} ?")
     return _named(text, ANY, text)
 
 

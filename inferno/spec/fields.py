@@ -332,10 +332,10 @@ def merge(saved: Mapping[str, object] | None, asked: Mapping[str, object], name:
     unknown = set(values) - set(FIELDS)
     if unknown:
         word = min(unknown)
-        import difflib  # only for a guess
+        from inferno.base import guess
 
-        near = difflib.get_close_matches(word, FIELDS, 1)
-        raise UsageError(f"{name}: unknown field {word!r}", f"did you mean {near[0]!r}?" if near else None)
+        near = guess.near(word, FIELDS)
+        raise UsageError(f"{name}: unknown field {word!r}", f"did you mean {near!r}?" if near else None)
     if not values.get("image"):
         raise UsageError(f"there is no VM {name!r} yet, so it needs an image", f"infernoctl create {name} --image REF")
     spec = records.of(Spec, values, f"the spec of {name}")

@@ -37,10 +37,10 @@ def read(word: str) -> str:
     found = spelt(system, machine, variant)
     _, machine, variant = [*found.split("/"), ""][:3]
     if machine not in _MACHINES:
-        import difflib
+        from inferno.base import guess
 
-        near = difflib.get_close_matches(machine, [*sorted(_MACHINES), *_ALIASES], 1)
-        hint = f"did you mean linux/{near[0]} ?" if near else "for example linux/amd64"
+        near = guess.near(machine, [*sorted(_MACHINES), *_ALIASES])
+        hint = f"did you mean linux/{near} ?" if near else "for example linux/amd64"
         raise UsageError(f"--platform {word!r}: there is no machine {machine!r}", hint)
     if machine == "amd64" and variant not in _AMD64_LEVELS:
         raise UsageError(f"--platform {word!r}: amd64 has the variants v1 to v4", "for example linux/amd64/v3")

@@ -32,7 +32,7 @@ def host_name(name: str) -> str:
 
 def unknown(name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that no VM has, with a guess among the `known` ones."""
-    import difflib  # only for a name that is wrong
+    from inferno.base import guess  # only for a name that is wrong
 
-    near = difflib.get_close_matches(name, known, 1)
-    return UsageError(f"there is no VM {name!r}", f"did you mean {near[0]!r}?" if near else "infernoctl list")
+    near = guess.near(name, known)
+    return UsageError(f"there is no VM {name!r}", f"did you mean {near!r}?" if near else "infernoctl list")

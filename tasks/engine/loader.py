@@ -15,7 +15,7 @@ from doit.cmd_base import TaskLoader2
 from doit.task import Task
 
 from inferno.base.errors import UsageError
-from inferno.console import guess, options, startup
+from inferno.console import options, startup
 from inferno.console.typed import NOUNS
 from inferno.console.verbs.table import NAMES, TASKS
 from inferno.image.wanted import subject_of
@@ -174,8 +174,10 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         if row is None and verb in NAMES:
             raise UsageError(f"{verb} is not a task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
         if row is None or verb not in known:
+            from inferno.base import guess
+
             near = guess.near(verb, known)
-            hint = f"did you mean {near[0]}{colon}{subject}?" if near else f"{self._bin_name} list"
+            hint = f"did you mean {near}{colon}{subject}?" if near else f"{self._bin_name} list"
             raise UsageError(f"there is no task {task!r}", hint)
         if row.subject == "once" and colon:
             raise UsageError(f"{verb} takes no name", f"{self._bin_name} {verb}")

@@ -7,7 +7,7 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.base.setting_row import Setting
-from inferno.settings import BESIDE, ROWS, Settings, explain_settings, guess, load_settings, unknown_names
+from inferno.settings import BESIDE, ROWS, Settings, explain_settings, load_settings, meant_by, unknown_names
 
 
 def env_file(tmp_path: Path, text: str, mode: int = 0o644) -> Path:
@@ -119,7 +119,7 @@ def test_variables_that_nothing_reads_are_found(tmp_path: Path) -> None:
         "INFERNO_",
         "INFERNO_STORGE",
     ]
-    assert (guess("INFERNO_STORGE"), guess("INFERNO_XYZZY")) == ("INFERNO_STORAGE", None)
+    assert (meant_by("INFERNO_STORGE"), meant_by("INFERNO_XYZZY")) == ("INFERNO_STORAGE", None)
 
 
 def test_variables_of_the_bash_version_that_mean_nothing_are_found(tmp_path: Path) -> None:
