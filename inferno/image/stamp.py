@@ -1,7 +1,5 @@
 """What a reference meant when it was last looked up: a file of images/refs each. Read alone, for `images list`."""
 
-from __future__ import annotations
-
 import os
 import re
 

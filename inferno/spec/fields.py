@@ -2,8 +2,6 @@
 cost it 50 ms.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping

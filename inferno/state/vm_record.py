@@ -4,8 +4,6 @@ Every create that succeeds writes it, after the database's row. A lost database 
 (`files`); nothing else reads them. It has mode 0600: the spec holds the environment, which may hold secrets.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ not know are left out, and fields that it adds have defaults. What is removed or
 grow. The format before the present one is read too; a version of a newer one counts as broken.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Annotated
