@@ -1,9 +1,15 @@
-"""QEMU from Debian's source with one line more, without which nested guests hang.
+"""QEMU from Debian's source with three faults mended, each of which hangs nested guests.
 
-To begin a guest's run with an interrupt, the emulated VMRUN (helper_vmrun) delivers the interrupt and leaves its
-number in exception_index. If the vCPU's thread is kicked before the guest's next exit, the same interrupt is delivered
-a second time, and the guest's kernel waits for ever for a lock that it holds itself. Seen in 7.2, 10.0.2 and 10.0.13;
-test_emulator.py provokes it. The line clears the number.
+Seen in 10.0.13; test_emulator.py provokes the first two, with which a guest hangs within seconds.
+
+1. To begin a guest's run with an interrupt, the emulated VMRUN (helper_vmrun) delivers the interrupt and leaves its
+   number in exception_index. If the vCPU's thread is kicked before the guest's next exit, the same interrupt is
+   delivered a second time, and the guest's kernel waits for ever for a lock that it holds itself.
+2. Each instruction that loads the state of the FPU (FLDENV, FRSTOR, FXRSTOR, XRSTOR), on any vCPU, clears a flag of the
+   first vCPU (cpu_clear_ignne). It reads and writes the word of flags while that vCPU may be changing it: flags that
+   were just cleared, as "nested paging is on", come back, and a guest or its host goes on with the other's.
+3. VMRUN sets a bit of interrupt_request without the lock under which all others change that word, so that an
+   interrupt that arrives in this moment is lost. (Found by reading.)
 """
 
 from __future__ import annotations
@@ -18,9 +24,14 @@ from rig.cache import CHECKOUT, cached, digest, digest_of_code, digest_of_files
 from rig.follow import follow
 from rig.program import RigError, command
 
-SOURCE = Path("target/i386/tcg/system/svm_helper.c")
-DELIVERY = "do_interrupt_x86_hardirq(env, vector, 1);"
-CLEARING = "cs->exception_index = -1;"
+SVM, FPU = "target/i386/tcg/system/svm_helper.c", "target/i386/tcg/system/fpu_helper.c"
+# A file of QEMU's source, a statement that occurs in it once, and what stands in its place.
+MENDED = (
+    (SVM, "do_interrupt_x86_hardirq(env, vector, 1);", "{0} cs->exception_index = -1;"),
+    (FPU, "env->hflags2 &= ~HF2_IGNNE_MASK;", "if (env->hflags2 & HF2_IGNNE_MASK) {{ {0} }}"),
+    (SVM, "cs->interrupt_request |= CPU_INTERRUPT_VIRQ;", "bql_lock(); {0} bql_unlock();"),
+    (SVM, '#include "cpu.h"', '{0}\n#include "qemu/main-loop.h"'),
+)
 PROGRAMS = ("qemu-system-x86_64", "qemu-img")
 # What the rig's devices need and no more. Without default devices there would not even be a machine.
 OPTIONS = (
@@ -62,8 +73,9 @@ def _build_in(work: Path, making: Path) -> None:
     follow(CHECKOUT / "tools/debian-source", "qemu", work)
     tree = work / "source"
     (making / "version").write_text((tree / "VERSION").read_text())
-    source = tree / SOURCE
-    source.write_text(with_clearing(source.read_text()))
+    for name, statement, instead in MENDED:
+        source = tree / name
+        source.write_text(mended(source.read_text(), statement, instead))
     python = work / "venv/bin/python"
     follow(sys.executable, "-m", "venv", work / "venv")
     follow(python, "-m", "pip", "install", "--quiet", *BUILD_TOOLS)
@@ -76,8 +88,8 @@ def _build_in(work: Path, making: Path) -> None:
         command("strip", "-o", making / name, build / name)
 
 
-def with_clearing(source: str) -> str:
-    """The text of svm_helper.c with the line that is missing. Raises RigError where it does not fit."""
-    if source.count(DELIVERY) != 1:
-        raise RigError(f"{SOURCE} of this QEMU is another: {DELIVERY!r} is in it {source.count(DELIVERY)} times")
-    return source.replace(DELIVERY, f"{DELIVERY}\n            {CLEARING}")
+def mended(source: str, statement: str, instead: str) -> str:
+    """The text of a file of QEMU's with `instead` for a statement, {0} being the statement. Raises RigError."""
+    if source.count(statement) != 1:
+        raise RigError(f"this QEMU is another: {statement!r} is in its source {source.count(statement)} times")
+    return source.replace(statement, instead.format(statement))

@@ -67,15 +67,16 @@ def test_a_build_that_fails_says_its_last_lines() -> None:
         follow("no-such-program")
 
 
-def test_qemu_gets_its_line_where_it_belongs_or_is_refused() -> None:
-    there = "case INTR:\n            do_interrupt_x86_hardirq(env, vector, 1);\n            break;\n"
-    assert emulator.with_clearing(there).splitlines()[1:3] == [
-        "            do_interrupt_x86_hardirq(env, vector, 1);",
-        "            cs->exception_index = -1;",
-    ]
+@pytest.mark.parametrize(("_file", "statement", "instead"), emulator.MENDED)
+def test_qemu_is_mended_where_it_is_at_fault_or_refused(_file: str, statement: str, instead: str) -> None:
+    there = f"case INTR:\n    {statement}\n    break;\n"
+    after = emulator.mended(there, statement, instead)
+    assert statement in after
+    assert after != there
+    assert (after.startswith("case INTR:\n    "), after.endswith("\n    break;\n")) == (True, True)
     for other in ("", there + there):
         with pytest.raises(RigError, match="is another"):
-            emulator.with_clearing(other)
+            emulator.mended(other, statement, instead)
 
 
 def test_only_what_a_module_does_makes_a_new_recipe(tmp_path: Path) -> None:
