@@ -51,7 +51,9 @@ def show(typed: Typed) -> int:
 
 def _shown(settings: Settings, typed: Typed, usual: int | None) -> int:
     """`usual`: so many of the last, unless more, all or a time was asked for; None: all."""
-    printed, wanted, count = _printed(typed), query(typed.given), _count(typed)
+    # `logs` alone is Docker's word: what the process printed. `tail` and `show` are for all that is known of a VM.
+    wanted = query(typed.given, of_process=typed.called == "logs")
+    printed, count = _printed(typed), _count(typed)
     if count is None and not (wanted.since or wanted.until):
         count = usual
     if count is not None and count >= 0:

@@ -45,7 +45,8 @@ def status(vm: Instance) -> int:
     with files.lock(vm.paths.vm_lock(vm.name), "a look at the end of its run"):
         if vm.running() is not None:
             raise InfernoError(
-                f"{vm.name} was started again before the end of its last run was read", f"infernoctl logs {vm.name}"
+                f"{vm.name} was started again before the end of its last run was read",
+                f"infernoctl logs show {vm.name}",
             )
         last = exit_status.last(vm.paths, vm.name)
     if last is None:

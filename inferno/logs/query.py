@@ -10,12 +10,20 @@ from inferno.base import moments
 from inferno.base.errors import UsageError
 from inferno.logs.record import LEVELS, SOURCES, Record
 
+# The image's process speaks by these.
+_PROCESS = ("stdout", "stderr")
+_ALL = "all"
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`level` is the lowest wanted; times are as in a record (UTC, RFC 3339), `since` included, `until` not."""
+    """`level` is the lowest wanted; times are as in a record (UTC, RFC 3339), `since` included, `until` not.
+
+    `notices`: what Inferno tells of the log itself (`Record.is_notice`) is wanted beside the sources.
+    """
 
     sources: frozenset[str] = frozenset(SOURCES)
+    notices: bool = False
     level: str = LEVELS[0]
     since: str = ""
     until: str = ""
@@ -25,9 +33,9 @@ class Query:
         return self == Query()
 
     def wants(self, record: Record) -> bool:
-        """A line that is not a record has none of the fields, so it is wanted only by who asks for everything."""
+        """A line that is not a record has none of the fields: those see it who ask for everything, or for notices."""
         return (
-            record.source in self.sources
+            (record.source in self.sources or (self.notices and record.is_notice))
             and LEVELS.index(record.level if record.level in LEVELS else LEVELS[-1]) >= LEVELS.index(self.level)
             and record.timestamp >= self.since
             and (not self.until or record.timestamp < self.until)
@@ -39,11 +47,14 @@ class Query:
         return datetime.datetime.fromisoformat(self.since).timestamp() if self.since else 0
 
 
-def query(given: dict[str, str]) -> Query:
-    """From options: source (several by comma), level, since, until, grep. Raises UsageError."""
-    sources = frozenset(given["source"].split(",")) if "source" in given else frozenset(SOURCES)
-    if unknown := sorted(sources - set(SOURCES)):
-        raise UsageError(f"--source {unknown[0]!r} is none of {', '.join(SOURCES)}", "several are joined by commas")
+def query(given: dict[str, str], *, of_process: bool = False) -> Query:
+    """From options: source (several by comma, or all), level, since, until, grep. Raises UsageError.
+
+    `of_process`: without a source and a level, what the image's process printed is wanted, and notices; else every
+    source is. A level asks every source, since the process's lines have only two of the four.
+    """
+    of_process = of_process and not {"source", "level"} & given.keys()
+    sources = _sources(given["source"]) if "source" in given else frozenset(_PROCESS if of_process else SOURCES)
     level = given.get("level", LEVELS[0])
     if level not in LEVELS:
         raise UsageError(f"--level {level!r} is none of {', '.join(LEVELS)}")
@@ -51,7 +62,17 @@ def query(given: dict[str, str]) -> Query:
         grep = re.compile(given["grep"]) if "grep" in given else None
     except re.error as error:
         raise UsageError(f"--grep {given['grep']!r}: {error}", "it is a regular expression, as Python's re") from None
-    return Query(sources, level, _time("--since", given.get("since")), _time("--until", given.get("until")), grep)
+    return Query(
+        sources, of_process, level, _time("--since", given.get("since")), _time("--until", given.get("until")), grep
+    )
+
+
+def _sources(text: str) -> frozenset[str]:
+    chosen = frozenset(text.split(","))
+    if unknown := sorted(chosen - {*SOURCES, _ALL}):
+        known = ", ".join((*SOURCES, _ALL))
+        raise UsageError(f"--source {unknown[0]!r} is none of {known}", "several are joined by commas")
+    return frozenset(SOURCES) if _ALL in chosen else chosen
 
 
 def _time(option: str, text: str | None) -> str:

@@ -33,6 +33,11 @@ class Record:
     dropped: int | None
     raw: bytes
 
+    @property
+    def is_notice(self) -> bool:
+        """Whether this tells of the log itself: of lines that are missing, refused or torn, or of who writes it."""
+        return self.dropped is not None or self.source in ("collector", _UNREADABLE)
+
     def output(self) -> bytes:
         """What the process wrote, byte for byte."""
         return self.data if self.partial else self.data + b"\n"

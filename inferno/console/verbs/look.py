@@ -12,7 +12,9 @@ _READ_LOGS = (
     Option("tail", "the same as --lines, as Docker has it", metavar="N|all"),
     Option("follow", "go on with new lines, until Ctrl-C", bool, short="f"),
     Option("vm", "the same as NAME; for a VM that has the name of one of these verbs", metavar="NAME"),
-    Option("source", "any of stdout, stderr, init, kernel, kiln, firecracker, collector, by comma", metavar="LIST"),
+    Option(
+        "source", "any of stdout, stderr, init, kernel, kiln, firecracker, collector, by comma; or all", metavar="LIST"
+    ),
     Option("level", "lines of this level and of worse ones", choices=("debug", "info", "warn", "error")),
     Option(
         "since",
@@ -39,13 +41,16 @@ _LOGS = Verb(
     LOOK,
     "the logs of VMs; -f follows them",
     "[NAME]",
-    more="The last lines (tail) or all lines (show), of one VM or of all VMs.",
+    more="""\
+What the processes of VMs print, and what Inferno tells of lines that are missing: the last lines, of one VM
+or of all. tail and show have the lines of every source: those of init, the guest's kernel, kiln and
+Firecracker, too. So has --level.""",
     default="tail",
     actions=(
         Verb(
             "tail",
             LOOK,
-            "the last lines; the same as `logs` alone",
+            "the last lines, of every source",
             "[NAME]",
             _READ_LOGS,
             "logs.tail",
@@ -54,7 +59,7 @@ _LOGS = Verb(
         Verb(
             "show",
             LOOK,
-            "all lines",
+            "all lines, of every source",
             "[NAME]",
             _READ_LOGS,
             "logs.show",
