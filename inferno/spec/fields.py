@@ -13,6 +13,7 @@ from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
 from inferno.spec import environment, grammar, name_service, ssh_key
 from inferno.spec import tmpfs as tmpfs_
+from inferno.spec import user as user_
 from inferno.spec.row import REQUIRED, Option, Place, Row, rows
 from inferno.spec.signals import signal_number
 
@@ -23,6 +24,7 @@ def _program(word: str) -> list[str]:
 
 
 def _words(words: Iterable[str]) -> None:
+    grammar.check_lengths(words, "an argument")
     if any("\0" in word for word in words):
         raise UsageError("an argument holds a NUL byte")
 
@@ -31,19 +33,21 @@ def _environment(words: list[str]) -> None:
     bare = next((word for word in words if "=" not in word), None)
     if bare is not None:
         raise UsageError(f"--env {bare!r} is not NAME=value")
+    grammar.check_lengths(words, "--env: a variable")
     environment.environment(words, (), {})
 
 
 def _workdir(path: str) -> None:
     _words([path])
-    if not path.startswith("/"):
+    if path and not path.startswith("/"):
         raise UsageError(f"--workdir {path!r} is not an absolute path")
+    grammar.check_path(path, "--workdir")
 
 
-def _user(user: str) -> None:
-    _words([user])
-    if user.count(":") > 1:
-        raise UsageError(f"--user {user!r} is not USER[:GROUP]")
+def _user(word: str) -> None:
+    if word == ":":  # of two variables of a script that are not set: that would be root
+        raise UsageError("--user ':' names neither a user nor a group", "the image's own user: --user ''")
+    user_.check(word, "--user")
 
 
 # The kernel's limit is 64 (__NEW_UTS_LEN); the characters are RFC 1123's, section 2.1.

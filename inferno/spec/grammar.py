@@ -18,6 +18,10 @@ ULIMITS = (
 # The kernel's Documentation/admin-guide/cgroup-v2.rst, io.max.
 IO_KEYS = ("rbps", "wbps", "riops", "wiops")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+# With the byte that ends it: of one argument or variable (execve(2), MAX_ARG_STRLEN), of a path (PATH_MAX).
+_MAX_WORD_BYTES, _MAX_PATH_BYTES = 128 << 10, 4096
+_MAX_NAME_BYTES = 255  # NAME_MAX
+_SHOWN_CHARS = 40
 
 
 class Ulimit(NamedTuple):
@@ -33,6 +37,24 @@ def check_text(words: Iterable[str]) -> None:
     for word in words:
         if not word.isprintable() and any("\ud800" <= char <= "\udfff" for char in word):
             raise UsageError(f"{word!a} is not UTF-8")
+
+
+def check_lengths(words: Iterable[str], what: str) -> None:
+    """Raise UsageError for a word that no program can be executed with; `what` names it."""
+    for word in words:
+        if (length := len(word.encode(errors="surrogateescape"))) >= _MAX_WORD_BYTES:
+            raise UsageError(
+                f"{what} has {length} bytes: {word[:_SHOWN_CHARS]!r}…", f"{_MAX_WORD_BYTES - 1} are the most, each"
+            )
+
+
+def check_path(path: str, option: str) -> None:
+    """Raise UsageError for a path, or a name in it, that is too long for Linux."""
+    if len(path.encode(errors="surrogateescape")) >= _MAX_PATH_BYTES:
+        raise UsageError(f"{option}: the path {path[:_SHOWN_CHARS]!r}… is too long", f"{_MAX_PATH_BYTES - 1} bytes")
+    for name in path.split("/"):
+        if len(name.encode(errors="surrogateescape")) > _MAX_NAME_BYTES:
+            raise UsageError(f"{option}: the name {name[:_SHOWN_CHARS]!r}… is too long", f"{_MAX_NAME_BYTES} bytes")
 
 
 def each(read: Callable[[str], object]) -> Callable[[Iterable[str]], None]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from inferno.base.errors import UsageError
 from inferno.base.named_tuple import NamedTuple
+from inferno.spec import grammar
+from inferno.spec.user import MAX_ID
 
 _FORM = "PATH[:size=64m,uid=1000,gid=1000,mode=750,exec]"
 # What init mounts, and cannot do without.
@@ -29,8 +31,8 @@ _BACK = {back: word for word, back in _FLAGS.items()}
 _NOTHING = ("defaults", "sync", "async", "dirsync", "nomand", "relatime", "norelatime", "private", "rprivate")
 # The kernel's memparse(), lib/cmdline.c; and b, which Docker's own sizes have.
 _UNITS = {unit: 1 << 10 * power for power, unit in enumerate(("b", "k", "m", "g", "t", "p"))} | {"": 1}
-# As for a user of the process: guest/src/user.rs, MAX_ID.
-_MAX_ID = 2**31 - 1
+# ULONG_MAX / BOGO_INODE_SIZE of the kernel's mm/shmem.c: one more is EINVAL.
+_MAX_INODES = 2**54 - 1
 
 
 class Tmpfs(NamedTuple):
@@ -57,6 +59,7 @@ def read(word: str) -> Tmpfs:
     if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
         raise UsageError(f"--tmpfs {word!r} is not an absolute path", _FORM)
     path = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    grammar.check_path(path, "--tmpfs")
     if path in _INITS or path.startswith("/proc/"):
         raise UsageError(f"--tmpfs {word!r}: nothing can be mounted on {path}, which the guest itself needs", _FORM)
     mode: int | None = None
@@ -84,9 +87,9 @@ def _mode(text: str, word: str) -> int:
 
 
 def _id(name: str, text: str, word: str) -> int:
-    if not _is_number(text) or int(text) > _MAX_ID:
+    if not _is_number(text) or int(text) > MAX_ID:
         hint = "the kernel, which mounts it, knows numbers alone"
-        raise UsageError(f"--tmpfs {word!r}: {name} {text!r} is not a number from 0 to {_MAX_ID}", hint)
+        raise UsageError(f"--tmpfs {word!r}: {name} {text!r} is not a number from 0 to {MAX_ID}", hint)
     return int(text)
 
 
@@ -96,10 +99,14 @@ def _amount(name: str, text: str, word: str) -> str:
         return f"{int(text[:-1])}%"
     digits = text.rstrip("bkmgtpBKMGTP")
     unit = text[len(digits) :].lower()
-    if not _is_number(digits) or unit not in _UNITS or int(digits) * _UNITS[unit] >= 1 << 62:
+    if not _is_number(digits) or unit not in _UNITS or int(digits) * _UNITS[unit] > _most(name):
         examples = "64m, or 50% of the guest's memory" if name == "size" else "1000, or 1k"
         raise UsageError(f"--tmpfs {word!r}: {name} {text!r} is not a size", f"for example {examples}")
     return str(int(digits) * _UNITS[unit])
+
+
+def _most(name: str) -> int:
+    return _MAX_INODES if name == "nr_inodes" else (1 << 62) - 1
 
 
 def _unknown(name: str, option: str, word: str) -> UsageError:

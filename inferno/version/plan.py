@@ -32,6 +32,7 @@ MAKERS = tuple(
             "spec/signals.py",
             "spec/ssh_key.py",
             "spec/tmpfs.py",
+            "spec/user.py",
             "state/names.py",
             "state/slot.py",
         ),

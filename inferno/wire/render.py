@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from inferno.base.errors import UsageError
-from inferno.spec import grammar, tmpfs
+from inferno.spec import grammar, tmpfs, user
 from inferno.spec.fields import Spec
 from inferno.state.names import host_name
 from inferno.state.slot import Slot
@@ -39,14 +39,17 @@ class Image(Protocol):
 def process(spec: Spec, image: Image) -> models.Process:
     """Docker's rules: an entrypoint given by the user also drops the image's Cmd; later env words win.
 
-    Raises UsageError when neither the image nor the user names a program.
+    Raises UsageError when neither the image nor the user names a program, or the image asks for what cannot be had.
     """
     if spec.entrypoint is not None:
         args = [*spec.entrypoint, *(spec.cmd or ())]
     else:
         args = [*image.entrypoint, *(image.cmd if spec.cmd is None else spec.cmd)]
-    if not args:
+    if not args or not args[0]:
         raise UsageError(f"image {spec.image!r} names no program to run", "give one: -- CMD ARGS")
+    if not spec.user:
+        user.check(image.user, f"the user of image {spec.image!r},")
+    grammar.check_lengths([*args, *image.env], f"image {spec.image!r}: an argument or variable")
     env = dict(word.partition("=")[::2] for word in (_DEFAULT_PATH, *image.env, *spec.env))
     return models.Process(
         args=args,

@@ -91,7 +91,14 @@ def test_a_switch_is_taken_back_by_its_opposite(row: Row) -> None:
         ({"hostname": "-x"}, "--hostname '-x'"),
         ({"workdir": "srv"}, "--workdir 'srv'"),
         ({"workdir": "/a\0"}, "NUL"),
+        ({"workdir": f"/{'n' * 256}"}, "--workdir: the name 'nnn"),
+        ({"workdir": "/n" * 2048}, "--workdir: the path '/n/n"),
+        ({"tmpfs": [f"/{'n' * 256}"]}, "--tmpfs: the name 'nnn"),
+        ({"user": ":"}, "--user ':'"),
         ({"user": "a:b:c"}, "--user 'a:b:c'"),
+        ({"user": "4294967296"}, "--user '4294967296': a number is out of range"),
+        ({"cmd": ["sh", "x" * 131072]}, "an argument has 131072 bytes: 'xxx"),
+        ({"env": [f"A={'ü' * 65535}"]}, "a variable has 131072 bytes: 'A=üüü"),
         ({"cmd": ["a\0"]}, "NUL"),
         ({"entrypoint": ["a\0"]}, "NUL"),
         ({"env": ["A"]}, "--env 'A'"),
@@ -107,6 +114,12 @@ def test_what_cannot_be_used_is_refused(asked: dict[str, object], says: str) -> 
     with pytest.raises(UsageError) as error:
         merge({"image": "busybox"}, asked, "web1")
     assert says in error.value.text
+
+
+def test_what_just_fits_is_taken() -> None:
+    fits = {"workdir": "/n" * 2047 + "n", "cmd": ["sh", "x" * 131071], "tmpfs": [f"/{'n' * 255}"], "user": "2147483647"}
+    merge({"image": "busybox"}, fits, "web1")
+    merge({"image": "busybox"}, {"workdir": "", "user": ""}, "web1")  # the image's again
 
 
 @dataclass(frozen=True, slots=True)

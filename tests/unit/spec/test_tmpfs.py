@@ -31,6 +31,7 @@ from inferno.spec.tmpfs import Tmpfs
         ("/a:size=4096", Tmpfs("/a", None, ("size=4096",))),
         ("/a:size=1G,size=2K", Tmpfs("/a", None, ("size=2048",))),
         ("/a:size=0", Tmpfs("/a", None, ("size=0",))),
+        ("/a:nr_inodes=18014398509481983", Tmpfs("/a", None, ("nr_inodes=18014398509481983",))),
         ("/a:nr_inodes=1k,nr_blocks=2m", Tmpfs("/a", None, ("nr_inodes=1024", "nr_blocks=2097152"))),
     ],
 )
@@ -51,6 +52,7 @@ def test_options_are_dockers_and_the_last_of_a_kind_holds(word: str, made: Tmpfs
             for size in ("", "5x", "-1", "1.5g", "%", "50.5%", "10000%", "k", "1kk")
         ),
         *((f"/a:{name}={n}", "is not a size") for name in ("nr_inodes", "nr_blocks") for n in ("", "50%", "x", "٣")),
+        ("/a:nr_inodes=18014398509481984", "is not a size"),
         *(
             (f"/a:mode={mode}", "is not an octal number up to 7777")
             for mode in ("", "9", "10000", "u=rwx", "-1", "7" * 99)
@@ -86,7 +88,15 @@ def test_a_folder_comes_before_those_in_it_and_a_path_once() -> None:
 @pytest.mark.root
 @pytest.mark.parametrize(
     "options",
-    ["size=50%", "size=0", "size=64m,nr_inodes=1k", "nr_blocks=10", "uid=1000,gid=1000,mode=750", "mode=1777"],
+    [
+        "size=50%",
+        "size=0",
+        "size=64m,nr_inodes=1k",
+        "nr_blocks=10",
+        "nr_inodes=18014398509481983",
+        "uid=1000,gid=1000,mode=750",
+        "mode=1777",
+    ],
 )
 def test_the_kernel_takes_what_is_handed_on(tmp_path: Path, options: str) -> None:
     made = tmpfs.read(f"/a:{options}")

@@ -92,8 +92,18 @@ def test_no_user_is_the_images(asked: str | None, user: str) -> None:
 
 
 def test_a_process_without_a_program_is_refused() -> None:
-    with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
-        run(Spec("scratch"), Image([], [], [], "", "", []))
+    for spec, entrypoint in ((Spec("scratch"), []), (Spec("scratch", cmd=[""]), []), (Spec("scratch"), ["", "x"])):
+        with pytest.raises(UsageError, match="image 'scratch' names no program to run"):
+            run(spec, Image(entrypoint, [], [], "", "", []))
+    assert run(Spec("nginx", entrypoint=["/bin/echo"], cmd=[""])).process.args == ["/bin/echo", ""]
+
+
+def test_an_image_that_asks_for_what_no_guest_can_give_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"the user of image 'nginx', '4294967296': a number is out of range"):
+        run(Spec("nginx"), NGINX._replace(user="4294967296"))
+    assert run(Spec("nginx", user="0"), NGINX._replace(user="4294967296")).process.user == "0"
+    with pytest.raises(UsageError, match=r"image 'nginx': an argument or variable has 131074 bytes"):
+        run(Spec("nginx"), NGINX._replace(env=[f"A={'x' * 131072}"]))
 
 
 def test_a_host_name_has_no_underscore() -> None:
