@@ -70,9 +70,9 @@ try:
         sys.exit(session.stay(session.attach(guest, replay=how["attach"], tty=tty), tty=tty))
     if how.pop("shell", False):
         sys.exit(session.shell(guest, Command(("sh",)), tty=how.get("tty", False)))
-    stdin, tty = how.pop("stdin", False), how.pop("tty", False)
+    stdin, tty, keys = how.pop("stdin", False), how.pop("tty", False), how.pop("keys", "").encode()
     sys.exit(session.run(guest, Command(**{k: tuple(v) if isinstance(v, list) else v for k, v in how.items()}),
-                         stdin=stdin, tty=tty))
+                         stdin=stdin, tty=tty, keys=keys))
 except InfernoError as error:
     report(error)
     sys.exit(error.status)

@@ -121,6 +121,12 @@ impl Attachment {
                     }
                 }
                 FromHost::Signal(signal) => drop(sys::kill(pid, signal)),
+                // As when it goes away: the process goes on anyway. What was typed before is the process's, as far as it
+                // takes it now.
+                FromHost::Detach => {
+                    input.write();
+                    return Err(Malformed);
+                }
             }
             Ok(())
         })

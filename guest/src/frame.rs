@@ -15,6 +15,7 @@ const STDIN: u8 = 1;
 const STDIN_END: u8 = 2;
 const RESIZE: u8 = 3;
 const SIGNAL: u8 = 4;
+const DETACH: u8 = 5;
 const STDOUT: u8 = 17;
 const STDERR: u8 = 18;
 const WINDOW: u8 = 19;
@@ -36,6 +37,8 @@ pub enum FromHost<'a> {
     },
     /// A signal for the process's group.
     Signal(i32),
+    /// The host leaves; the process goes on.
+    Detach,
 }
 
 /// One of the process's output streams.
@@ -73,6 +76,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(FromHost<'_>, usize)>, Malformed> {
             FromHost::Resize { rows: u16::from_be_bytes([*a, *b]), cols: u16::from_be_bytes([*c, *d]) }
         }
         (SIGNAL, [signal @ 1..=MAX_SIGNAL]) => FromHost::Signal(i32::from(*signal)),
+        (DETACH, []) => FromHost::Detach,
         _ => return Err(Malformed),
     };
     Ok(Some((frame, HEAD_BYTES + len)))
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn reads_the_golden_frames_however_they_arrive() {
         let frames = golden("host");
-        assert_eq!(frames.len(), 4);
+        assert_eq!(frames.len(), 5);
         for golden in frames {
             let whole = bytes(golden["bytes"].as_str().unwrap());
             let payload = golden["payload"].as_str().map(bytes);
@@ -136,6 +140,7 @@ mod tests {
                     cols: number(&golden["cols"]).unwrap(),
                 },
                 "signal" => FromHost::Signal(number(&golden["signal"]).unwrap()),
+                "detach" => FromHost::Detach,
                 other => panic!("{other}"),
             };
             for end in 0..whole.len() {
@@ -174,9 +179,13 @@ mod tests {
         ] {
             assert_eq!(parse(&head), Err(Malformed), "{head:?}");
         }
-        for frame in
-            ["0000000000000000", "0200000000000001ff", "030000000000000300180050", "11000000000000017a"]
-        {
+        for frame in [
+            "0000000000000000",
+            "0200000000000001ff",
+            "0500000000000001ff",
+            "030000000000000300180050",
+            "11000000000000017a",
+        ] {
             assert_eq!(parse(&bytes(frame)), Err(Malformed), "{frame}");
         }
         for signal in ["00", "41", "ff"] {

@@ -1,10 +1,12 @@
 //! One stream: a process whose standard input, output and end are the host's, framed over one connection.
 //!
 //! Nothing here waits and nothing grows: the process's output is read only while little of it is unsent, and the host
-//! sends only as much input as it was given leave for. When the host goes away, so does the process.
+//! sends only as much input as it was given leave for. When the host goes away, so does the process, unless the host said
+//! that it leaves: then the process keeps its terminal, and what it writes there is thrown away.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::process::ExitStatus;
 use std::time::Instant;
@@ -16,6 +18,8 @@ use crate::input::Input;
 use crate::peer::{Passed, Peer};
 use crate::record::ending;
 use crate::sys::{self, PollFd, Started};
+
+const READ_BYTES: usize = 16 * 1024;
 
 /// A command of the host's and the stream that it is run over.
 #[derive(Debug)]
@@ -29,6 +33,7 @@ pub struct Session {
     durations: Durations,
     deadline: Option<Instant>,
     is_told: bool,
+    is_left: bool,
 }
 
 impl Session {
@@ -55,7 +60,8 @@ impl Session {
         input.begin(&mut first);
         let host = Some(Peer::new(socket, first));
         let (ended, deadline) = (None, None);
-        Self { host, pid, ended, input, outputs, terminal, durations, deadline, is_told: false }
+        let (is_told, is_left) = (false, false);
+        Self { host, pid, ended, input, outputs, terminal, durations, deadline, is_told, is_left }
     }
 
     /// Whether its process, which has not ended yet, is this one.
@@ -80,10 +86,12 @@ impl Session {
 
     /// What to poll.
     pub fn interests(&self, fds: &mut Vec<PollFd>) {
-        let Some(host) = &self.host else { return };
-        fds.push(host.interest());
+        if self.host.is_none() && !self.is_left {
+            return;
+        }
+        fds.extend(self.host.as_ref().map(Peer::interest));
         fds.extend(self.input.interest());
-        if host.has_room() {
+        if self.host.as_ref().is_none_or(Peer::has_room) {
             let read =
                 |(file, _): &(File, Output)| PollFd { fd: file.as_raw_fd(), events: sys::POLLIN, revents: 0 };
             fds.extend(self.outputs.iter().map(read));
@@ -108,6 +116,10 @@ impl Session {
         if self.host.as_ref().is_some_and(|host| is_ready(host.fd())) && self.listen().is_err() {
             self.hang_up();
         }
+        if self.is_left {
+            self.go_on_alone(is_ready);
+            return;
+        }
         let Some(host) = &mut self.host else {
             self.insist();
             return;
@@ -127,11 +139,11 @@ impl Session {
     fn listen(&mut self) -> Result<(), Malformed> {
         let Some(host) = &mut self.host else { return Ok(()) };
         let (input, terminal, pid) = (&mut self.input, self.terminal.as_ref(), self.pid);
-        let (is_told, has_ended) = (self.is_told, self.ended.is_some());
+        let (is_told, has_ended, is_left) = (self.is_told, self.ended.is_some(), &mut self.is_left);
         host.listen(|frame| {
             match frame {
                 // It was on its way when the end was.
-                FromHost::Stdin(_) if is_told => {}
+                FromHost::Stdin(_) | FromHost::Detach if is_told => {}
                 FromHost::Stdin(bytes) => input.take(bytes)?,
                 FromHost::StdinEnd => input.end(),
                 FromHost::Resize { rows, cols } => {
@@ -141,9 +153,28 @@ impl Session {
                 }
                 FromHost::Signal(signal) if !has_ended => drop(sys::kill(-pid, signal)),
                 FromHost::Signal(_) => {}
+                // A pipe that nobody reads any more would end the process.
+                FromHost::Detach if terminal.is_none() => return Err(Malformed),
+                FromHost::Detach => *is_left = true,
             }
             Ok(())
-        })
+        })?;
+        if self.is_left {
+            self.host = None; // The host sees by it that this was heard.
+        }
+        Ok(())
+    }
+
+    /// What was typed before the host left still arrives; what the process writes is thrown away, so that it never waits.
+    fn go_on_alone(&mut self, is_ready: impl Fn(i32) -> bool) {
+        self.input.write();
+        self.outputs.retain_mut(|(file, _)| {
+            !is_ready(file.as_raw_fd())
+                || match file.read(&mut [0; READ_BYTES]) {
+                    Ok(len) => len > 0,
+                    Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+                }
+        });
     }
 
     /// Once the process ended, passes on what it left in its pipes, then how it ended. Others that hold the pipes

@@ -52,7 +52,7 @@ def exec_(typed: Typed) -> int:
         try:
             return session.run(found, asked, stdin=stdin, tty=tty, keys=leaves)
         except detach_keys.LeftError:
-            say(f"left {args[0]} in {name}, which has lost its terminal; what should go on is started with -d")
+            say(f"left {args[0]} in {name}: it goes on, and what it writes is thrown away")
             return 0
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from inferno.base.errors import InfernoError
 from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES, MAX_SIGNAL
 
-STDIN, STDIN_END, RESIZE, SIGNAL = 1, 2, 3, 4
+STDIN, STDIN_END, RESIZE, SIGNAL, DETACH = 1, 2, 3, 4, 5
 STDOUT, STDERR, WINDOW, EXIT = 17, 18, 19, 20
 _HEAD = struct.Struct(">II")  # the kind is the first of four bytes, the others are zero
 _U32 = struct.Struct(">I")

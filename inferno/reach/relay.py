@@ -29,6 +29,8 @@ _PIPE_BYTES = select.PIPE_BUF
 _READ_BYTES = MAX_FRAME_PAYLOAD_BYTES
 _HIGH_WATER_BYTES = 64 * 1024
 _INSISTENT = 3
+# How long the guest may take to let go of who leaves by the keys: it does so at once, unless it hangs.
+_LEAVE_S = 3.0
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -103,6 +105,7 @@ class Relay:
         self._size = size
         self._keys = keys
         self._release_at = 0.0  # of keys that are held back, as time.monotonic() has it
+        self._leave_by = 0.0  # the latest, likewise, once the keys to leave were typed
         self._asked_to_end = 0
 
     def run(self, received: bytes) -> frame.Exit:
@@ -116,6 +119,10 @@ class Relay:
             self._tell_size()  # it may have changed since it was asked for, while nobody took notes
             while not self._stream.over or self._pending():
                 self._turn(notes)
+                if self._leave_by and (self._stream.deaf or time.monotonic() >= self._leave_by):
+                    break
+        if self._stream.exit is None and self._leave_by:
+            raise LeftError("left by the keys for it")
         if self._stream.exit is None:
             raise InfernoError("the guest ended the stream before the command ended", "did the VM end?")
         return self._stream.exit
@@ -136,8 +143,6 @@ class Relay:
             self._take(self._stream.receive())
         if self._stream.over or self._stream.deaf:
             self._stdin = None
-        if self._keys and self._keys.left and not self._stream.unsent:
-            raise LeftError("left by the keys for it")
 
     def _wait(self, notes: int) -> dict[int, int]:
         """What poll(2) says of each descriptor that matters now."""
@@ -152,7 +157,8 @@ class Relay:
         if self._stdin is not None and self._stream.leave > 0 and not self._stream.unsent:
             poll.register(self._stdin, select.POLLIN)
         holding = self._keys is not None and self._keys.holding
-        ready = poll.poll(max(self._release_at - time.monotonic(), 0) * 1000 if holding else None)
+        until = self._leave_by or (self._release_at if holding else None)
+        ready = poll.poll(None if until is None else max(until - time.monotonic(), 0) * 1000)
         if holding and not ready and self._keys is not None:
             self._stream.put(frame.encode(frame.STDIN, self._keys.release()))
         return dict(ready)
@@ -173,9 +179,17 @@ class Relay:
             self._release_at = time.monotonic() + HOLD_S
             if typed := self._keys.pass_on(data) if self._keys else data:
                 self._stream.put(frame.encode(frame.STDIN, typed))
+            if self._keys and self._keys.left:
+                self._leave()
         else:
             self._stdin = None
             self._stream.put(frame.encode(frame.STDIN_END))
+
+    def _leave(self) -> None:
+        """The command is to go on without us. The guest hangs up when it has heard that."""
+        self._stdin = None
+        self._stream.put(frame.encode(frame.DETACH))
+        self._leave_by = time.monotonic() + _LEAVE_S
 
     def _forward(self, numbers: bytes) -> None:
         for number in numbers:

@@ -25,8 +25,8 @@ Joined = tuple[socket.socket, bytes]
 def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool, keys: bytes | None = None) -> int:
     """Run it; return its exit status, 128+n for a death by signal n. With `tty`, it gets a terminal of our size.
 
-    Raises LeftError when `keys` were typed at a terminal, which ends the command, since it has lost its terminal;
-    NotStartedError when it cannot be executed; InfernoError when the guest is gone or sends garbage.
+    Raises LeftError when `keys` were typed at a terminal: the command goes on, and keeps its own; NotStartedError when
+    it cannot be executed; InfernoError when the guest is gone or sends garbage.
     """
     size = functools.partial(terminal.size, _STDIN, _STDOUT, _STDERR)
     asked = dataclasses.replace(asked, stdin=stdin, size=size() if tty else None)

@@ -19,6 +19,7 @@ WRITE = {
     "stdin_end": lambda _: frame.encode(frame.STDIN_END),
     "resize": lambda golden: frame.resize(golden["rows"], golden["cols"]),
     "signal": lambda golden: frame.signal(golden["signal"]),
+    "detach": lambda _: frame.encode(frame.DETACH),
 }
 
 

@@ -190,6 +190,55 @@ fn a_process_that_does_not_care_for_its_callers_end_is_killed() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_process_at_a_terminal_goes_on_when_its_caller_leaves() {
+    let machine = Machine::start(FOREVER);
+    let held = machine.watch_held();
+    // Far more than a terminal holds, so that somebody must read it.
+    let script = "exec 9> $FOLDER/held; echo up; read typed; seq 1 100000; \
+                  echo $typed $(tty) > $FOLDER/up; read x < $FOLDER/go";
+    let mut stream = machine.exec(&["sh", "-c", script], &json!({"tty": {"rows": 24, "cols": 80}}));
+    stream.wait_for("up\r\n");
+    stream.stdin(b"before\r");
+    stream.send(5, &[]);
+    assert_gone(&mut stream);
+    let said = machine.wait_until_up();
+    assert!(said.starts_with("before /dev/pts/"), "{said:?}");
+    machine.go();
+    held.recv_timeout(DEADLINE).expect("it ends when it likes");
+    let zombies = || machine.exec(&["ps", "-o", "pid=,comm=", "-C", "sh"], &json!({})).finish();
+    assert!((0..1000).any(|_| !zombies().text().contains("defunct")), "{:?}", zombies().text());
+    machine.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_process_that_was_left_ends_with_the_machine() {
+    let machine = Machine::start(FOREVER);
+    let script = "trap '' TERM; trap 'exit' HUP; echo up; while :; do read x; done";
+    let mut stream = machine.exec(&["sh", "-c", script], &json!({"tty": {"rows": 24, "cols": 80}}));
+    stream.wait_for("up\r\n");
+    stream.send(5, &[]);
+    assert_gone(&mut stream);
+    assert_eq!(machine.signal(15), 200);
+    assert_eq!(machine.ended().0["signal"], 15);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_process_without_a_terminal_cannot_be_left() {
+    let machine = Machine::start(FOREVER);
+    let held = machine.watch_held();
+    let mut stream =
+        machine.exec(&["sh", "-c", "exec 9> $FOLDER/held; echo up; exec sleep 1000"], &json!({}));
+    stream.wait_for("up\n");
+    stream.send(5, &[]);
+    assert_gone(&mut stream);
+    held.recv_timeout(DEADLINE).expect("it ends with its caller");
+    machine.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
 fn what_a_process_leaves_running_is_not_waited_for() {
     let machine = Machine::start(FOREVER);
     let heard = machine.exec(&["sh", "-c", "sleep 1000 & echo left"], &json!({})).finish();

@@ -71,6 +71,8 @@ fn a_host_that_goes_away_is_not_missed() {
     drop(attach(&machine, true, &json!(null)));
     let mut garbage = attach(&machine, true, &json!(null));
     garbage.send(99, b"no such frame");
+    let mut leaver = attach(&machine, true, &json!(null));
+    leaver.send(5, &[]);
     let mut stream = attach(&machine, true, &json!(null));
     stream.stdin(b"one\r");
     stream.wait_for("got one\r\n");

@@ -262,6 +262,20 @@ def test_a_terminal_has_our_size_takes_our_keys_and_is_restored(guest: GuestLab,
     assert screen.modes() == modes_of_a_new_terminal()
 
 
+def test_a_command_that_is_left_by_the_keys_goes_on_and_never_waits_for_a_reader(
+    guest: GuestLab, terminal: Open, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "done")
+    script = "echo up; read line; seq 1 100000; stty size > /dev/null && echo $line > $0; exec sleep 1000"
+    screen = terminal(guest.argv("sh", "-c", script, str(tmp_path / "done"), stdin=True, tty=True, keys="\1x"), 30, 100)
+    screen.heard_before(b"up\r\n")
+    screen.child.send(b"typed before\r\1x")
+    assert screen.ended_with() == 1
+    assert b"left by the keys" in screen.child.before
+    assert screen.modes() == modes_of_a_new_terminal()
+    assert (tmp_path / "done").read_text() == "typed before\n"
+
+
 def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(tmp_path: Path, terminal: Open) -> None:
     script = "tty; printf 'name? '; read line; stty size; echo got $line; exit 5"
     lab = GuestLab(tmp_path / "root", supervise(), script, reads="tty")
