@@ -19,7 +19,7 @@ from inferno.state.paths import VersionDir
 
 
 def reconcile(
-    vm: Instance, by: str, *, network: bool = True, because: str | None = None, stopped: bool = False
+    vm: Instance, by: str, *, network: bool = True, because: str | None = None, stopped: runs.Stopped | None = None
 ) -> bool:
     """Take away what earlier runs left, unless the VM runs; return whether it runs.
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from signal import Signals
 
 from inferno.base import files
+from inferno.base.named_tuple import NamedTuple
 from inferno.life import exit_status
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
@@ -26,6 +27,12 @@ NO_WORD = "it left no exit status"
 # As kiln writes them (kiln/src/vmm.rs, kiln/src/supervisor.rs).
 _STOPPED = re.compile(rf"killed by signal {Signals.SIGTERM.value} to kiln.*")
 _SIGNAL = re.compile(r"\bsignal (\d{1,2})\b")
+
+
+class Stopped(NamedTuple):
+    """A stop ended the run. `overdue` says what it waited for in vain; empty when the process ended as it was asked."""
+
+    overdue: str = ""
 
 
 def new_id() -> str:
@@ -42,10 +49,10 @@ def begin(vm: Instance, version: VersionDir, run: str) -> None:
             state.runs.begin(Begin(run, vm.name, version.ulid, _now()))
 
 
-def end(vm: Instance, by: str, *, stopped: bool = False) -> None:
+def end(vm: Instance, by: str, *, stopped: Stopped | None = None) -> None:
     """Complete the VM's run, if there is one to complete. Nothing runs, and the exit status was kept.
 
-    `by` is the command that noticed; `stopped` says that it ended the run, which else ended by itself.
+    `by` is the command that noticed; `stopped` says how it ended the run, which else ended by itself.
     """
     with _opened(vm) as state:
         if state and state.runs.is_open(vm.name):
@@ -57,7 +64,7 @@ def history(vm: Instance) -> list[Run]:
     with _opened(vm) as state:
         found = state.runs.of(vm.name) if state else []
     if found and found[0].ended_at is None and vm.running() is None:
-        seen = _end(exit_status.last(vm.paths, vm.name), "", stopped=False)
+        seen = _end(exit_status.last(vm.paths, vm.name), "", None)
         found[0] = found[0]._replace(**{**seen._asdict(), "noticed_by": None})
     return found
 
@@ -70,24 +77,27 @@ def reason(vm: Instance) -> str | None:
     last = next(iter(history(vm)), None)
     if last is not None and last.run == (status.run or last.run) and last.reason is not None:
         return last.reason
-    return _reason(status, stopped=False)
+    return _reason(status, None)
 
 
-def _end(status: ExitStatus | None, by: str, stopped: bool) -> End:
+def _end(status: ExitStatus | None, by: str, stopped: Stopped | None) -> End:
     if status is None:
         return End(_now(), None, None, NO_WORD, by)
     return End(status.exited_at or _now(), exit_status.code(status), status.signal, _reason(status, stopped), by)
 
 
-def _reason(status: ExitStatus, stopped: bool) -> str:
+def _reason(status: ExitStatus, stopped: Stopped | None) -> str:
     """Why it ended, in a few words: first what went wrong."""
     if stopped and status.vm_error and _STOPPED.fullmatch(status.vm_error):
-        return "it was stopped, by an end of its VM"
+        ended = f": {stopped.overdue}, and its VM was ended" if stopped.overdue else ", by an end of its VM"
+        return f"it was stopped{ended}"
     told = [text for text in (status.error, status.vm_error) if text]
     if status.oom_killed:
         told.append("the guest had no memory left, and its kernel killed the process")
     if told:
         return _SIGNAL.sub(lambda found: signal_name(int(found[1])), "; ".join(told))
+    if stopped and stopped.overdue and status.signal == Signals.SIGKILL:
+        return f"it was stopped: {stopped.overdue}, and was killed"
     if stopped:
         return f"it was stopped, by {signal_name(status.signal)}" if status.signal else "it was stopped"
     return f"its process was ended by {signal_name(status.signal)}" if status.signal else "its process exited"

@@ -17,8 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inferno.base.errors import InfernoError, UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.life.instance import Instance
 from inferno.life.reconcile import clear, network_removals, reconcile, together
+from inferno.life.runs import Stopped, signal_name
 from inferno.logs import collector_client
 from inferno.reach import vsock
 from inferno.sandbox import cgroup, jail
@@ -36,6 +38,7 @@ KILN_END_S = 5.0
 # Nothing outlives SIGKILL but a process in an uninterruptible wait of the kernel's.
 KILL_END_S = 30.0
 _ANSWER_S = 2.0
+_NO_ANSWER = "its guest did not answer"
 LONGEST_TIMEOUT_S = 24 * 3600
 
 
@@ -75,35 +78,62 @@ def stop(vm: Instance, request: Request) -> bool:
         reconcile(vm, "stop")
         return False
     collector_client.revive(vm.settings)
-    because = end(running, request)
+    because, overdue = end(running, request)
 
     def keep_and_clear() -> None:
         collector_client.sync(vm.settings)
         clear(vm, running, ran=True, because=because, wanted=because is None)
 
     together(keep_and_clear, *network_removals(vm))
-    reconcile(vm, "stop", network=False, stopped=True)
+    reconcile(vm, "stop", network=False, stopped=Stopped(overdue))
     return True
 
 
-def end(running: VersionDir, request: Request) -> str | None:
-    """End it; return why there may be no word from kiln, if it had to be killed."""
-    asked = request.signal or _stop_signal(running)
-    rungs: list[tuple[Callable[[], bool], float]] = []
-    if request.timeout_s or not request.kill:
-        rungs.append((lambda: _signal_process(running, asked), request.timeout_s))
-    if not request.kill:
-        rungs.append((lambda: _signal_process(running, signal.SIGKILL), GUEST_END_S))
-    rungs.append((lambda: terminate(running.ulid), KILN_END_S))
-    for act, patience_s in rungs:
-        if act() and cgroup.wait_empty(running.ulid, time.monotonic() + patience_s):
-            return None
+class Rung(NamedTuple):
+    """One step of a stop: what it does, which returns whether it was done; seconds to wait; what is told in vain."""
+
+    act: Callable[[], bool]
+    patience_s: float
+    overdue: str
+
+
+class End(NamedTuple):
+    """`because`: why there may be no word from kiln, if it had to be killed. `overdue` is as in runs.Stopped."""
+
+    because: str | None
+    overdue: str
+
+
+def end(running: VersionDir, request: Request) -> End:
+    """End it. Raises InfernoError when it cannot be ended."""
+    vain: list[str] = []
+    for rung in _rungs(running, request):
+        acted = rung.act()
+        if acted and cgroup.wait_empty(running.ulid, time.monotonic() + rung.patience_s):
+            return End(None, _told(vain))
         if not cgroup.populated(running.ulid):
-            return None
+            return End(None, _told(vain))
+        vain.append(rung.overdue if acted else _NO_ANSWER)
     cgroup.kill(running.ulid)
     if cgroup.wait_empty(running.ulid, time.monotonic() + KILL_END_S):
-        return f"kiln did not end within {KILN_END_S:g} s of SIGTERM, and was killed"
+        return End(f"kiln {vain[-1]}, and was killed", _told(vain[:-1]))
     raise InfernoError(f"version {running.ulid} does not end, not even by cgroup.kill", "see dmesg: is a disk stuck?")
+
+
+def _told(vain: list[str]) -> str:
+    return " and ".join(dict.fromkeys(vain))
+
+
+def _rungs(running: VersionDir, request: Request) -> list[Rung]:
+    asked, found = request.signal or _stop_signal(running), []
+    if request.timeout_s or not request.kill:
+        overdue = f"its process did not end within {request.timeout_s:g} s of {signal_name(asked)}"
+        found.append(Rung(lambda: _signal_process(running, asked), request.timeout_s, overdue))
+    if not request.kill:
+        overdue = f"its guest did not end within {GUEST_END_S:g} s of SIGKILL to its process"
+        found.append(Rung(lambda: _signal_process(running, signal.SIGKILL), GUEST_END_S, overdue))
+    overdue = f"did not end within {KILN_END_S:g} s of SIGTERM"
+    return [*found, Rung(lambda: terminate(running.ulid), KILN_END_S, overdue)]
 
 
 def _stop_signal(running: VersionDir) -> int:

@@ -161,6 +161,7 @@ def test_stop_asks_by_the_stop_signal_and_insists_after_the_timeout(host: Host, 
     host.type("stop deaf --timeout 1")
     shown = host.status("deaf")
     assert (shown["exit_code"], shown["signal"], shown["vm_error"]) == (137, 9, None)
+    assert shown["reason"] == "it was stopped: its process did not end within 1 s of SIGTERM, and was killed"
 
 
 def test_stop_sends_another_signal_or_asks_nobody(host: Host, vms: None) -> None:

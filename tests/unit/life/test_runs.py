@@ -18,6 +18,7 @@ from inferno.life import exit_status, runs
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
 from inferno.life.reconcile import reconcile
+from inferno.life.runs import Stopped
 from inferno.sandbox import jail
 from inferno.settings import load_settings
 from inferno.state.database import State
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.root
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB"
 # As kiln writes it of a process that was killed.
 KILLED = ExitStatus(0, None, None, None, 9, False, None, "2026-11-30T12:00:00.000001Z", "2026-11-30T12:00:05.000001Z")
+
+AS_ASKED, LATE = Stopped(), "its process did not end within 10 s of SIGTERM"
 
 
 @pytest.fixture
@@ -72,46 +75,55 @@ def test_the_next_command_completes_the_run(vm: Instance) -> None:
 @pytest.mark.parametrize(
     ("status", "stopped", "exit_code", "reason"),
     [
-        (KILLED._replace(signal=None, exit_code=0), False, 0, "its process exited"),
-        (KILLED._replace(signal=None, exit_code=0), True, 0, "it was stopped"),
+        (KILLED._replace(signal=None, exit_code=0), None, 0, "its process exited"),
+        (KILLED._replace(signal=None, exit_code=0), AS_ASKED, 0, "it was stopped"),
         (
             KILLED._replace(oom_killed=True),
-            True,
+            AS_ASKED,
             137,
             "the guest had no memory left, and its kernel killed the process",
         ),
-        (KILLED, True, 137, "it was stopped, by SIGKILL"),
+        (KILLED, AS_ASKED, 137, "it was stopped, by SIGKILL"),
+        (KILLED, Stopped(LATE), 137, f"it was stopped: {LATE}, and was killed"),
+        (KILLED._replace(signal=15), Stopped(LATE), 143, "it was stopped, by SIGTERM"),
+        (KILLED._replace(signal=None, exit_code=3), Stopped(LATE), 3, "it was stopped"),
         (
             KILLED._replace(signal=None, vm_signal=9, vm_error="killed by signal 15 to kiln"),
-            True,
+            Stopped("its guest did not answer"),
+            137,
+            "it was stopped: its guest did not answer, and its VM was ended",
+        ),
+        (
+            KILLED._replace(signal=None, vm_signal=9, vm_error="killed by signal 15 to kiln"),
+            AS_ASKED,
             137,
             "it was stopped, by an end of its VM",
         ),
         (
             KILLED._replace(signal=None, vm_signal=9, vm_error="killed by signal 15 to kiln"),
-            False,
+            None,
             137,
             "killed by SIGTERM to kiln",
         ),
         (
             KILLED._replace(signal=None, vm_signal=9, vm_error="firecracker was killed by signal 9: unexpected"),
-            False,
+            None,
             137,
             "firecracker was killed by SIGKILL: unexpected",
         ),
         (
             KILLED._replace(signal=None, vm_error="kernel panic: VFS: no root"),
-            False,
+            None,
             125,
             "kernel panic: VFS: no root",
         ),
-        (KILLED._replace(signal=40), False, 168, "its process was ended by signal 40"),
-        (KILLED._replace(signal=None, error="no such program: /x"), False, 125, "no such program: /x"),
-        (None, False, 125, "it left no exit status: it was cut off with the host"),
+        (KILLED._replace(signal=40), None, 168, "its process was ended by signal 40"),
+        (KILLED._replace(signal=None, error="no such program: /x"), None, 125, "no such program: /x"),
+        (None, None, 125, "it left no exit status: it was cut off with the host"),
     ],
 )
 def test_the_reason_is_in_words(
-    vm: Instance, status: ExitStatus | None, stopped: bool, exit_code: int, reason: str
+    vm: Instance, status: ExitStatus | None, stopped: Stopped | None, exit_code: int, reason: str
 ) -> None:
     run(vm, status)
     reconcile(vm, "stop", network=False, stopped=stopped)
@@ -126,7 +138,7 @@ def test_the_verb_tells_them_newest_first(
     assert (main(["runs", "web1"]), capfd.readouterr().out) == (0, "RUN  VERSION  STARTED  ENDED  EXIT  REASON\n")
     for status in (KILLED, KILLED._replace(signal=None, exit_code=7)):
         run(vm, status)
-        reconcile(vm, "stop", network=False, stopped=True)
+        reconcile(vm, "stop", network=False, stopped=AS_ASKED)
     assert main(["runs", "web1"]) == 0
     head, *lines = capfd.readouterr().out.splitlines()
     assert [line.split(maxsplit=5)[3:] for line in (head, *lines)] == [

@@ -98,7 +98,10 @@ def test_a_kiln_that_had_to_be_killed_is_told_of(
         assert kiln.stdout is not None
         kiln.stdout.readline()
         cgroup.add(ULID, kiln.pid)
-        assert ending.end(VersionDir(tmp_path / ULID), ending.Request(1, kill=True)) == says
+        assert ending.end(VersionDir(tmp_path / ULID), ending.Request(1, kill=True)) == (
+            says,
+            "its guest did not answer",
+        )
     cgroup.remove(ULID)
 
 
@@ -121,11 +124,12 @@ def test_how_long_a_stop_waits(given: dict[str, object], timeout_s: float, kill:
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    ("after", "timeout_s", "asked", "killed"),
+    ("after", "kill", "timeout_s", "asked", "killed", "overdue"),
     [
-        ("exit 7", 60.0, True, False),  # it ends when it is asked
-        (":", 0.1, True, True),  # it is asked, and goes on
-        ("exit 7", None, False, True),  # --kill alone
+        ("exit 7", True, 60.0, True, False, ""),  # it ends when it is asked
+        (":", True, 0.1, True, True, "its process did not end within 0.1 s of SIGTERM"),  # it is asked, and goes on
+        (":", False, 0.1, True, False, "its process did not end within 0.1 s of SIGTERM"),  # the same, and its VM ends
+        ("exit 7", True, None, False, True, ""),  # --kill alone
     ],
 )
 def test_kill_asks_first(
@@ -134,9 +138,11 @@ def test_kill_asks_first(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
     after: str,
+    kill: bool,
     timeout_s: float | None,
     asked: bool,
     killed: bool,
+    overdue: str,
 ) -> None:
     """A real init, which runs a process that notes that it was asked; in place of kiln stands what runs that init."""
     monkeypatch.setattr(ending, "KILN_END_S", 0.2)
@@ -150,9 +156,9 @@ def test_kill_asks_first(
     lab = GuestLab(version.jail, supervise(), script)
     try:
         cgroup.add(ULID, lab.pid)
-        said = ending.end(version, ending.Request.of("stop:web1", kill=True, timeout=timeout_s))
+        said = ending.end(version, ending.Request.of("stop:web1", kill=kill, timeout=timeout_s))
         assert note.exists() == asked
-        assert (said is not None) == killed
+        assert (said.because is not None, said.overdue) == (killed, overdue)
     finally:
         lab.kill()
     cgroup.remove(ULID)
