@@ -10,8 +10,8 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = guest::etc::resolv(&start.etc_resolv);
         let _ = guest::etc::hosts(&start.etc_hosts);
     }
-    if let Ok(us) = guest::clock::parse(bytes) {
-        assert!(us > 0 && us / 1_000_000 < 1 << 33);
+    if let Ok(told) = guest::clock::parse(bytes) {
+        assert!(told.clock_us > 0 && told.clock_us / 1_000_000 < 1 << 33 && told.boot_us >= 0);
     }
     if let Ok(run) = Run::parse(bytes) {
         assert!(!run.process.args[0].is_empty());

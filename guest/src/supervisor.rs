@@ -50,6 +50,7 @@ pub struct Supervisor {
     stdin: Option<OwnedFd>,
     outbox: Outbox,
     host: Option<HostLines>,
+    clock: clock::Follower,
     launcher: Launcher,
     listener: Listener,
     connections: Vec<Connection>,
@@ -91,6 +92,7 @@ impl Supervisor {
             stdin,
             outbox,
             host: None,
+            clock: clock::Follower::default(),
             launcher,
             listener,
             connections: Vec::new(),
@@ -170,9 +172,8 @@ impl Supervisor {
     /// What kiln has said is done. When it says nothing any more, the clock goes on by itself.
     fn hear(&mut self) {
         let Some(host) = &mut self.host else { return };
-        // Lines that waited while the VM was held tell times that have passed: the last is the nearest to now.
         let waiting = std::iter::from_fn(|| host.next_line().ok().flatten());
-        if let Some(text) = waiting.last().and_then(|line| clock::follow(&line)) {
+        if let Some(text) = self.clock.follow(waiting) {
             self.outbox.say(&text);
         }
     }

@@ -17,9 +17,10 @@ impl Timestamp {
         Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// The line by which the guest is told of it (tests/contract/clock.json).
-    pub fn line(self) -> Vec<u8> {
-        format!("{{\"clock_us\":{}}}\n", self.0).into_bytes()
+    /// The line by which the guest is told of it (tests/contract/clock.json). `boot_us` is how long the machine had been
+    /// up then, microseconds: by it the guest sees how long the line was under way.
+    pub fn line(self, boot_us: u64) -> Vec<u8> {
+        format!("{{\"clock_us\":{},\"boot_us\":{boot_us}}}\n", self.0).into_bytes()
     }
 }
 
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn the_guest_is_told_as_the_golden_file_has_it() {
         let golden = include_bytes!("../../tests/contract/clock.json");
-        assert_eq!(Timestamp(1_795_529_822_123_456).line(), golden);
+        assert_eq!(Timestamp(1_795_529_822_123_456).line(86_400_123_456), golden);
     }
 
     #[test]

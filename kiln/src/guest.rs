@@ -12,6 +12,7 @@ use crate::host_log::{Entry, Level, Source};
 use crate::lines::{Line, Lines, Overlong};
 use crate::listen;
 use crate::record::{MAX_RECORD_BYTES, Record};
+use crate::sys;
 
 /// Read at a time; a record becomes at most three times as long on its way (the shortest: 58 to 150 bytes).
 const READ_BYTES: usize = 16 * 1024;
@@ -76,14 +77,16 @@ impl GuestLog {
         }
     }
 
-    /// Takes the first connection and closes all others at once: Firecracker must never wait for kiln.
+    /// Takes the first connection, which is told the time, and closes all others at once: Firecracker must never wait for
+    /// kiln.
     pub fn accept(&mut self) {
-        let (state, start) = (&mut self.state, &mut self.start);
+        let (state, start, clock_is_due) = (&mut self.state, &mut self.start, &mut self.clock_is_due);
         listen::accept(&self.listener, |mut stream| {
             if matches!(state, State::Awaited) {
                 // A new connection takes so little without a wait; one that is gone already needs nothing.
                 let _ = stream.write_all(&std::mem::take(start));
                 *state = State::Open(stream);
+                *clock_is_due = true;
             }
         });
         self.send();
@@ -114,7 +117,7 @@ impl GuestLog {
         };
         while self.clock_is_due || !self.unsent.is_empty() {
             if self.unsent.is_empty() {
-                self.unsent = Timestamp::now().line();
+                self.unsent = Timestamp::now().line(sys::boot_us());
                 self.clock_is_due = false;
                 self.told_at = Instant::now();
             }

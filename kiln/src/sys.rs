@@ -154,6 +154,19 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
+/// How long the machine has been up, asleep or awake, microseconds.
+pub fn boot_us() -> u64 {
+    // SAFETY: clock_gettime writes one whole timespec, all integers, and nothing else.
+    let at = unsafe {
+        let mut at: libc::timespec = std::mem::zeroed();
+        check(libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut at)).map(|_| at)
+    };
+    let us = |at: libc::timespec| {
+        Some(u64::try_from(at.tv_sec).ok()? * 1_000_000 + u64::try_from(at.tv_nsec).ok()? / 1000)
+    };
+    at.ok().and_then(us).unwrap_or_default()
+}
+
 /// A descriptor that becomes readable whenever the machine's clock is set, or it wakes up; slewing does not count.
 pub fn watch_clock() -> io::Result<OwnedFd> {
     // SAFETY: timerfd_create takes integers, and its descriptor is new and ours alone; timerfd_settime reads one whole

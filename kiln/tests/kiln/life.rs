@@ -42,17 +42,29 @@ fn the_guest_is_told_the_time_again_and_again() {
     let since = SystemTime::now();
     let (kiln, mut vmm) = Jail::new().with("clock", 1).boot();
     let mut log = BufReader::new(kiln.log());
-    let mut last = us(since);
+    let (mut last, mut last_boot) = (us(since), 0);
     for _ in 0..3 {
         let mut line = String::new();
         log.read_line(&mut line).unwrap();
         let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(told.as_object().unwrap().len(), 1, "{line}");
+        assert_eq!(told.as_object().unwrap().len(), 2, "{line}");
         let now = told["clock_us"].as_u64().unwrap();
         assert!(last < now && now <= us(SystemTime::now()), "{last} {line}");
-        last = now;
+        let boot = told["boot_us"].as_u64().unwrap();
+        assert!(last_boot < boot, "{last_boot} {line}");
+        (last, last_boot) = (now, boot);
     }
     drop(log);
+    vmm.command("exit 0");
+    kiln.ended();
+}
+
+#[test]
+fn a_guest_is_told_the_time_as_soon_as_it_has_connected() {
+    let (kiln, mut vmm) = Jail::new().boot();
+    let mut line = String::new();
+    BufReader::new(kiln.log()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("{\"clock_us\":"), "{line}");
     vmm.command("exit 0");
     kiln.ended();
 }
@@ -91,7 +103,8 @@ fn the_end_is_said_in_words() {
     let mut report = kiln.post(&exited(7));
     log.write_all(b"{\"type\":\"end\"}\n").unwrap();
     assert!(answer(&mut report).starts_with("HTTP/1.1 200 "));
-    assert_eq!(answer(&mut log), "", "kiln closes what is over");
+    let told = answer(&mut log);
+    assert_eq!(told.lines().count(), 1, "kiln told the time once, and closes what is over: {told}");
     vmm.command("exit 0");
     assert_eq!(kiln.ended().0.code(), Some(7));
 }
