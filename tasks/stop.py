@@ -38,6 +38,7 @@ def restart(command: Command, name: str) -> Iterable[InfernoTask]:
 
     def action() -> None:
         vm = _known(command, name)
+        starting.check_brought(vm)
         release = starting.take_room_of(vm, overcommit=overcommit)
         if release:
             command.transaction.undo(name).callback(release)

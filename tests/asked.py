@@ -13,6 +13,8 @@ from inferno.spec.row import Row
 
 def typed(row: Row) -> list[str]:
     """The words that ask for a field's example."""
+    if row.files_of:
+        return [f"--{row.files_of}", row.example, f"--{row.long}"]
     if row.kind is None:
         return ["--", *shlex.split(row.example)]
     if row.bare:

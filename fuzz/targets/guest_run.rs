@@ -1,7 +1,8 @@
-//! run.json, start.json, and the lines with the time.
+//! run.json, start.json, secrets, and the lines with the time.
 #![no_main]
 
 use guest::run::Run;
+use guest::secrets::Secrets;
 use guest::start::Start;
 use libfuzzer_sys::fuzz_target;
 
@@ -9,6 +10,9 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(start) = Start::parse(bytes) {
         let _ = guest::etc::resolv(&start.etc_resolv);
         let _ = guest::etc::hosts(&start.etc_hosts);
+    }
+    if let Ok(secrets) = Secrets::parse(bytes) {
+        assert!(secrets.files.iter().all(|file| !file.name.contains('/') && file.name != ".."));
     }
     if let Ok(told) = guest::clock::parse(bytes) {
         assert!(told.clock_us > 0 && told.clock_us / 1_000_000 < 1 << 33 && told.boot_us >= 0);

@@ -15,6 +15,7 @@ use crate::outbox::Outbox;
 use crate::process::Launcher;
 use crate::record::{self, ExitReport};
 use crate::run::Run;
+use crate::secrets::Secrets;
 use crate::ssh;
 use crate::start::Start;
 use crate::supervisor::Supervisor;
@@ -59,14 +60,20 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     root::enter(&run.root)?;
     mounts::populate()?;
     steps.tell(outbox, &root::describe(&run.root));
-    etc::write_all(&run, &Start::receive(&mut host, durations.start)?)?;
+    let start = Start::receive(&mut host, durations.start)?;
+    let mut secrets = Secrets::default();
+    if start.secrets {
+        secrets = Secrets::receive(&mut host, durations.start)?;
+    }
+    etc::write_all(&run, &start)?;
     net::set_up(&run.ips)?;
     net::relax()?;
     steps.tell(outbox, "network is up");
     let listener = Listener::vsock(run.vsock_api_port).doing("listen for the host")?;
     let groups = cgroup::make()?;
     let name = run.process.args.first().cloned().unwrap_or_default();
-    let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups);
+    let variables = std::mem::take(&mut secrets.env);
+    let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups).with_variables(variables);
     for tmpfs in &run.tmpfs {
         mounts::make_tmpfs(tmpfs)?;
     }
@@ -77,6 +84,11 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     }
     // Behind those, in one of which it may be.
     launcher.make_cwd()?;
+    if !secrets.files.is_empty() {
+        secrets.make(&launcher.user()?)?;
+        steps.tell(outbox, "secrets are there");
+    }
+    drop(secrets);
     if !run.ssh_keys.is_empty() {
         ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
         ssh::make_folder()?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::durations::Durations;
-use crate::{api, end, failure, frame, host_lines, http, run, split, start};
+use crate::{api, end, failure, frame, host_lines, http, run, secrets, split, start};
 
 fn shared(name: &str) -> Value {
     let all: Value = serde_json::from_str(include_str!("../../tests/contract/shared.json")).unwrap();
@@ -19,6 +19,7 @@ fn constants_are_the_shared_ones() {
         ("run_format", json!(run::FORMAT)),
         ("start_format", json!(start::FORMAT)),
         ("max_start_bytes", json!(host_lines::MAX_BYTES)),
+        ("max_secrets_bytes", json!(secrets::MAX_BYTES)),
         ("run_config", json!(run::PATH.trim_start_matches('/'))),
         ("exit_report_port", json!(end::EXIT_PORT)),
         ("max_output_bytes", json!(split::MAX_PAYLOAD_BYTES)),

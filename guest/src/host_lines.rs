@@ -1,4 +1,5 @@
-//! What kiln says on the log connection, the other way: lines of JSON, start.json first, then the time again and again.
+//! What kiln says on the log connection, the other way: lines of JSON, start.json first, then the secrets of this start
+//! if there are any, then the time again and again.
 //!
 //! Only the host can be at the other end: init connected to it, before there was another process.
 #![forbid(unsafe_code)]
@@ -6,8 +7,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
-/// kiln sends no longer line.
+use crate::failure::{Doing, Failure};
+use crate::sys::{self, PollFd};
+
+/// kiln sends no longer line, but for secrets.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The connection, and what came of a line that is not whole.
@@ -31,7 +36,36 @@ impl HostLines {
     /// The next line, with its newline; `None` until there is one. A connection that ended, that failed, or whose line
     /// has no end, is given up.
     pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let line = self.read_line();
+        self.next_of(MAX_BYTES)
+    }
+
+    /// The next line, of so many bytes at most, waited for so long; `what` names it in a failure.
+    pub fn await_line(&mut self, what: &str, most: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.next_of(most) {
+                Ok(Some(line)) => return Ok(line),
+                Ok(None) => self.wait(what, until, patience)?,
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                    return Err(Failure::new(format!("{what}: {error}")));
+                }
+                Err(error) => return Err(error).doing(format_args!("receive {what}")),
+            }
+        }
+    }
+
+    fn wait(&self, what: &str, until: Instant, patience: Duration) -> Result<(), Failure> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::new(format!("{what}: kiln sent none within {} s", patience.as_secs())));
+        }
+        let fd = self.fd().unwrap_or(-1); // which poll passes over
+        let mut fds = [PollFd { fd, events: sys::POLLIN, revents: 0 }];
+        sys::poll(&mut fds, Some(left)).doing(format_args!("wait for {what}"))
+    }
+
+    fn next_of(&mut self, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let line = self.read_line(most);
         if line.is_err() {
             self.connection = None;
             self.text = Vec::new();
@@ -39,16 +73,18 @@ impl HostLines {
         line
     }
 
-    fn read_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut chunk = [0; 4096];
+    fn read_line(&mut self, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let (mut chunk, mut looked_at) = ([0; 4096], 0);
         loop {
-            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
+            if let Some(end) = self.text[looked_at..].iter().position(|byte| *byte == b'\n') {
+                let end = looked_at + end;
                 return Ok(Some(self.text.drain(..=end).collect()));
             }
-            if self.text.len() > MAX_BYTES {
+            looked_at = self.text.len();
+            if self.text.len() > most {
                 return Err(io::Error::new(
                     ErrorKind::InvalidData,
-                    format!("it is over {} KiB", MAX_BYTES / 1024),
+                    format!("it is over {} KiB", most / 1024),
                 ));
             }
             let Some(connection) = &mut self.connection else { return Ok(None) };

@@ -42,6 +42,7 @@ pub mod record;
 pub mod respond;
 pub mod root;
 pub mod run;
+pub mod secrets;
 pub mod session;
 pub mod shell;
 pub mod split;

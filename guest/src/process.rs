@@ -78,6 +78,13 @@ impl Launcher {
         Self { groups: Some(groups), limits, ..self }
     }
 
+    /// With variables that come behind those of run.json: for the image's process and those beside it.
+    #[must_use]
+    pub fn with_variables(mut self, variables: Vec<String>) -> Self {
+        self.image.env.extend(variables);
+        self
+    }
+
     /// Makes the working directory, and what is missing on the way to it: all of it the user's.
     pub fn make_cwd(&self) -> Result<(), Failure> {
         let cwd = directory(&self.image.cwd);

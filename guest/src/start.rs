@@ -1,19 +1,17 @@
 //! start.json: what holds for one start alone. kiln sends it, one line, as soon as init has connected to its log.
 #![forbid(unsafe_code)]
 
-use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::failure::{Doing, Failure};
+use crate::failure::Failure;
 use crate::format;
-use crate::host_lines::HostLines;
+use crate::host_lines::{self, HostLines};
 use crate::run::Host;
-use crate::sys::{self, PollFd};
 
 /// The one that is read here.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// start.json. All fields are required, and no other is taken.
 #[derive(Debug, Deserialize)]
@@ -23,6 +21,8 @@ pub struct Start {
     pub format: u32,
     /// The run's id, a ULID: kiln writes it into the log.
     pub run: String,
+    /// Whether secrets follow, as the next line.
+    pub secrets: bool,
     /// For /etc/resolv.conf.
     pub etc_resolv: Resolv,
     /// For /etc/hosts, before the guest's own lines: the first line for a name holds.
@@ -44,17 +44,7 @@ pub struct Resolv {
 impl Start {
     /// Waits so long for it: the first line that kiln says.
     pub fn receive(lines: &mut HostLines, patience: Duration) -> Result<Self, Failure> {
-        let until = Instant::now() + patience;
-        loop {
-            match lines.next_line() {
-                Ok(Some(line)) => return Self::parse(&line),
-                Ok(None) => wait(lines, until, patience)?,
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
-                    return Err(Failure::new(format!("start.json: {error}")));
-                }
-                Err(error) => return Err(error).doing("receive start.json"),
-            }
-        }
+        Self::parse(&lines.await_line("start.json", host_lines::MAX_BYTES, patience)?)
     }
 
     /// Reads a text.
@@ -62,16 +52,6 @@ impl Start {
         format::check(text, "start.json", FORMAT)?;
         serde_json::from_slice(text).map_err(|error| Failure::new(format!("start.json: {error}")))
     }
-}
-
-fn wait(lines: &HostLines, until: Instant, patience: Duration) -> Result<(), Failure> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Failure::new(format!("start.json: kiln sent none within {} s", patience.as_secs())));
-    }
-    let fd = lines.fd().unwrap_or(-1); // which poll passes over
-    let mut fds = [PollFd { fd, events: sys::POLLIN, revents: 0 }];
-    sys::poll(&mut fds, Some(left)).doing("wait for start.json")
 }
 
 #[cfg(test)]
@@ -150,13 +130,13 @@ mod tests {
         drop(kiln);
         assert_eq!(Start::receive(&mut log, LONG).unwrap_err().text, "start.json: kiln ended the connection");
         let (mut log, mut kiln) = pair();
-        kiln.write_all(&vec![b' '; crate::host_lines::MAX_BYTES + 1]).unwrap();
+        kiln.write_all(&vec![b' '; host_lines::MAX_BYTES + 1]).unwrap();
         assert_eq!(Start::receive(&mut log, LONG).unwrap_err().text, "start.json: it is over 64 KiB");
         let (mut log, mut kiln) = pair();
-        kiln.write_all(b"{\"format\":2}\n").unwrap();
+        kiln.write_all(b"{\"format\":3}\n").unwrap();
         assert_eq!(
             Start::receive(&mut log, LONG).unwrap_err().text,
-            "start.json: it has format 2, and this init reads 1: create the VM again"
+            "start.json: it has format 3, and this init reads 2: create the VM again"
         );
     }
 }

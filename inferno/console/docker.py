@@ -67,7 +67,7 @@ WORDS: dict[str, str] = {
     "run": _START,
     "save": "docker save, or skopeo copy: Inferno keeps no layers",
     "search": "docker search, or the registry's own pages",
-    "secret": _NO_SWARM,
+    "secret": f"{_NO_SWARM}; infernoctl create NAME --secret NAME=FILE hands a file of this host over",
     "service": _NO_SWARM,
     "stack": _NO_SWARM,
     "swarm": _NO_SWARM,

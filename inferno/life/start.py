@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
-from inferno.base.errors import InfernoError
+from inferno.base.errors import InfernoError, UsageError
 from inferno.base.records import BadRecordError
 from inferno.base.requirements import require
 from inferno.disk import scratch
@@ -27,23 +26,29 @@ from inferno.logs import collector_client, vm_logs
 from inferno.net import nft, overlap, resolvers, tap
 from inferno.sandbox import cgroup, jail, launch, orphan_jailer
 from inferno.spec import fields, grammar, name_service
+from inferno.spec.fields import Spec
 from inferno.state.paths import VersionDir
 from inferno.version import versions
 from inferno.version.record import VersionRecord
 from inferno.wire import start as handed
-from inferno.wire.shared import KILN_CONFIG
+from inferno.wire.shared import KILN_CONFIG, START_FORMAT
 
 _LAST_LINES = 20
 # How long the kernel may take to end killed processes: guests' memory is freed before a leaf counts as empty.
 _KILL_WAIT_S = 30.0
 
 
-class Brought(NamedTuple):
-    """`run` is the run's ULID, `start` start.json; `unreachable` are the host's name servers where a guest has none."""
+@dataclass(slots=True)
+class Brought:
+    """`run` is the run's ULID, `start` start.json; `unreachable` are the host's name servers where a guest has none.
+
+    `secrets` is the message with them until it is handed over; None without any.
+    """
 
     run: str
     start: bytes
     unreachable: list[str]
+    secrets: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -70,10 +75,23 @@ class Start:
         if self._brought is None:
             spec = fields.merge(self.vm.saved or self.record.spec.to_json(), {}, self.vm.name)
             found = resolvers.of_start(spec, self.vm.settings)
-            run = runs.new_id()
+            run, secrets = runs.new_id(), self._secrets(spec)
             hosts = [handed.Host(one.address, [one.name]) for one in map(name_service.host, spec.add_host)]
-            self._brought = Brought(run, handed.text(run, found.resolv, hosts), found.unreachable)
+            number = self.start_format or START_FORMAT
+            start = handed.text(run, found.resolv, hosts, secrets=secrets is not None, number=number)
+            self._brought = Brought(run, start, found.unreachable, secrets)
         return self._brought
+
+    def _secrets(self, spec: Spec) -> bytes | None:
+        if not spec.secret and not spec.at_start:
+            return None
+        if not handed.takes_secrets(self.start_format):
+            text = f"the current version of {self.vm.name} was made before secrets could be handed over"
+            raise UsageError(text, f"doit create:{self.vm.name} makes one that takes --secret and --at-start")
+        from inferno.life import secrets  # a start without any does not pay for it
+
+        fixed = {word.partition("=")[0] for word in self.record.spec.env}
+        return secrets.of_start(spec, fixed, self.vm.settings)
 
     def running(self) -> bool:
         return cgroup.populated(self.version.ulid)
@@ -142,6 +160,15 @@ def take_room_of(vm: Instance, *, overcommit: bool) -> Callable[[], None] | None
         return None
     running = vm.running()
     return _admit(vm, chosen, record, overcommit=overcommit, instead_of=running.ulid if running else "")
+
+
+def check_brought(vm: Instance) -> None:
+    """Before a VM is stopped to be started again: raise UsageError for what its start could not bring."""
+    chosen = versions.current(vm.paths, vm.name)
+    record = versions.usable(chosen) if chosen else None
+    if chosen is not None and record is not None:
+        begun = Start(vm, chosen, record, contextlib.ExitStack(), handed.format_for(chosen.file(KILN_CONFIG)))
+        _ = begun.brought
 
 
 def _admit(
@@ -216,13 +243,13 @@ def launch_it(start: Start) -> None:
     with jail.opened(start.version) as root:
         collector_client.link_into(vm.paths, root)
     try:
-        start.pid = launch.launch(_plan(start), vm.settings.start_timeout_s)
+        start.pid = launch.launch(_plan(start), vm.settings.start_timeout_s, start.brought.secrets)
     except InfernoError as error:
         start.failure = error.text
         if isinstance(error, launch.LaunchError):
             raise _explained(start, error) from None
         raise
-    start.launched = True
+    start.launched, start.brought.secrets = True, None
     start.undo.pop_all()
     if start.release:  # its cgroup counts from here on
         start.release()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from inferno.base import debug
 from inferno.base.errors import InfernoError
-from inferno.sandbox import cgroup, jail, readiness, timer_thread
+from inferno.sandbox import cgroup, jail, readiness, secrets_socket, timer_thread
 from inferno.state.paths import VersionDir
 from inferno.wire.shared import NOTIFY_SOCKET
 
@@ -70,8 +70,9 @@ class LaunchError(InfernoError):
         self.lines = lines
 
 
-def launch(plan: Plan, timeout_s: float) -> int:
-    """Launch, and return the PID once init has executed the image's process, within milliseconds of it.
+def launch(plan: Plan, timeout_s: float, secrets: bytes | None = None) -> int:
+    """Launch, and return the PID once init has executed the image's process, within milliseconds of it. `secrets` is
+    what kiln fetches before that, where start.json says so.
 
     The jail must be fresh. Raises LaunchError when the process does not run within `timeout_s` seconds, at once when
     it is known why; then something may still run in the leaf, which the caller ends (`cgroup.kill`).
@@ -80,6 +81,7 @@ def launch(plan: Plan, timeout_s: float) -> int:
     with contextlib.ExitStack() as held:
         root = held.enter_context(jail.opened(plan.version))
         notify = held.enter_context(_notify_socket(root))
+        offer = held.enter_context(secrets_socket.offered(root, plan.uid, secrets))
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         held.callback(os.close, reader)
         try:
@@ -89,7 +91,9 @@ def launch(plan: Plan, timeout_s: float) -> int:
             os.close(writer)
         process = os.pidfd_open(pid)
         held.callback(os.close, process)
-        outcome = readiness.wait(notify, reader, process, timeout_s)
+        if offer:
+            offer.launched = pid
+        outcome = readiness.wait(notify, reader, process, timeout_s, offer)
     if not outcome.ready:
         raise LaunchError(outcome.reason(timeout_s), outcome.lines())
     timer_thread.adopt(plan.version.ulid)

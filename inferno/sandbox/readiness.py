@@ -1,7 +1,8 @@
 """Waits until what was launched says that the image's process runs, or finds out why it does not.
 
-One poll over three things: the socket kiln's word arrives at, the pipe for early errors, the process itself. What
-is read here comes out of a jail: sizes are limited, and nothing unprintable reaches a person's terminal.
+One poll over what may happen: kiln's word on its socket, an early error in the pipe, the end of the process, and kiln
+at the socket where it fetches secrets, if there are any. What is read here comes out of a jail: sizes are limited, and
+nothing unprintable reaches a person's terminal.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 
 from inferno.base.text import printable
+from inferno.sandbox.secrets_socket import Offer
 
 _MAX_MESSAGE_BYTES = 4096
 _MAX_OUTPUT_BYTES = 64 * 1024
@@ -50,19 +52,22 @@ class Outcome:
         return self.status or _panic(said) or _last_own(said) or f"the jailer {ending(self.ended)}"
 
 
-def wait(notify: socket.socket, output: int, process: int, timeout_s: float) -> Outcome:
-    """Wait for READY=1 on `notify`, the end of `process` (a pidfd of a child), or `timeout_s` seconds.
+def wait(notify: socket.socket, output: int, process: int, timeout_s: float, offer: Offer | None = None) -> Outcome:
+    """Wait for READY=1 on `notify`, the end of `process` (a pidfd of a child), or `timeout_s` seconds. What is on offer
+    is handed over meanwhile.
 
     `notify` and `output` (the pipe's end) are non-blocking. An end is reaped.
     """
     found = Outcome()
     poll = select.poll()
-    for descriptor in (notify.fileno(), output, process):
+    for descriptor in (notify.fileno(), output, process, *([offer.fileno()] if offer else [])):
         poll.register(descriptor, select.POLLIN)
     deadline = time.monotonic() + timeout_s
     while not found.ready and found.ended is None:
         left_s = deadline - time.monotonic()
         ready = [descriptor for descriptor, _ in poll.poll(max(left_s, 0) * 1000)]
+        if offer and offer.fileno() in ready and offer.serve(left_s):
+            poll.unregister(offer.fileno())
         if output in ready and not _read_output(output, found):
             poll.unregister(output)
         if process in ready:

@@ -24,19 +24,44 @@ def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str
         if not word.partition("=")[0] or "\0" in word:
             raise UsageError(f"--env {word!r} is not NAME=value")
         found.append(word)
-    taken = [_taken(word, here) for word in found]
-    grammar.check_text(word for word in taken if word is not None)
-    return [word for word in taken if word is not None]
+    set_here = [word for word in (_taken(word, here) for word in found) if word is not None]
+    grammar.check_text(set_here)
+    return set_here
+
+
+def taken(found: Iterable[str], source: str) -> list[str]:
+    """NAME=value words of those found in a file, with the values that bare names have here. Raises UsageError, in whose
+    text no value is."""
+    set_here = [word for word in (_taken(word, os.environ) for word in found) if word is not None]
+    for word in set_here:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{source}: the value that {word.partition('=')[0]} has here is not UTF-8") from None
+    return set_here
 
 
 def file_words(name: str) -> list[str]:
-    """NAME=value and NAME of each line of a file, in its order.
+    """NAME=value and NAME of each line of a file, in its order. Raises UsageError, with the line's number."""
+    try:
+        with open(name, "rb") as file:  # of any kind: a pipe, as of a shell's <(…), or one without an end
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # the latter for a NUL in the name
+        raise UsageError(f"--env-file {name!r}: {getattr(error, 'strerror', None) or 'it cannot be opened'}") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise UsageError(f"--env-file {name} has more than {_MAX_FILE_BYTES} bytes")
+    return words(data, name)
+
+
+def words(data: bytes, name: str, *, quote: bool = True) -> list[str]:
+    """NAME=value and NAME of each line of what a file holds.
 
     As Docker reads it: lines end in LF or CRLF; empty lines and those that begin with # say nothing; space before the
-    name is dropped, all else is the value's, quotes too. Raises UsageError, with the line's number.
+    name is dropped, all else is the value's, quotes too. Raises UsageError, with the line's number; without `quote`
+    nothing of the line itself is in it.
     """
     found = []
-    for number, line in enumerate(_lines(name), 1):
+    for number, line in enumerate(_lines(data), 1):
         try:
             text = line.decode().lstrip()
         except UnicodeDecodeError:
@@ -48,7 +73,7 @@ def file_words(name: str) -> list[str]:
             raise UsageError(f"--env-file {name}, line {number}: there is no name before the '='")
         if any(char.isspace() for char in variable):
             raise UsageError(
-                f"--env-file {name}, line {number}: there is space in the name {variable!r}",
+                f"--env-file {name}, line {number}: there is space in the name{f' {variable!r}' if quote else ''}",
                 "NAME=value, with no space around the '=' and no 'export' in front",
             )
         if "\0" in text:
@@ -57,14 +82,7 @@ def file_words(name: str) -> list[str]:
     return found
 
 
-def _lines(name: str) -> list[bytes]:
-    try:
-        with open(name, "rb") as file:  # of any kind: a pipe, as of a shell's <(…), or one without an end
-            data = file.read(_MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # the latter for a NUL in the name
-        raise UsageError(f"--env-file {name!r}: {getattr(error, 'strerror', None) or 'it cannot be opened'}") from None
-    if len(data) > _MAX_FILE_BYTES:
-        raise UsageError(f"--env-file {name} has more than {_MAX_FILE_BYTES} bytes")
+def _lines(data: bytes) -> list[bytes]:
     # Not by splitlines: a form feed, a lone CR or U+2028 is part of a value.
     return [line.removesuffix(b"\r") for line in data.removeprefix(_BYTE_ORDER_MARK).split(b"\n")]
 

@@ -11,6 +11,7 @@ from typing import Any
 from inferno.base import records
 from inferno.base.errors import UsageError
 from inferno.settings import DEFAULT_MEMORY_MIB, DEFAULT_VCPUS
+from inferno.spec import at_start as at_start_
 from inferno.spec import environment, grammar, name_service, ssh_key
 from inferno.spec import tmpfs as tmpfs_
 from inferno.spec import user as user_
@@ -141,10 +142,31 @@ class Spec:
         short="e",
         default=[],
         file_option="env-file",
+        later="at_start",
         read=environment.environment,
         check=_environment,
         is_secret=True,
         example="GREETING=grüß dich=1",
+    ).field()
+    at_start: list[str] = Row(
+        "only the names of the files of --env-file are kept; each start reads them",
+        (Place.START,),
+        bool,
+        default=[],
+        files_of="env-file",
+        read=at_start_.files,
+        check=at_start_.check_files,
+        example="/etc/inferno/web1.env",
+    ).field()
+    secret: list[str] = Row(
+        "a file that each start reads (/etc/inferno/secrets/NAME) and the guest has as /run/secrets/NAME",
+        (Place.START,),
+        list,
+        metavar="NAME[=FILE]",
+        default=[],
+        read=at_start_.given,
+        check=at_start_.check_secrets,
+        example="db_password=/root/db_password",
     ).field()
     workdir: str | None = Row(
         "where the process starts, an absolute path",

@@ -54,7 +54,8 @@ class Row(NamedTuple):
 
     `kind` is the option's, as in Option; None where the field has none. `absent` says what holds when nothing is given
     and there is no default. `bare` is the word that an option without `=WORD` stands for. `opposite` is the option that
-    takes a switch back, `file_option` one that names files of further words.
+    takes a switch back, `file_option` one that names files of further words. `later` is the field that keeps the names
+    of these files instead, when its switch is given; there `files_of` is that option.
     `read` makes the value from what was typed: the word, the list of words, or with a `file_option` the words and the
     names of the files. `check` raises UsageError for a value that cannot be used; None, nothing given, is not checked.
     Of NAME=value words that are secret (`is_secret`) nothing but the names is shown.
@@ -73,6 +74,8 @@ class Row(NamedTuple):
     bare: str = ""
     opposite: str = ""
     file_option: str = ""
+    later: str = ""
+    files_of: str = ""
     read: Callable[..., Any] | None = None
     check: Callable[[Any], object] | None = None
     is_secret: bool = False
@@ -116,14 +119,28 @@ class Row(NamedTuple):
     def asked(self, given: dict[str, Any]) -> Any:
         """The value that the options given ask for; None when they ask for none. Raises UsageError."""
         value = given.get(self.name)
+        if self.files_of:
+            return self._asked_of_files(given)
         if self.file_option and self.read:
             files = given.get(_name(self.file_option), ())
+            if given.get(self.later):
+                return self.read(value or (), ()) if value or any(files) else None
             return self.read(value or (), files) if value or files else None
         if self.opposite and given.get(_name(self.opposite)):
             if value:
                 raise UsageError(f"--{self.long} and --{self.opposite} exclude each other")
             return False
         return value if value is None or self.read is None else self.read(value)
+
+    def _asked_of_files(self, given: dict[str, Any]) -> Any:
+        """Files that are given replace those that were given before, of both kinds."""
+        files = given.get(_name(self.files_of))
+        if not given.get(self.name):
+            return [] if files else None
+        if not files or self.read is None:
+            hint = f"--{self.files_of} FILE --{self.long}; --{self.files_of} '' --{self.long} takes all back"
+            raise UsageError(f"--{self.long} needs --{self.files_of}", hint)
+        return self.read(files)
 
 
 def rows(spec: Any) -> tuple[Row, ...]:

@@ -23,6 +23,7 @@ MAKERS = tuple(
     for name in (
         *(
             "image/oci_config.py",
+            "spec/at_start.py",
             "spec/environment.py",
             "spec/fields.py",
             "spec/grammar.py",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # Of which shape kiln.json, run.json and start.json are. What was written before there were numbers is of format 1.
 # inferno/wire/start.py has which start.json goes with which kiln.json.
-KILN_FORMAT, RUN_FORMAT, START_FORMAT = 2, 2, 1
+KILN_FORMAT, RUN_FORMAT, START_FORMAT = 3, 2, 2
 
 # vsock ports of the guest's lines, of its exit report (both kiln's), and of init's API.
 STDOUT_PORT, EXIT_REPORT_PORT, API_PORT = 10000, 10001, 10002
@@ -16,6 +16,8 @@ STDOUT_PORT, EXIT_REPORT_PORT, API_PORT = 10000, 10001, 10002
 # In the jail, below its `/`. Those that kiln reads of kiln.json are not in its source.
 KILN_CONFIG, START_CONFIG = "kiln.json", "start.json"
 MAX_START_BYTES = 64 * 1024
+# Where the starter hands over what no file may hold, and the longest message of it.
+SECRETS_SOCKET, MAX_SECRETS_BYTES = "secrets.sock", 1024 * 1024
 VSOCK_SOCKET, NOTIFY_SOCKET, LOG_SOCKET = "control.sock", "notify.sock", "vm_logs.sock"
 EXIT_STATUS = "exit_status.json"
 # What kiln adds to a file's name until all of it is written.

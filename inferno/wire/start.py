@@ -2,7 +2,7 @@
 
 Each start writes it beside the version's files, where only root does, and links it into the jail that it lays out
 anew; kiln reads it once and hands it to init. There is never a secret in it: the guest reads it, and so does whatever
-broke out of Firecracker.
+broke out of Firecracker. It says whether secrets follow, by another way (inferno/wire/secrets.py).
 """
 
 import json
@@ -14,8 +14,10 @@ from inferno.base.errors import UsageError
 from inferno.wire.shared import KILN_FORMAT, MAX_START_BYTES, START_FORMAT
 
 # By the format of a version's kiln.json: that of the start.json which its kiln and init read; None: they read none.
-# Both this release's and the one before's are here, so that what that made can be started.
-_FORMATS: dict[int, int | None] = {KILN_FORMAT - 1: None, KILN_FORMAT: START_FORMAT}
+# This release's are here, and the one before's, so that what that made can be started.
+_FORMATS: dict[int, int | None] = {1: None, 2: 1, KILN_FORMAT: START_FORMAT}
+# From which on start.json says whether secrets follow.
+_WITH_SECRETS = 2
 
 
 class Resolv(NamedTuple):
@@ -34,10 +36,12 @@ class Host(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The file (tests/contract/start.json). `run` is the run's id, a ULID; `etc_hosts` come before the guest's own."""
+    """The file (tests/contract/start.json). `run` is the run's id, a ULID; `secrets` says whether there are any, which
+    kiln fetches then; `etc_hosts` come before the guest's own."""
 
     format: Annotated[int, range(START_FORMAT, START_FORMAT + 1)]
     run: str
+    secrets: bool
     etc_resolv: Resolv
     etc_hosts: list[Host]
 
@@ -61,7 +65,7 @@ def format_for(kiln_config: Path) -> int | None:
     """
     found = records.read(_Head, kiln_config, newer=True).format
     if found not in _FORMATS:
-        known = " and ".join(map(str, _FORMATS))
+        known = f"{min(_FORMATS)} to {max(_FORMATS)}"
         raise UsageError(
             f"{kiln_config} is of another Inferno (format {found}; this one starts {known})",
             "create the VM again: its spec is remembered",
@@ -69,9 +73,16 @@ def format_for(kiln_config: Path) -> int | None:
     return _FORMATS[found]
 
 
-def text(run: str, resolv: Resolv, hosts: list[Host]) -> bytes:
-    """start.json, one line. Raises UsageError when it is longer than kiln takes."""
-    fields = records.plain(Start(START_FORMAT, run, resolv, hosts))
+def takes_secrets(number: int | None) -> bool:
+    """Whether kiln and init that read a start.json of this format (None: none) take secrets."""
+    return number is not None and number >= _WITH_SECRETS
+
+
+def text(run: str, resolv: Resolv, hosts: list[Host], *, secrets: bool = False, number: int = START_FORMAT) -> bytes:
+    """start.json of this format, one line. Raises UsageError when it is longer than kiln takes."""
+    fields = records.plain(Start(START_FORMAT, run, secrets, resolv, hosts)) | {"format": number}
+    if not takes_secrets(number):
+        del fields["secrets"]
     line = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
     if len(line) > MAX_START_BYTES:
         raise UsageError(

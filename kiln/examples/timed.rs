@@ -18,6 +18,7 @@ fn durations(text: &str) -> Durations {
         let time = Duration::from_millis(ms.parse().expect("milliseconds"));
         match name {
             "all" => made = all(time),
+            "secrets" => made.secrets = time,
             "guest_end" => made.guest_end = time,
             "last_lines" => made.last_lines = time,
             "request" => made.request = time,
@@ -33,6 +34,7 @@ fn durations(text: &str) -> Durations {
 
 fn all(time: Duration) -> Durations {
     Durations {
+        secrets: time,
         guest_end: time,
         last_lines: time,
         request: time,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::format;
 
 /// The one that is read here.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Far above any real kiln.json; a bound only so that nothing unbounded is read.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 /// Rings are memory that every VM may cost.
@@ -188,7 +188,7 @@ mod tests {
             let error = parse(&serde_json::to_string(&less).unwrap()).unwrap_err();
             let missing = format!("missing field `{key}`");
             // Without a number it is of the first format.
-            let says = if key == "format" { "it has format 1, and this kiln reads 2" } else { &missing };
+            let says = if key == "format" { "it has format 1, and this kiln reads 3" } else { &missing };
             assert!(error.contains(says), "{error}");
         }
         let mut more = golden;
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn values_that_cannot_work_are_refused() {
         for (from, to, says) in [
-            ("\"format\": 2", "\"format\": 3", "it has format 3, and this kiln reads 2: create the VM again"),
+            ("\"format\": 3", "\"format\": 4", "it has format 4, and this kiln reads 3: create the VM again"),
             ("X8Y0AB\",\n  \"fire", "X8Y0AC\",\n  \"fire", "but the jail is"),
             ("10001", "10000", "are the same"),
             ("\"/exit_status.json\"", "\"exit_status.json\"", "exit_status_path is not an absolute"),

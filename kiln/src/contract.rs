@@ -10,7 +10,7 @@ use crate::durations::Durations;
 use crate::host_log::{Entry, Level, Message, Origin, Source};
 use crate::outcome::Outcome;
 use crate::report::ExitReport;
-use crate::{config, outbox, program, record, report, start, status, vmm};
+use crate::{config, outbox, program, record, report, secrets, start, status, vmm};
 
 const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
 
@@ -30,6 +30,8 @@ fn constants_are_the_shared_ones() {
         ("start_format", json!(start::FORMAT)),
         ("start_config", json!(program::START.trim_start_matches('/'))),
         ("max_start_bytes", json!(start::MAX_BYTES)),
+        ("secrets_socket", json!(program::SECRETS.trim_start_matches('/'))),
+        ("max_secrets_bytes", json!(secrets::MAX_BYTES)),
         ("kiln_config", json!(program::CONFIG.trim_start_matches('/'))),
         ("unfinished_suffix", json!(status::UNFINISHED_SUFFIX)),
         ("max_output_bytes", json!(record::MAX_PAYLOAD_BYTES)),
@@ -56,10 +58,11 @@ fn constants_are_the_shared_ones() {
 
 #[test]
 fn durations_are_the_shared_ones() {
-    let Durations { guest_end, last_lines, request, log_end, flow_control, retry, complaint, clock } =
+    let Durations { secrets, guest_end, last_lines, request, log_end, flow_control, retry, complaint, clock } =
         Durations::default();
     let seconds = |duration: Duration| duration.as_secs_f64();
     let own = json!({
+        "secrets": seconds(secrets),
         "guest_end": seconds(guest_end),
         "last_lines": seconds(last_lines),
         "request": seconds(request),

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// The time limits of kiln. The default is what every VM's kiln has; tests choose others.
 #[derive(Clone, Copy, Debug)]
 pub struct Durations {
+    /// How long the starter may take to hand its secrets over: it waits for kiln to fetch them.
+    pub secrets: Duration,
     /// From init's exit report to the guest's end: it only has to sync, unmount and reboot.
     pub guest_end: Duration,
     /// How long the collector may take to write the last lines to its files, once Firecracker has ended.
@@ -27,6 +29,7 @@ pub struct Durations {
 impl Default for Durations {
     fn default() -> Self {
         Self {
+            secrets: Duration::from_secs(10),
             guest_end: Duration::from_secs(5),
             last_lines: Duration::from_secs(2),
             request: Duration::from_secs(5),

@@ -12,6 +12,7 @@ use crate::host_log::{Entry, Level, Source};
 use crate::lines::{Line, Lines, Overlong};
 use crate::listen;
 use crate::record::{MAX_RECORD_BYTES, Record};
+use crate::secrets::Secrets;
 use crate::sys;
 
 /// Read at a time; a record becomes at most three times as long on its way (the shortest: 58 to 150 bytes).
@@ -42,6 +43,8 @@ pub struct GuestLog {
     listener: UnixListener,
     /// What init is told as soon as it has connected.
     start: Vec<u8>,
+    /// What it is told next, as it takes it.
+    secrets: Secrets,
     /// What of the line with the time is not sent yet; whether another is to follow; when one was written last.
     unsent: Vec<u8>,
     clock_is_due: bool,
@@ -61,12 +64,14 @@ struct News {
 }
 
 impl GuestLog {
-    /// Awaits init's connection on the listener, to hand start.json over. Bad records are complained of at most once per `complain_every`.
-    pub fn new(listener: UnixListener, start: Vec<u8>, complain_every: Duration) -> Self {
+    /// Awaits init's connection on the listener, to hand start.json over, and behind it the secrets of this start. Bad
+    /// records are complained of at most once per `complain_every`.
+    pub fn new(listener: UnixListener, start: Vec<u8>, secrets: Secrets, complain_every: Duration) -> Self {
         let lines = Lines::new(MAX_RECORD_BYTES, Overlong::Refuse);
         Self {
             listener,
             start,
+            secrets,
             unsent: Vec::new(),
             clock_is_due: false,
             told_at: Instant::now(),
@@ -107,7 +112,8 @@ impl GuestLog {
 
     /// Whether something waits for the connection to take it.
     pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+        let has_secrets = matches!(self.state, State::Open(_)) && !self.secrets.rest().is_empty();
+        has_secrets || !self.unsent.is_empty()
     }
 
     /// Sends what the connection takes now. One that fails ends by what is read from it.
@@ -115,17 +121,25 @@ impl GuestLog {
         let State::Open(stream) = &mut self.state else {
             return;
         };
-        while self.clock_is_due || !self.unsent.is_empty() {
-            if self.unsent.is_empty() {
+        loop {
+            let is_secret = !self.secrets.rest().is_empty();
+            if !is_secret && self.unsent.is_empty() {
+                if !self.clock_is_due {
+                    return;
+                }
                 self.unsent = Timestamp::now().line(sys::boot_us());
                 self.clock_is_due = false;
                 self.told_at = Instant::now();
             }
-            match stream.write(&self.unsent) {
+            match stream.write(if is_secret { self.secrets.rest() } else { &self.unsent }) {
+                Ok(len) if is_secret => self.secrets.forget(len),
                 Ok(len) => drop(self.unsent.drain(..len)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => self.unsent.clear(),
+                Err(_) => {
+                    self.secrets = Secrets::default();
+                    self.unsent.clear();
+                }
             }
         }
     }

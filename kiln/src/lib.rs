@@ -25,6 +25,7 @@ pub mod record;
 pub mod report;
 pub mod ring;
 pub mod seccomp;
+pub mod secrets;
 pub mod start;
 pub mod status;
 pub mod supervisor;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::config::{self, Config};
 use crate::durations::Durations;
 use crate::outcome::{self, Outcome};
+use crate::secrets::Secrets;
 use crate::start::Start;
 use crate::supervisor::Supervisor;
 use crate::{notify, report, sys};
@@ -17,25 +18,34 @@ pub(crate) const CONFIG: &str = "/kiln.json";
 /// Where the starter has put it.
 pub(crate) const START: &str = "/start.json";
 
+/// Where the starter listens, if it has secrets to hand over.
+pub(crate) const SECRETS: &str = "/secrets.sock";
+
 /// The whole program: reads /kiln.json, supervises, and returns the code that says how the VM ended.
 pub fn run(durations: Durations) -> ExitCode {
     if let Err(error) = sys::harden(c"kiln") {
         return fail(&format!("cannot confine itself: {error}"));
     }
-    match inputs() {
-        Ok((config, start)) => supervise(&config, start, durations),
+    match inputs(durations) {
+        Ok((config, start, secrets)) => supervise(&config, start, secrets, durations),
         Err(error) => fail(&error.to_string()),
     }
 }
 
-fn inputs() -> Result<(Config, Start), config::Error> {
+fn inputs(durations: Durations) -> Result<(Config, Start, Secrets), config::Error> {
     let id = config::jail_id(std::env::args_os())?;
-    Ok((Config::read(Path::new(CONFIG), &id)?, Start::read(Path::new(START))?))
+    let (config, start) = (Config::read(Path::new(CONFIG), &id)?, Start::read(Path::new(START))?);
+    let secrets = if start.secrets {
+        Secrets::receive(Path::new(SECRETS), durations.secrets)?
+    } else {
+        Secrets::default()
+    };
+    Ok((config, start, secrets))
 }
 
-fn supervise(config: &Config, start: Start, durations: Durations) -> ExitCode {
+fn supervise(config: &Config, start: Start, secrets: Secrets, durations: Durations) -> ExitCode {
     outcome::record_panics(config.exit_status_path.clone());
-    let (outcome, written) = match Supervisor::start(config, start, durations) {
+    let (outcome, written) = match Supervisor::start(config, start, secrets, durations) {
         Ok(supervisor) => supervisor.run(),
         Err(error) => {
             let outcome = Outcome::not_begun(error.to_string());

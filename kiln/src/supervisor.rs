@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::outcome::Outcome;
 use crate::report::ExitReport;
 use crate::seccomp;
+use crate::secrets::Secrets;
 use crate::start::Start;
 use crate::sys::{self, POLLIN, POLLOUT, PollFd};
 use crate::vmm::{self, Vmm};
@@ -77,7 +78,12 @@ pub struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     /// Listens, then starts Firecracker, then gives up every right that is not needed any more.
-    pub fn start(config: &'a Config, start: Start, durations: Durations) -> Result<Self, Error> {
+    pub fn start(
+        config: &'a Config,
+        start: Start,
+        secrets: Secrets,
+        durations: Durations,
+    ) -> Result<Self, Error> {
         let kernel = |what| move |error| Error::Kernel(what, error);
         let signals = sys::take_signals().map_err(kernel("signalfd"))?;
         let clock = sys::watch_clock().map_err(kernel("timerfd"))?.into();
@@ -90,7 +96,8 @@ impl<'a> Supervisor<'a> {
             let path = config.port_socket(port);
             listen::listen(&path).map_err(|error| Error::Listen(path.display().to_string(), error))
         };
-        let guest = GuestLog::new(listen(config.vsock_stdout_port)?, start.line, durations.complaint);
+        let log = listen(config.vsock_stdout_port)?;
+        let guest = GuestLog::new(log, start.line, secrets, durations.complaint);
         let exits = ExitReports::new(listen(config.vsock_exit_port)?, durations);
         let vmm = Vmm::spawn(&config.firecracker, config.console_ring_kib * 1024).map_err(Error::Vmm)?;
         let outcome = Outcome::default();

@@ -219,6 +219,12 @@ pub fn detach_output() -> io::Result<()> {
     Ok(())
 }
 
+/// Overwrites bytes, also where the compiler sees that nobody reads them any more.
+pub fn wipe(bytes: &mut [u8]) {
+    // SAFETY: pointer and length are those of one exclusively borrowed slice.
+    unsafe { libc::explicit_bzero(bytes.as_mut_ptr().cast(), bytes.len()) };
+}
+
 /// Installs a seccomp filter for the calling thread and whatever it starts from now on.
 pub fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;

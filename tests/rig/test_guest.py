@@ -29,6 +29,8 @@ DEVICES = {
 }
 MOUNTS = {"/proc": "proc", "/dev": "devtmpfs", "/dev/pts": "devpts", "/dev/shm": "tmpfs", "/dev/mqueue": "mqueue"}
 MOUNTS |= {"/sys": "sysfs", "/sys/fs/cgroup": "cgroup2", "/run": "tmpfs", "/": "overlay", "/cache": "tmpfs"}
+HUNTER = "hunter2-of-the-rig"
+_ENV_FILE = f"printf 'TOKEN=env-{HUNTER}\\n' > /etc/inferno/box.env"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"
 
 
@@ -51,7 +53,10 @@ def box(host: Host) -> None:
     """A VM that goes on; it runs."""
     memory = "--tmpfs /cache:size=25%,nr_inodes=1k,uid=1000,gid=1000,mode=750,exec"
     place = "--hostname box.example.org --workdir /job/here"
-    host.need("box", "exec sleep 1000", options=f"--user web {memory} {place} --ssh-key {shlex.quote(KEY)}")
+    secrets = "--secret db --env-file /etc/inferno/box.env --at-start"
+    host.sh(f"install -d /etc/inferno/secrets; printf '{HUNTER}' > /etc/inferno/secrets/db; {_ENV_FILE}")
+    options = f"--user web {memory} {place} {secrets} --ssh-key {shlex.quote(KEY)}"
+    host.need("box", "echo $TOKEN | tr a-z A-Z; exec sleep 1000", options=options)
     host.up("box")
 
 
@@ -104,6 +109,35 @@ def test_where_it_starts_is_its_users_and_files_of_etc_know_the_machine(host: Ho
     assert {"rw", "nosuid", "nodev", "mode=750", "uid=1000", "gid=1000", "nr_inodes=1024"} <= set(flags.split(","))
     assert "noexec" not in flags
     assert inodes == "1024"
+
+
+def test_secrets_are_in_its_memory_and_nowhere_on_the_host(host: Host, box: None) -> None:
+    script = (
+        "cat /run/secrets/db; echo; echo $TOKEN; stat -c '%U %G %a' /run/secrets/db; ls -A /run/secrets;"
+        " awk '$2 == \"/run/secrets\" { print $3, $4 }' /proc/mounts; id -un"
+    )
+    file, variable, owner, names, mount, user = host.type(
+        f"exec box -- sh -c {shlex.quote(script)}"
+    ).stdout.splitlines()
+    assert (file, variable) == (HUNTER, f"env-{HUNTER}")
+    assert (owner, names, user) == ("web web 400", "db", "web")
+    assert mount.split(" ")[0] == "tmpfs"
+    assert {"ro", "nosuid", "nodev", "noexec", "noswap"} <= set(mount.split(" ")[1].split(","))
+    assert f"ENV-{HUNTER.upper()}" in host.messages("box"), "its own process has it too"
+    where = (
+        f"find /var/lib/inferno /run/inferno -type f -size -8M -exec grep -lF {HUNTER} {{}} + ;"
+        f" for pid in $(cat /sys/fs/cgroup/inferno.slice/*/cgroup.procs);"
+        f" do grep -lF {HUNTER} /proc/$pid/cmdline /proc/$pid/environ; done;"
+        " find /var/lib/inferno/vms/kiln -name secrets.sock; true"
+    )
+    assert host.sh(where).stdout == ""
+    try:
+        host.sh("mv /etc/inferno/secrets/db /etc/inferno/secrets/gone")
+        refused = host.type("restart box", status=2).stderr
+    finally:
+        host.sh("mv /etc/inferno/secrets/gone /etc/inferno/secrets/db")
+    assert "--secret db: /etc/inferno/secrets/db: No such file" in refused
+    assert host.type("exec box -- cat /run/secrets/db").stdout == HUNTER, "it was not stopped"
 
 
 def test_the_clock_follows_the_hosts_forward_and_back(host: Host, box: None) -> None:

@@ -4,7 +4,10 @@ use std::fs;
 
 use crate::jail::{Jail, START, answer, collect, exited, messages, record, started};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[test]
@@ -242,14 +245,101 @@ fn init_is_handed_what_the_start_says_before_it_asks() {
     kiln.ended();
 }
 
+/// The starter's end: takes kiln's connection and sends it this much.
+fn hand_over(listener: UnixListener, line: &str) -> thread::JoinHandle<()> {
+    let line = line.to_owned();
+    thread::spawn(move || {
+        // What is too long is not read to its end.
+        let _ = listener.accept().unwrap().0.write_all(line.as_bytes());
+    })
+}
+
+#[test]
+fn secrets_come_by_their_socket_and_reach_init_behind_start_json() {
+    let jail = Jail::new().with("clock", 1);
+    let secret = format!("{{\"files\":[],\"env\":[\"A={}\"]}}\n", "x".repeat(1_000_000));
+    let (listener, lines) = (jail.secrets(), collect(jail.collector()));
+    let starter = hand_over(listener, &secret);
+    let (kiln, mut vmm) = jail.boot();
+    starter.join().unwrap();
+    let mut init = BufReader::new(kiln.guest(10000));
+    let mut handed = String::new();
+    init.read_line(&mut handed).unwrap();
+    assert_eq!(handed, START.replace("false", "true"));
+    // The connection takes less than all of it, and kiln goes on meanwhile.
+    kiln.turn();
+    handed.clear();
+    init.read_line(&mut handed).unwrap();
+    assert!(handed == secret, "{} bytes", handed.len());
+    handed.clear();
+    init.read_line(&mut handed).unwrap();
+    assert!(handed.starts_with("{\"clock_us\":"), "{handed}");
+    let mut another = kiln.guest(10000);
+    assert_eq!(answer(&mut another), "", "nobody else is");
+    kiln.turn();
+    let memory = fs::File::open(format!("/proc/{}/mem", kiln.child.id()));
+    if let Ok(memory) = memory {
+        assert!(!holds(&memory, kiln.child.id(), &"x".repeat(200)), "kiln keeps none of it");
+    }
+    drop(init);
+    vmm.command("exit 0");
+    assert!(!serde_json::to_string(&lines.lines()).unwrap().contains("xxxx"));
+    let (_, status, _) = kiln.ended();
+    assert!(!status.to_string().contains("xxxx"));
+}
+
+/// Whether a process's memory has these bytes. Only root may look.
+fn holds(memory: &fs::File, pid: u32, text: &str) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    maps.lines().filter(|line| line.contains(" rw-p ")).any(|line| {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (from, to) = range.split_once('-').unwrap();
+        let number = |hex: &str| u64::from_str_radix(hex, 16).unwrap();
+        let mut bytes = vec![0; usize::try_from(number(to) - number(from)).unwrap()];
+        memory.read_exact_at(&mut bytes, number(from)).is_ok()
+            && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    })
+}
+
+#[test]
+fn secrets_that_do_not_come_whole_are_a_start_that_failed() {
+    for (line, says) in [
+        (None, "kiln: /secrets.sock: Connection refused (os error 111)".to_owned()),
+        (Some(String::new()), "kiln: /secrets.sock: the starter did not send one whole line".to_owned()),
+        (
+            Some("hunter2".to_owned()),
+            "kiln: /secrets.sock: the starter did not send one whole line".to_owned(),
+        ),
+        (Some("hunter2 ".repeat(200_000)), "kiln: /secrets.sock: it is over 1024 KiB".to_owned()),
+    ] {
+        let jail = Jail::new();
+        let listener = jail.secrets();
+        let starter = line.map(|line| hand_over(listener, &line));
+        let mut kiln = jail.start();
+        assert_eq!(kiln.said(), format!("{says}\n"));
+        if let Some(starter) = starter {
+            starter.join().unwrap();
+        }
+        let (status, _, names) = kiln.ended();
+        assert_eq!(status.code(), Some(125));
+        assert!(!names.iter().any(|name| name.starts_with("control.sock")), "nothing was begun: {names:?}");
+    }
+    let jail = Jail::new().with("secrets", 100);
+    let listener = jail.secrets();
+    let mut kiln = jail.start();
+    assert_eq!(kiln.said(), "kiln: /secrets.sock: the starter sent nothing for 0 s\n");
+    drop(listener);
+    assert_eq!(kiln.ended().0.code(), Some(125));
+}
+
 #[test]
 fn a_start_that_says_nothing_readable_is_none() {
     for (text, says) in [
         (None, "kiln: /start.json: No such file or directory"),
-        (Some("{\"format\":1}\n".to_owned()), "kiln: /start.json: missing field `run`"),
+        (Some("{\"format\":2}\n".to_owned()), "kiln: /start.json: missing field `run`"),
         (
-            Some(START.replace("\"format\":1", "\"format\":7")),
-            "kiln: /start.json: it has format 7, and this kiln reads 1",
+            Some(START.replace("\"format\":2", "\"format\":7")),
+            "kiln: /start.json: it has format 7, and this kiln reads 2",
         ),
         (Some(START.replace('}', &" ".repeat(64 * 1024))), "kiln: /start.json: it is over 64 KiB"),
     ] {
@@ -309,7 +399,7 @@ fn a_guest_that_stays_after_its_report_is_killed() {
 fn what_an_earlier_run_left_is_replaced() {
     let jail = Jail::new();
     for name in ["control.sock", "control.sock_10000", "control.sock_10001"] {
-        drop(std::os::unix::net::UnixListener::bind(jail.path(name)).unwrap());
+        drop(UnixListener::bind(jail.path(name)).unwrap());
     }
     fs::write(jail.path("exit_status.json.tmp"), "half").unwrap();
     let (kiln, mut vmm) = jail.boot();

@@ -63,7 +63,8 @@ def test_what_is_typed_is_read_as_docker_reads_it(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("# ours\nA=1\nB=2\n")
     words = ("-m", "1g", "--entrypoint", "/bin/sh", "--env-file", str(tmp_path / "env"), "-e", "B=3", "-t")
     asked = fields.asked(given(*words))
-    assert asked == {"memory": 1024, "entrypoint": ["/bin/sh"], "env": ["A=1", "B=2", "B=3"], "tty": True}
+    env = {"env": ["A=1", "B=2", "B=3"], "at_start": []}
+    assert asked == {"memory": 1024, "entrypoint": ["/bin/sh"], **env, "tty": True}
     assert fields.asked(given("--entrypoint", "")) == {"entrypoint": []}
     assert fields.asked(given("--pull", "always")) == {}
 
@@ -106,6 +107,9 @@ def test_a_switch_is_taken_back_by_its_opposite(row: Row) -> None:
         ({"tmpfs": ["/a", "b"]}, "--tmpfs 'b'"),
         ({"ulimit": ["nofile=1", "files=1"]}, "--ulimit 'files=1'"),
         ({"io_max": "x=1"}, "--io-max 'x=1'"),
+        ({"secret": ["a b"]}, "--secret 'a b'"),
+        ({"secret": ["a", "a=/b"]}, "--secret a is given twice"),
+        ({"at_start": ["relative"]}, "--env-file: 'relative'"),
         ({"memroy": 1}, "unknown field 'memroy'"),
         ({"image": ""}, "needs an image"),
     ],
@@ -133,7 +137,7 @@ class Tomorrow(Spec):
 
 def test_what_only_a_start_reads_makes_no_version() -> None:
     spec = Tomorrow("busybox", publish=["80:80"], label=["a=b"], mtu=1400)
-    names = {"dns", "dns_search", "dns_option", "add_host"}
+    names = {"at_start", "secret", "dns", "dns_search", "dns_option", "add_host"}
     assert set(spec.to_json()) - set(spec.of_version()) == {"publish", "label", *names}
     assert spec.rendered_in(Place.START) == {**{name: [] for name in names}, "publish": ["80:80"], "mtu": 1400}
     assert spec.rendered_in(Place.NOTHING, Place.CGROUP).keys() == {"label", "vcpus", "memory", "cpu_weight", "io_max"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from inferno.base.errors import UsageError
+from inferno.life import start
+from inferno.life.instance import Instance
 from inferno.sandbox import jail
+from inferno.settings import load_settings
+from inferno.state.database import State
 from inferno.state.paths import VersionDir
 from tests import images
 
@@ -97,3 +103,44 @@ def test_no_other_user_finds_a_secret(place: Path) -> None:
     assert {Path(line).name for line in found} == {"initrd.cpio"}, "what it boots from, and nothing else"
     typed(root, "create", "web1")
     assert root.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_each_start_reads_is_in_no_file_of_inferno(place: Path) -> None:
+    root, files = place / "root", place / "files"
+    files.mkdir()
+    for name, text in {"db": SECRET, "env": f"TOKEN={SECRET}\n"}.items():
+        (files / name).write_text(text)
+    layout = f"oci:{images.busybox(place / 'layout')}"
+    asked = ("--secret", f"db={files}/db", "--env-file", str(files / "env"), "--at-start")
+    told = [
+        typed(root, "create", "web1", "--image", layout, *asked),
+        typed(root, "status", "web1", "--json"),
+        typed(root, "why", "web1"),
+        typed(root, "db", "query", "select name, spec from machines", "--json"),
+        typed(root, "debug", "web1", "-o", str(place / "bundle")),
+    ]
+    first = json.loads(told[0].stdout)["version"]
+    (files / "db").write_text(f"another {SECRET}")
+    changed = ("--secret", "other", "--env-file", str(files / "db"), "--at-start")
+    assert json.loads(typed(root, "create", "web1", *changed).stdout)["version"] == first, "it makes no version"
+    typed(root, "create", "web1", *asked)
+    assert not [done for done in told if SECRET in done.stdout + done.stderr]
+    held = [path for path in (*root.rglob("*"), place / "bundle") if path.is_file()]
+    assert {"inferno.db", "initrd.cpio", "run.json", "spec.json", "bundle"} <= {path.name for path in held}
+    assert [path for path in held if SECRET.encode() in path.read_bytes()] == []
+    assert f"{files}/db" in (root / "vms/web1/spec.json").read_text()
+    for row in (root / "vms/kiln").glob("*/version.json"):
+        assert str(files) not in row.read_text()
+    vm = instance(root, "web1")
+    start.check_brought(vm)
+    (files / "db").unlink()
+    with pytest.raises(UsageError, match=r"--secret db: .*/db: No such file"):
+        start.check_brought(vm)  # as restart does, before it stops anything
+
+
+def instance(root: Path, name: str) -> Instance:
+    settings = load_settings({"INFERNO_ROOT": str(root), "HOME": "/"}, root / "none")
+    with contextlib.closing(State(settings.db_path)) as state:
+        row = state.vm(name)
+    assert row is not None
+    return Instance.of(settings, row)
