@@ -13,7 +13,7 @@ from inferno.base.errors import UsageError
 from inferno.base.requirements import require
 from inferno.console import after_start
 from inferno.console.after_start import Wish
-from inferno.life import host
+from inferno.life import host, network_owner
 from inferno.life import start as starting
 from inferno.life.instance import Instance
 from inferno.life.start import STEPS, Start
@@ -43,6 +43,7 @@ def check(command: Command, name: str) -> None:
         command.asked.row(name)
     if command.asked.selected:
         require(host.START)
+        network_owner.check(command.asked.settings)
 
 
 def _step(command: Command, name: str, which: str) -> Iterable[InfernoTask]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from inferno.base.errors import UsageError
 from inferno.disk import scratch
-from inferno.life import host
+from inferno.life import host, network_owner
 from inferno.sandbox import cgroup
 from inferno.settings import ALLOW, Settings
 from inferno.state.paths import Paths
@@ -53,7 +53,7 @@ def need_mib(memory_mib: int) -> int:
 def memory(settings: Settings, starting: dict[str, int] | None = None) -> Memory:
     """The account of this host's memory; `starting` are those of `Starts.others`."""
     running = {ulid: mib for ulid in cgroup.running() if (mib := _limit_mib(ulid))}
-    others = {ulid: mib for ulid, mib in (starting or {}).items() if ulid not in running}
+    others = {ulid: mib for ulid, mib in (starting or {}).items() if mib and ulid not in running}
     return Memory(max(0, host.memory_mib() - settings.memory_reserve_mib), running, others)
 
 
@@ -70,19 +70,22 @@ def admit(
     """Count the start of version `ulid` from now on; return what ends that, once it runs or will not run.
 
     `instead_of` is a version that is stopped before. Raises UsageError where there is no room, and says what would
-    free most; with `overcommit`, or by the setting, not for want of memory.
+    free most (with `overcommit`, or by the setting, not for want of memory); and where another INFERNO_ROOT has the
+    network, which this one has from now on.
     """
     check_disk(settings)
     _check_tasks(name, size)
-    starts = Starts(Paths(settings.root).starts)
+    starts = Starts()
     with contextlib.ExitStack() as failed:
         failed.callback(starts.close)
         with starts.alone():
+            network_owner.check(settings, starts)
             if not (overcommit or settings.overcommit == ALLOW):
                 account = memory(settings, starts.others())
                 account.running.pop(instead_of, None)
                 _check_memory(settings, name, need_mib(size.memory_mib), account)
-            starts.note(ulid, need_mib(size.memory_mib))
+            network_owner.claim(settings, starts)
+            starts.note(ulid, need_mib(size.memory_mib), settings.root)
         failed.pop_all()
     return starts.close
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from inferno.base import files
 from inferno.disk import scratch
-from inferno.life import exit_status, runs
+from inferno.life import exit_status, network_owner, runs
 from inferno.life.instance import Instance
 from inferno.net import nft, tap
 from inferno.sandbox import cgroup, jail, orphan_jailer
@@ -76,14 +76,20 @@ def _note(vm: Instance, version: VersionDir, status: exit_status.ExitStatus) -> 
 def network_removals(vm: Instance) -> tuple[Callable[[], None], Callable[[], None]]:
     """Two removals that may go at once: each waits some ten milliseconds for the kernel's readers (RCU).
 
-    The VM does not run: what is in use all the same belongs to a VM of another INFERNO_ROOT on this host, and stays.
+    Where another INFERNO_ROOT has the network, nothing there is this VM's. Nor is what is in use: the VM does not run.
     """
 
     def rules() -> None:
-        if not tap.in_use(vm.slot):
-            nft.remove(vm.slot)
+        with network_owner.at_work(vm.settings) as ours:
+            if ours and not tap.in_use(vm.slot):
+                nft.remove(vm.slot)
 
-    return rules, lambda: tap.remove(vm.slot)
+    def device() -> None:
+        with network_owner.at_work(vm.settings) as ours:
+            if ours:
+                tap.remove(vm.slot)
+
+    return rules, device
 
 
 def together(first: Callable[[], None], *others: Callable[[], None]) -> None:

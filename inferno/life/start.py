@@ -19,7 +19,7 @@ from inferno.base.records import BadRecordError
 from inferno.base.requirements import require
 from inferno.disk import scratch
 from inferno.disk.need import Need
-from inferno.life import exit_status, host, runs
+from inferno.life import exit_status, host, network_owner, runs
 from inferno.life.instance import Instance
 from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
@@ -139,13 +139,15 @@ def prepare(vm: Instance, undo: contextlib.ExitStack) -> Start:
         raise InfernoError(f"the base of {vm.name} is damaged", f"doit create:{vm.name} makes it again")
     require((*host.START, *scratch.tools(vm.settings)))
     if not running:
+        network_owner.check(vm.settings)
         overlap.check()
     start_format = None if running else handed.format_for(chosen.file(KILN_CONFIG))
     return Start(vm, chosen, record, undo, start_format)
 
 
 def take_room(start: Start, *, overcommit: bool) -> None:
-    """Count the start, unless the VM runs. Raises UsageError where this host has no room for it."""
+    """Count the start, unless the VM runs. Raises UsageError where this host has no room for it, or another
+    INFERNO_ROOT has the network."""
     if start.running():
         return
     start.release = _admit(start.vm, start.version, start.record, overcommit=overcommit)
@@ -184,6 +186,8 @@ def network(start: Start) -> None:
     start.reconcile()
     vm = start.vm
     if not start.running():
+        if start.release is None:  # this step alone: what it makes is this INFERNO_ROOT's
+            start.undo.callback(network_owner.take(vm.settings))
         tap.check_free(vm.slot)
         start.undo.callback(together, *network_removals(vm))
     tap.ensure(vm.slot, vm.name, vm.uid, vm.gid)
@@ -230,6 +234,8 @@ def launch_it(start: Start) -> None:
     start.reconcile()
     if start.running():
         return
+    if start.release is None:  # a task of somebody's own asked for this one
+        take_room(start, overcommit=False)
     vm = start.vm
     if collector_client.ensure_running(vm.settings):
         collector_client.sync(vm.settings)  # what the run before said last is not of this one

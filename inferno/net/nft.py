@@ -32,10 +32,11 @@ from inferno.net.netlink import (
     nfgenmsg,
     text,
 )
+from inferno.state.paths import HOST
 from inferno.state.slot import NETWORK, Slot
 
 TABLE = "inferno"
-LOCK = Path("/run/inferno/network")
+LOCK = HOST.network_lock
 _TEMPLATE = "nft.ruleset.nft"
 # include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h and netfilter.h
 _INET = 1

@@ -112,6 +112,19 @@ def taps() -> list[Slot]:
     return [slot for slot in slots if slot is not None]
 
 
+def names() -> list[str]:
+    """The names of the VMs whose TAP exists on this host; of one that is half made the TAP's own."""
+    with Socket(netlink.ROUTE) as kernel:
+        links = map(_parse, kernel.dump(_GETLINK, _LINK.pack(0, 0, 0, 0, 0)))
+        ours = [link for link in links if link.tun and from_tap(link.name)]
+    return [_vm_name(link) for link in ours]
+
+
+def _vm_name(link: _Link) -> str:
+    head = altname("")
+    return next((each.removeprefix(head) for each in link.altnames if each.startswith(head)), link.name)
+
+
 def _matches(kernel: Socket, slot: Slot, name: str, uid: int, gid: int) -> bool:
     link = _find(kernel, slot.tap)
     return (

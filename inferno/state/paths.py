@@ -1,8 +1,55 @@
-"""Every path below INFERNO_ROOT, composed in one place (the tree is drawn in docs/how-a-vm-is-built.md)."""
+"""Every path below INFERNO_ROOT, composed in one place (the tree is drawn in docs/how-a-vm-is-built.md); and those that
+all INFERNO_ROOTs of a host share, until it reboots."""
 
+import os
 from pathlib import Path
 
 from inferno.base.named_tuple import NamedTuple
+
+
+class HostPaths(NamedTuple):
+    """What all INFERNO_ROOTs of this host share, in a folder that root alone can enter."""
+
+    dir: Path
+
+    @property
+    def network_lock(self) -> Path:
+        return self.dir / "network"
+
+    @property
+    def network_root(self) -> Path:
+        """The path of the INFERNO_ROOT that has the network of VMs (inferno/life/network_owner.py)."""
+        return self.dir / "root"
+
+    @property
+    def starts(self) -> Path:
+        """The table of VMs that are being started (inferno/state/starts.py)."""
+        return self.dir / "starts"
+
+
+HOST = HostPaths(Path("/run/inferno"))
+
+
+def is_noted(root: Path) -> bool | None:
+    """Whether `root` is the INFERNO_ROOT that is noted as the one with the network, by whichever path; None where none
+    is noted, or the note is not ours to see."""
+    noted = noted_root()
+    if noted is None:
+        return None
+    try:
+        return os.path.samestat(os.stat(noted), os.stat(root))
+    except OSError:
+        return False
+
+
+def noted_root() -> Path | None:
+    """The path that is noted, whether or not a folder is still there."""
+    try:
+        text = HOST.network_root.read_bytes()
+    except OSError:
+        return None
+    path = Path(os.fsdecode(text.removesuffix(b"\n")))
+    return path if path.is_absolute() else None
 
 
 class VersionDir(NamedTuple):
@@ -104,11 +151,6 @@ class Paths(NamedTuple):
     @property
     def combined_log(self) -> Path:
         return self.logs / "vm_combined.log"
-
-    @property
-    def starts(self) -> Path:
-        """The table of VMs that are being started (inferno/state/starts.py)."""
-        return self.root / "run" / "starts"
 
     @property
     def collector(self) -> Path:

@@ -2,8 +2,8 @@
 
 Left out is what nobody can be blamed for: PIDs, counters, times, the databases' own files (whose VMs are listed); and
 what only makes the next create or start quick: images, the archive with init, the rules as they were last loaded; and
-what all starts of a host share from the first on: the network's lock, the table of starts under way. What is kept of a
-VM's bad ends, to be looked at, stays too.
+what all starts of a host share from the first on: the network's lock, whose the network is, the table of
+starts under way. What is kept of a VM's bad ends, to be looked at, stays too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(os.environ["INFERNO_ROOT"])
-SHARED = (ROOT / "run", ROOT / "run/starts", Path("/run/inferno"), Path("/run/inferno/network"))
+HOST = Path("/run/inferno")
+SHARED = (ROOT / "run", HOST, HOST / "network", HOST / "root", HOST / "starts")
 OURS = (
     "infernoctl",
     "inferno.logs.collector",

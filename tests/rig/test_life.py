@@ -330,6 +330,19 @@ def test_of_two_starts_at_once_one_is_refused_where_one_fits(host: Host, vms: No
     assert "no VM is started" in host.sh("INFERNO_DISK_RESERVE=1000000 infernoctl start fine", status=2).stderr
 
 
+def test_a_second_root_starts_nothing_while_the_first_has_the_network(host: Host, vms: None) -> None:
+    second = "export INFERNO_ROOT=/var/lib/second\n"
+    host.type("start patient --detach")
+    host.sh("cp -a /var/lib/inferno /var/lib/second")
+    for command in ("infernoctl start patient --detach", "doit network:patient"):
+        refused = host.sh(f"{second} {command}", status=2).stderr
+        assert "the INFERNO_ROOT /var/lib/inferno has this host's network of VMs: patient runs there" in refused
+        assert "INFERNO_ROOT=/var/lib/inferno infernoctl stop patient" in refused
+    assert "no VM of /var/lib/second can start" in host.sh(f"{second} infernoctl list").stderr
+    host.type("stop patient --kill")
+    assert host.sh("rm -r /var/lib/second && cat /run/inferno/root").stdout == "/var/lib/inferno\n"
+
+
 def test_destroy_takes_all_but_the_log_when_asked(host: Host) -> None:
     host.create("talker", PATIENT)
     host.type("start talker --detach")

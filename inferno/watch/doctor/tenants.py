@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inferno.base.errors import InfernoError
 from inferno.base.requirements import Check
-from inferno.life import running_guest
+from inferno.life import network_owner, running_guest
 from inferno.net import check
 from inferno.reach import guest
 from inferno.sandbox import cgroup
@@ -35,6 +35,8 @@ def tidy(world: World) -> None:
     ended = [vm.name for vm in world.vms if vm.started() is not None and vm.name not in running]
     if ended:
         raise InfernoError(f"left of the last run: {', '.join(ended)}", f"infernoctl stop {' '.join(ended)}")
+    if network_owner.other(world.settings):  # what else there is, is its own
+        return
     known = {version.ulid for vm in world.vms for version in vm.versions()}
     leaves = sorted(leaf for leaf in cgroup.leaves() - known if not cgroup.populated(leaf))
     if leaves:

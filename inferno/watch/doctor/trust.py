@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferno.artifact import firecracker
 from inferno.base.errors import InfernoError
+from inferno.life import network_owner
 from inferno.net import check, nft, overlap
 from inferno.sandbox import cgroup
 from inferno.settings import ENV_FILE
@@ -30,7 +31,7 @@ def rules(world: World) -> list[Rule]:
             12, True, "the fence around guests", "a guest reaches the host, its neighbours, and cloud metadata", fenced
         ),
         rule(NEEDED, True, "a Firecracker with support", "leaks that are found in others are not mended", supported),
-        rule(NEEDED, True, "a network for VMs that nobody else has", "they take over the addresses of others", alone),
+        rule(NEEDED, True, "a network for VMs that nobody else has", "VMs would take over addresses of others", alone),
         rule(18, True, "snapshots", "they hold guests' memory, and fill disks", no_snapshots),
         rule(20, True, "page-fault handlers", "a guest can flood them", no_handlers),
     ]
@@ -112,7 +113,8 @@ def supported(world: World) -> None:
         )
 
 
-def alone(_: World) -> None:
+def alone(world: World) -> None:
+    network_owner.check(world.settings)
     overlap.check()
 
 

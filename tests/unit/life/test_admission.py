@@ -14,7 +14,8 @@ from inferno.base.errors import UsageError
 from inferno.life import admission, host
 from inferno.sandbox import cgroup
 from inferno.settings import Settings, load_settings
-from inferno.state.paths import Paths
+from inferno.state import paths
+from inferno.state.paths import HostPaths, Paths
 
 ULIDS = [f"01JD8ZK3V5N9Q2R7T4W6X8Y0{number:02}" for number in range(10)]
 SPAWN = multiprocessing.get_context("spawn")
@@ -24,10 +25,14 @@ SIZE = cgroup.Limits(1, 256)  # of which three fit: 256 + 2 + 10 MiB each
 
 @pytest.fixture
 def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """cgroup v2 as files: of which VMs run, and by what limits."""
+    """cgroup v2 as files: of which VMs run, and by what limits. The network is that of the INFERNO_ROOT here."""
     folder = tmp_path / "cgroup"
     folder.mkdir()
     monkeypatch.setattr(cgroup, "_MOUNT", folder)
+    monkeypatch.setattr(paths, "HOST", HostPaths(tmp_path / "host"))
+    (tmp_path / "root").mkdir()
+    paths.HOST.dir.mkdir()
+    paths.HOST.network_root.write_text(f"{tmp_path / 'root'}\n")
     return folder
 
 
@@ -117,6 +122,7 @@ def test_what_is_being_started_counts_once(tmp_path: Path, hierarchy: Path) -> N
 
 def compete(root: Path, ulid: str, at_once: Barrier, done: Barrier, told: Connection) -> None:
     cgroup._MOUNT = root / "cgroup"
+    paths.HOST = HostPaths(root / "host")
     at_once.wait()
     try:
         admission.admit(settings(root), "web", ulid, SIZE)

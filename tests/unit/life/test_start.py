@@ -29,6 +29,7 @@ def test_last_words_of_the_run_before_are_not_shown_as_this_ones(host: LogHost) 
         host.paths.version("X"),
         {},
         contextlib.ExitStack(),
+        release=lambda: None,
     )
     with pytest.raises(FileNotFoundError):
         start.launch_it(begun)

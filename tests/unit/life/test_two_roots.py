@@ -16,6 +16,8 @@ from inferno.life.instance import Instance
 from inferno.life.start import STEPS, Start
 from inferno.net import nft, tap
 from inferno.settings import load_settings
+from inferno.state import paths
+from inferno.state.paths import HostPaths
 from inferno.state.slot import Slot
 from tests.known import ULID, known_vm
 from tests.netlab import Namespace, open_tap
@@ -31,6 +33,12 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "root"
     folder.mkdir()
     return known_vm(folder, "web2")
+
+
+@pytest.fixture(autouse=True)
+def nobody_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the note was deleted by hand."""
+    monkeypatch.setattr(paths, "HOST", HostPaths(tmp_path / "host"))
 
 
 @pytest.fixture(autouse=True)
