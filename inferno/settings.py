@@ -273,6 +273,19 @@ class Settings(NamedTuple):
     log_max_files: Annotated[
         int, Setting("INFERNO_LOG_MAX_FILES", Counts.LOGS, "how many files of a log are kept", 5, 2, 1000)
     ]
+    # journald takes 10,000 lines in 30 s of a service (RateLimitBurst=); a VM may be many services, and the collector
+    # takes 500,000 a second with one processor.
+    log_max_rate: Annotated[
+        int,
+        Setting(
+            "INFERNO_LOG_MAX_RATE",
+            Counts.LOGS,
+            "[lines a second](logs.md#a-vm-that-floods) that a VM may log; 0: any number",
+            10_000,
+            0,
+            1 << 30,
+        ),
+    ]
 
     @property
     def worker_uid(self) -> int:

@@ -14,10 +14,11 @@ from inferno.logs.collector.duplicates import Again
 from inferno.logs.collector.handshake import Hello
 from inferno.logs.collector.lines import Sieve
 from inferno.logs.collector.log_file import LogFile
+from inferno.logs.collector.rate import Rate
 from inferno.logs.collector.sender import Sender
 
 READ_BYTES = 64 * 1024
-# Refused lines are counted, and spoken of no more often than this.
+# Lines that are not passed on are counted, and spoken of no more often than this.
 _COMPLAINT_EVERY_S = 1.0
 # So many more bytes of whole lines are in the files (kiln/src/collector.rs).
 _ACKNOWLEDGED = struct.Struct("<I")
@@ -26,14 +27,15 @@ _ACKNOWLEDGED = struct.Struct("<I")
 class Peer:
     """The connection of one VM's kiln, and the lines that come over it."""
 
-    def __init__(self, connection: socket.socket, uid: int, sender: Sender, log: LogFile) -> None:
-        """`log` is the VM's."""
+    def __init__(self, connection: socket.socket, uid: int, sender: Sender, log: LogFile, rate: Rate) -> None:
+        """`log` and `rate` are the VM's."""
         self.connection = connection
         self.uid = uid
         self.sender = sender
         self.refused = 0
         self.ended = False
         self._log = log
+        self._rate = rate
         self._hello = Hello()
         self._sieve = Sieve(sender.name, sender.vm_id)
         self._again = Again(log.path)
@@ -58,7 +60,7 @@ class Peer:
         if data and not self._hello.over:
             data, lines = self._greet(data)
         held = self._sieve.held
-        lines += self._again.without(self._sieve.feed(data)) if data else b""
+        lines += self._rate.pass_on(self._again.without(self._sieve.feed(data))) if data else b""
         self._owed += len(data) + held - self._sieve.held
         if self.ended or time.monotonic() - self._complained_at >= _COMPLAINT_EVERY_S:
             lines += self._complaint()
@@ -83,15 +85,18 @@ class Peer:
                 self._owed = 0
 
     def complain(self) -> bytes:
-        """Say now what was refused; return what was written, for the combined log."""
+        """Say now what was refused or dropped; return what was written, for the combined log."""
         lines = self._complaint()
         self._log.write(lines)
         return lines
 
     def _complaint(self) -> bytes:
         count, sample = self._sieve.refused.take()
-        if not count:
+        dropped = self._rate.take_dropped()
+        if not (count or dropped):
             return b""
         self.refused += count
         self._complained_at = time.monotonic()
-        return notices.refused(self.sender.name, self.sender.vm_id, count, sample)
+        vm = self.sender
+        said = notices.refused(vm.name, vm.vm_id, count, sample) if count else b""
+        return said + (notices.too_many(vm.name, vm.vm_id, dropped, self._rate.per_s) if dropped else b"")

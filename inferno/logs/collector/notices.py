@@ -23,6 +23,12 @@ def refused(name: str, vm_id: str, lines: int, sample: bytes) -> bytes:
     return _record(text, dropped=lines, vm_name=name, vm_id=vm_id)
 
 
+def too_many(name: str, vm_id: str, lines: int, per_s: int) -> bytes:
+    """A VM logs faster than it may: lines are missing here."""
+    text = f"{lines} lines dropped: more than INFERNO_LOG_MAX_RATE, {per_s} a second"
+    return _record(text, dropped=lines, vm_name=name, vm_id=vm_id)
+
+
 def stranger(name: str, vm_id: str, hello: bytes) -> bytes:
     """A VM's kiln speaks another version of the protocol than this collector. What it said is data."""
     shown = hello.decode(errors="backslashreplace")

@@ -21,6 +21,7 @@ from inferno.logs.collector import sender
 from inferno.logs.collector.compress import Compressor
 from inferno.logs.collector.connection import Peer
 from inferno.logs.collector.log_file import Limits, LogFile
+from inferno.logs.collector.rate import Rate
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 
@@ -48,6 +49,7 @@ class Server:
         self._turn: list[bytes] = []  # what this turn brought, for the combined log
         self._heard: dict[int, Peer] = {}  # and from whom
         self._logs: dict[str, LogFile] = {}
+        self._rates: dict[str, Rate] = {}  # kept while there is something to remember: a VM may connect anew
         self._peers: dict[int, Peer] = {}
         self._connections: collections.Counter[int | str] = collections.Counter()  # by uid, and by VM
         self._controls: dict[int, socket.socket] = {}
@@ -122,7 +124,8 @@ class Server:
         if found.name not in self._logs:
             self._logs[found.name] = self._log(self._paths.log(found.name))
         self._connections.update((uid, found.name))
-        return Peer(connection, uid, found, self._logs[found.name])
+        rate = self._rates.setdefault(found.name, Rate(self._settings.log_max_rate))
+        return Peer(connection, uid, found, self._logs[found.name], rate)
 
     def _read(self, peer: Peer) -> int:
         count, lines = peer.read()
@@ -141,6 +144,8 @@ class Server:
         self._connections.subtract((peer.uid, name))
         if not self._connections[name]:
             self._logs.pop(name).close()
+            if self._rates[name].is_full():
+                del self._rates[name]
         for key in (peer.uid, name):
             if not self._connections[key]:
                 del self._connections[key]
