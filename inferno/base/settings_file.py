@@ -14,15 +14,17 @@ def read(path: Path) -> dict[str, str]:
     Raises UsageError for a line that is something else, and for a file that others than root may write.
     """
     try:
-        with path.open() as file:
+        with path.open("rb") as file:
             info = os.fstat(file.fileno())
             if info.st_mode & 0o022 or info.st_uid != 0:
                 raise UsageError(f"{path} can be written by others than root", f"chown root {path}; chmod go-w {path}")
-            lines = file.read().splitlines()
-    except (FileNotFoundError, NotADirectoryError):
+            lines = file.read().decode().splitlines()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
-    except PermissionError:
-        return {}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "it is a file of NAME=value lines") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8", "save the file as UTF-8") from None
     values = {}
     for number, line in enumerate(lines, 1):
         text = line.strip().removeprefix("export ")

@@ -60,7 +60,7 @@ def query(given: dict[str, str], *, of_process: bool = False) -> Query:
         raise UsageError(f"--level {level!r} is none of {', '.join(LEVELS)}")
     try:
         grep = re.compile(given["grep"]) if "grep" in given else None
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"--grep {given['grep']!r}: {error}", "it is a regular expression, as Python's re") from None
     return Query(
         sources, of_process, level, _time("--since", given.get("since")), _time("--until", given.get("until")), grep

@@ -95,7 +95,7 @@ def _reached(server: str) -> str | None:
     """The address as guests are to have it; None where they do not reach it: they have IPv4 alone."""
     try:
         packed = socket.inet_aton(server)  # as resolvers read it: 127.1 is one, too
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # the latter for a NUL in it, and for what is not ASCII
         return None
     number, address = int.from_bytes(packed, "big"), socket.inet_ntoa(packed)
     return None if any(_is_in(number, network) for network in _NEVER) or _is_own(address) else address

@@ -139,15 +139,16 @@ def _entry(fields: tuple[bytes, ...], records: dict[bytes, bytes]) -> Entry:
 def _records(data: bytes) -> dict[bytes, bytes]:
     """`LENGTH KEY=VALUE\\n` each."""
     found: dict[bytes, bytes] = {}
-    while data:
-        digits, _, _ = data[:8].partition(b" ")
-        length = int(digits) if digits.isdigit() else 0
-        record = data[len(digits) + 1 : length]
+    start = 0
+    while start < len(data):
+        digits, _, _ = data[start : start + 8].partition(b" ")
+        end = start + (int(digits) if digits.isdigit() else 0)
+        record = data[start + len(digits) + 1 : end]
         key, equals, value = record[:-1].partition(b"=")
-        if not equals or len(data) < length or record[-1:] != b"\n":
+        if not equals or len(data) < end or record[-1:] != b"\n":
             raise _malformed("a record is damaged")
         found[key] = value
-        data = data[length:]
+        start = end
     return found
 
 

@@ -12,6 +12,7 @@ _DOMAIN = (
     r"(?=.{1,254}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?"
 )
 _OPTION = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,254}"
+_ZONE = r"[A-Za-z0-9._-]{1,15}"  # an interface's name: IFNAMSIZ, without its NUL
 _GATEWAY = "host-gateway"
 
 
@@ -65,6 +66,10 @@ def _address(text: str, what: str) -> str:
     import ipaddress  # some milliseconds, which only those pay who ask for names
 
     try:
-        return str(ipaddress.ip_address(text))
+        found = str(ipaddress.ip_address(text))
+        _, percent, zone = text.partition("%")
+        if percent and not re.fullmatch(_ZONE, zone):  # ipaddress takes anything, a newline too
+            raise ValueError
     except ValueError:
         raise UsageError(f"{what}: {text!r} is not an IP address") from None
+    return found

@@ -14,6 +14,7 @@ _MAX_FILE_BYTES = 64 * 1024
 # PUBKEY: `[options] type base64 [comment]`; sshd(8), AUTHORIZED_KEYS FILE FORMAT.
 _KEY = r"(?:^|\s)((?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?)\s+([A-Za-z0-9+/]+=*)(?:\s|$)"
 _PRIVATE = "PRIVATE KEY-----"
+_REASONS: dict[type[Exception], str] = {UnicodeDecodeError: "it is not text"}
 
 
 def lines(words: Iterable[str]) -> list[str]:
@@ -29,8 +30,8 @@ def _read(name: str) -> list[str]:
     try:
         with Path(name).expanduser().open("rb") as file:
             text = file.read(_MAX_FILE_BYTES + 1).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+    except (OSError, ValueError, RuntimeError) as error:  # the last for ~NAME of a user who is not there
+        reason = getattr(error, "strerror", None) or _REASONS.get(type(error), "there is no such file")
         raise UsageError(
             f"--ssh-key {name!r}: {reason}", "a file of public keys, or one key: ssh-ed25519 AAAA…"
         ) from None

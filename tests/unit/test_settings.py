@@ -49,6 +49,16 @@ def test_the_file_is_data_and_never_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
+def test_what_is_not_a_file_of_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "")
+    path.write_bytes(b"VG_NAME=\xff\n")
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        load_settings({}, path)
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        load_settings({}, tmp_path)
+
+
+@pytest.mark.root
 def test_each_setting_says_where_it_comes_from(tmp_path: Path) -> None:
     file = env_file(tmp_path, "VG_NAME=pool\nINFERNO_LOG_MAX_FILES=7\nROOTFS_SIZE_MB=64\n")
     found = {each.name: each[1:] for each in explain_settings({"ROOTFS_SIZE_MB": "128", "VG_NAME": ""}, file)}

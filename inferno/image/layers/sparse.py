@@ -98,10 +98,9 @@ def _octal(entry: Entry, field: bytes) -> int:
     if field[0] & 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
-    try:
-        return int(digits, 8) if digits else 0
-    except ValueError:
-        raise _bad(entry) from None
+    if digits.strip(b"01234567"):  # int would take a sign too, and a negative size would make room for other files
+        raise _bad(entry)
+    return int(digits, 8) if digits else 0
 
 
 def _decimal(entry: Entry, text: bytes) -> int:

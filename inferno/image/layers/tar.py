@@ -319,6 +319,7 @@ def _set_time(entry: Entry, text: bytes) -> None:
     if exponent:
         nanoseconds = int(min(abs(float(text)), _LONG_AGO_S) * _SECOND_NS)
     else:
-        seconds = int(whole or b"0") if len(whole.lstrip(b"0")) <= 12 else _LONG_AGO_S
+        whole = whole.lstrip(b"0")  # int takes no more than 4300 digits, zeros too
+        seconds = int(whole or b"0") if len(whole) <= 12 else _LONG_AGO_S
         nanoseconds = seconds * _SECOND_NS + int(fraction[:9].ljust(9, b"0"))
     entry.mtime_ns = -nanoseconds if sign == b"-" else nanoseconds

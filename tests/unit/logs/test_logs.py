@@ -236,7 +236,16 @@ QUERIED = [(0, "stdout", "info"), (1, "stderr", "warn"), (2, "kiln", "debug"), (
 
 
 @pytest.mark.parametrize(
-    "given", [{"source": "stout"}, {"level": "loud"}, {"since": "yesterday"}, {"until": "3 weeks"}, {"grep": "("}]
+    "given",
+    [
+        {"source": "stout"},
+        {"level": "loud"},
+        {"since": "yesterday"},
+        {"until": "3 weeks"},
+        {"grep": "("},
+        {"grep": "a{99999999999999999999}"},
+        {"grep": "(" * 5000},
+    ],
 )
 def test_bad_queries_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(UsageError):

@@ -50,7 +50,8 @@ def test_the_hosts_file(tmp_path: Path, text: str, wanted: Resolv) -> None:
 @pytest.mark.parametrize(
     "server",
     ["127.0.0.1", "127.0.1.1", "127.0.0.53", "127.1", "0x7f.1", "2130706433", "0.0.0.0", "::1", "[::1]", "::",
-     "2001:db8::53", "fe80::1%eth0", "::ffff:127.0.0.1", "169.254.169.254", "172.16.0.1", "224.0.0.251", "nonsense"],
+     "2001:db8::53", "fe80::1%eth0", "::ffff:127.0.0.1", "169.254.169.254", "172.16.0.1", "224.0.0.251", "nonsense",
+     "9.9.9.9\0", "９.9.9.9"],
 )  # fmt: skip
 def test_one_that_a_guest_does_not_reach_is_left_out(tmp_path: Path, server: str) -> None:
     assert found(tmp_path, f"nameserver {server}\nnameserver 9.9.9.9\n").resolv.nameservers == ["9.9.9.9"]

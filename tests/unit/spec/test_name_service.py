@@ -35,6 +35,9 @@ def test_hosts(word: str, entry: HostEntry) -> None:
         *(["--dns", word] for word in ("dns.example", "192.0.2", "1.1.1.1:53", "1.1.1.1,9.9.9.9", "0", "1.1.1.1 ")),
         *(["--dns-search", word] for word in ("a b", "a..b", ".a", "-a", "a\nnameserver 6.6.6.6", "x" * 64)),
         ["--dns-search", "a." * 128],
+        *(["--dns", f"fe80::1%{zone}"] for zone in ("", "a b", "eth0\nnameserver 6.6.6.6", "x" * 16, "1%1")),
+        *(["--add-host", f"db:::1%{zone}"] for zone in ("a b", "eth0\n6.6.6.6 bank.example")),
+        ["--add-host", "db:192.0.2.7%eth0"],
         *(["--dns-option", word] for word in ("ndots 1", "\n", "-x", "ndots:1\nnameserver 6.6.6.6", "#")),
     ],
 )  # fmt: skip

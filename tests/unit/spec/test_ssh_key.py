@@ -56,6 +56,9 @@ def test_what_is_none_is_refused_in_one_line(tmp_path: Path, text: str, says: st
 def test_a_file_that_is_not_there_and_a_torn_key_are_told_apart() -> None:
     with pytest.raises(UsageError, match="No such file"):
         ssh_key.lines(["/no/such/file"])
+    for name in ("~nobody-of-this-name/.ssh/id_ed25519.pub", "a\0b"):
+        with pytest.raises(UsageError, match="there is no such file"):
+            ssh_key.lines([name])
     with pytest.raises(UsageError, match="this is not a public key"):
         ssh_key.lines(["ssh-ed25519 AAAA me"])
 

@@ -148,7 +148,7 @@ def test_passes_over_attributes_in_forms_that_docker_passes_over_and_says_so() -
 @pytest.mark.parametrize(
     ("text", "ns"),
     [("-1.5", -1_500_000_000), ("+5", 5_000_000_000), ("5.", 5_000_000_000), (".25", 250_000_000), ("1e-05", 10_000),
-     ("-0.000000001", -1), ("1.0000000019", 1_000_000_001), ("0" * 30 + "7", 7_000_000_000)],
+     ("-0.000000001", -1), ("1.0000000019", 1_000_000_001), ("0" * 5000 + "7", 7_000_000_000)],
 )  # fmt: skip
 def test_times_as_tools_write_them(text: str, ns: int) -> None:
     [entry] = read(images.tar([images.file("f", pax={"mtime": text})]))
@@ -230,6 +230,16 @@ def damaged(change: bytes, at: int, checksum: bool = True) -> bytes:
 def test_what_is_no_archive_is_refused(data: bytes, says: str) -> None:
     with pytest.raises(BadImageError, match=says):
         read(data)
+
+
+@pytest.mark.parametrize("size", [b"-7777777777\0", b"+7\0", b"7_7\0", b"8\0"], ids=["negative", "plus", "_", "8"])
+def test_a_file_with_holes_has_a_size_in_octal_digits(size: bytes) -> None:
+    header = bytearray(damaged(b"S", 156)[:512])
+    header[124:136] = b"%011o\0" % 0
+    header[483 : 483 + len(size)] = size
+    header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 256)
+    with pytest.raises(BadImageError, match="malformed map"):
+        read(bytes(header) + bytes(1024))
 
 
 @pytest.mark.parametrize(
