@@ -204,7 +204,7 @@ def _entry(header: tuple[bytes, ...], special: dict[bytes, bytes], window: _Wind
     kind = _KINDS.get(typeflag)
     if kind is None:
         raise BadImageError(f"{shown(name)}: unknown kind of entry {shown(typeflag)}")
-    if kind == FILE and name.endswith(b"/") and typeflag != b"S":
+    if typeflag == b"\0" and name.endswith(b"/"):
         kind = DIRECTORY  # as tar wrote them before there was a type for it
     entry = Entry(name, kind, _number(header[1], "mode") & MODE_BITS)
     entry.uid, entry.gid = _number(header[2], "uid", signed=True), _number(header[3], "gid", signed=True)

@@ -7,8 +7,10 @@ is never followed, neither that of an entry nor of what a whiteout hides nor of 
 
 from __future__ import annotations
 
+import bisect
 import stat
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from inferno.image.layers import limits
 from inferno.image.layers.entry import DIRECTORY, FILE, HARD_LINK, SYMLINK, BadImageError, Entry, directory, shown
@@ -19,13 +21,32 @@ _OPAQUE = b".wh..wh..opq"
 _MAX_SYMLINKS = 40  # MAXSYMLINKS, include/linux/namei.h
 
 
+class _Way(NamedTuple):
+    """What is on the way of a path, from the root on, without symlinks; their names; and those behind that are missing.
+
+    What is behind a file is missing too.
+    """
+
+    entries: list[Entry]
+    names: list[bytes]
+    missing: list[bytes]
+
+    def go_up(self) -> None:
+        if self.missing:
+            self.missing.pop()
+        elif self.names:
+            self.names.pop()
+            self.entries.pop()
+
+
 class Tree:
     """The file system so far. `max_entries` and `max_bytes` bound it: a small layer may describe a huge one."""
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self.root = directory()
-        # What the layer in hand has hidden, by the directory that it was in (which is kept, so that its id is its own).
-        self._gone: dict[int, tuple[Entry, dict[bytes, Entry]]] = {}
+        # What the layers below the one in hand have where it changed something: directory -> name -> entry, None where
+        # there was none. The directory is kept beside, so that its id is its own. None as long as nothing is below.
+        self._before: dict[int, tuple[Entry, dict[bytes, Entry | None]]] | None = None
         self._entries = 0
         self._max_entries, self._max_bytes = max_entries, max_bytes
         self._bytes = 0
@@ -45,11 +66,13 @@ class Tree:
                 hidden += self._hidden(entry, base)
             else:
                 placed.append(entry)
+        self._before = {} if self.root.children else None
         for parent, name in hidden:
-            self._hide(parent, name)
+            for each in [*(parent.children or ())] if name is None else [name]:
+                self._change(parent, each, None)
         for entry in placed:
             self._place(entry)
-        self._gone.clear()
+        self._before = None
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
@@ -68,21 +91,13 @@ class Tree:
             raise BadImageError(f"{shown(entry.name)}: a whiteout of no name")
         names = _names(entry)[:-1]
         if base != _OPAQUE:
-            parent = self._walk(names, create=False)
+            parent = self._existing(names)
             return [(parent, name)] if parent and name in (parent.children or ()) else []
         opaque: Entry | None = self.root
         if names:
-            parent = self._walk(names[:-1], create=False)
+            parent = self._existing(names[:-1])
             opaque = (parent.children or {}).get(names[-1]) if parent else None
         return [(opaque, None)] if opaque and opaque.children else []
-
-    def _hide(self, parent: Entry, name: bytes | None) -> None:
-        """Take one out of a directory, or all. A hard link of the same layer may still mean it."""
-        children = parent.children or {}
-        _, gone = self._gone.setdefault(id(parent), (parent, {}))
-        for each in [*children] if name is None else [name]:
-            if each in children:
-                gone[each] = children.pop(each)
 
     def _place(self, entry: Entry) -> None:
         names = _names(entry)
@@ -93,69 +108,124 @@ class Tree:
             raise BadImageError("the image's root is not a directory")
         # Before its own folders are made: they may be where the target was.
         target = self._target(entry) if entry.kind == HARD_LINK else entry
-        parent = self._walk(names[:-1], create=True)
-        if parent is None or parent.children is None:
-            raise BadImageError(f"{shown(entry.name)} lies below something that is not a directory")
-        there = parent.children.get(names[-1])
+        parent = self._folder(entry, names[:-1])
+        there = self._child(parent, names[-1])
         if there is not None and there.kind == entry.kind == DIRECTORY:
             _take_over(there, entry)
         else:
-            parent.children[names[-1]] = target
+            self._change(parent, names[-1], target)
 
     def _target(self, entry: Entry) -> Entry:
         """What a hard link points to: the very thing, also when that is a symlink.
 
-        The layer may hide it too: it is what is left of a file with several names, whose other one was removed.
+        Where nothing is any more to link to, it is what the layers below have by that path, or by the one to which its
+        links now lead: the hard link is what is left of a file with several names, whose other one this layer hides or
+        replaces, or a folder on the way to it.
         """
         names = _names(entry, entry.link)
-        parent = self._walk(names[:-1], create=False, gone=True) if names else None
-        target = self._child(parent, names[-1], gone=True) if parent else None
-        if target is None or target.kind == DIRECTORY:
-            what = "a directory" if target else "what is not there"
+        found = self._at(names)
+        if found is None or found.kind == DIRECTORY:
+            way = self._follow(names[:-1])
+            real = [*way.names, *way.missing, *names[-1:]] if way else names
+            below = (self._at(path, before=True) for path in (real, names))
+            found = next((each for each in below if each and each.kind != DIRECTORY), found)
+        if found is None or found.kind == DIRECTORY:
+            what = "a directory" if found else "what is not there"
             raise BadImageError(f"{shown(entry.name)} is a hard link to {what}: {shown(entry.link)}")
-        return target
-
-    def _child(self, parent: Entry, name: bytes, *, gone: bool) -> Entry | None:
-        """What a directory holds by a name, or with `gone` held before this layer hid it."""
-        found = parent.children.get(name) if parent.children else None
-        if found is None and gone and id(parent) in self._gone:
-            return self._gone[id(parent)][1].get(name)
         return found
 
-    def _walk(self, names: list[bytes], *, create: bool, gone: bool = False) -> Entry | None:
-        """The entry that a path of directories leads to; None when it leads nowhere.
+    def _folder(self, entry: Entry, names: list[bytes]) -> Entry:
+        """The directory of an entry; what is missing on the way is made, as unpackers do.
 
-        With `create` what is missing on the way is made, as unpackers do; with `gone` what the layer hid counts.
-        Raises BadImageError with `create` for a loop of symlinks.
+        What is in the way, and no directory, makes room where it is of the layers below: one that unpacks each layer by
+        itself, as Docker's overlay2, does not see it. Raises BadImageError where it is of the same layer.
         """
-        trail = [self.root]
+        while (way := self._follow(names)) is None or way.entries[-1].children is None:
+            self._make_room(entry, names)
+        folder = way.entries[-1]
+        for name in way.missing:
+            made = _made_in(folder)
+            self._change(folder, name, made)
+            folder = made
+        return folder
+
+    def _make_room(self, entry: Entry, names: list[bytes]) -> None:
+        """Put a directory where a path first leads to a file, or to nowhere in a loop of symlinks."""
+
+        def is_blocked(count: int) -> bool:
+            way = self._follow(names[:count])
+            return way is None or way.entries[-1].children is None
+
+        counts = range(1, len(names) + 1)
+        count = counts[bisect.bisect_left(counts, True, key=is_blocked)]
+        parent, name = self._existing(names[: count - 1]), names[count - 1]
+        if parent is None or self._before is None or name in self._before.get(id(parent), (parent, {}))[1]:
+            what = shown(b"/".join(names[:count]))
+            raise BadImageError(f"{shown(entry.name)} lies below {what}, which is not a directory")
+        self._change(parent, name, _made_in(parent))
+
+    def _change(self, parent: Entry, name: bytes, entry: Entry | None) -> None:
+        """Put an entry into a directory, or take one out of it with None."""
+        children = parent.children
+        assert children is not None
+        if self._before is not None:
+            known = self._before.get(id(parent))
+            if known is None:
+                known = self._before[id(parent)] = (parent, {})
+            known[1].setdefault(name, children.get(name))
+        if entry is None:
+            children.pop(name, None)
+        else:
+            children[name] = entry
+
+    def _child(self, folder: Entry, name: bytes, *, before: bool = False) -> Entry | None:
+        """What a directory has by a name; `before` the layer in hand."""
+        if before:
+            _, changed = (self._before or {}).get(id(folder), (folder, {}))
+            if name in changed:
+                return changed[name]
+        return folder.children.get(name) if folder.children else None
+
+    def _existing(self, names: list[bytes], *, before: bool = False) -> Entry | None:
+        """What is where a path leads; None where that is nowhere."""
+        way = self._follow(names, before=before)
+        return way.entries[-1] if way and not way.missing else None
+
+    def _at(self, names: list[bytes], *, before: bool = False) -> Entry | None:
+        """What has a path; the last part of it is not followed."""
+        if not names:
+            return self.root
+        parent = self._existing(names[:-1], before=before)
+        return self._child(parent, names[-1], before=before) if parent else None
+
+    def _follow(self, names: list[bytes], *, before: bool = False) -> _Way | None:
+        """Where a path leads, through symlinks; None for a loop of them.
+
+        Over what is missing `..` leads as a text, for entries and whiteouts alike. `before` looks at the layers below
+        the one in hand.
+        """
+        way = _Way([self.root], [], [])
         left = names[::-1]
         hops = 0
         while left:
             name = left.pop()
-            here = trail[-1]
-            if here.children is None:
-                return None
             if name == b"..":
-                if len(trail) > 1:
-                    trail.pop()
+                way.go_up()
                 continue
-            found = self._child(here, name, gone=gone)
+            found = None if way.missing else self._child(way.entries[-1], name, before=before)
             if found is None:
-                if not create:
-                    return None
-                found = here.children[name] = _made_in(here)
-            if found.kind == SYMLINK:
+                way.missing.append(name)
+            elif found.kind == SYMLINK:
                 hops += 1
                 if hops > _MAX_SYMLINKS:
-                    _refuse_loop(names, create)
                     return None
                 if found.link.startswith(b"/"):
-                    trail = [self.root]
-                left += [part for part in reversed(found.link.split(b"/")) if part not in (b"", b".")]
+                    way = _Way([self.root], [], [])
+                left += _parts(found.link)[::-1]
             else:
-                trail.append(found)
-        return trail[-1]
+                way.entries.append(found)
+                way.names.append(name)
+        return way
 
     def walk(self) -> Iterator[tuple[bytes, Entry]]:
         """All paths (relative, the root is empty) with their entries, sorted; a directory comes before its content.
@@ -178,16 +248,14 @@ def _made_in(folder: Entry) -> Entry:
     return made
 
 
-def _refuse_loop(names: list[bytes], create: bool) -> None:
-    """A loop of symlinks leads nowhere, and nothing can be made there."""
-    if create:
-        raise BadImageError(f"{shown(b'/'.join(names))}: more than {_MAX_SYMLINKS} symlinks on the way")
+def _parts(path: bytes) -> list[bytes]:
+    return [part for part in path.split(b"/") if part not in (b"", b".")]
 
 
 def _names(entry: Entry, path: bytes | None = None) -> list[bytes]:
     """The parts of a path of the layer's, cleaned as a text, as Docker does it. One that leads upwards is an attack."""
     text = entry.name if path is None else path
-    names = [name for name in text.split(b"/") if name not in (b"", b".")]
+    names = _parts(text)
     if b".." not in names:
         return names
     cleaned: list[bytes] = []

@@ -194,11 +194,13 @@ def test_an_empty_archive_and_one_without_an_end_are_fine() -> None:
     assert [entry.name for entry in read(whole[:1024])] == [b"a"]
 
 
-def test_a_directory_may_be_written_as_a_file_with_a_slash() -> None:
+@pytest.mark.parametrize(("kind", "found"), [(b"\0", DIRECTORY), (b"0", FILE), (b"7", FILE)])
+def test_a_file_with_a_slash_is_a_directory_in_the_oldest_form_alone(kind: bytes, found: bytes) -> None:
+    """As Docker and Python have it."""
     data = bytearray(images.tar([images.file("old/")]))
-    data[156] = 0
+    data[156:157] = kind
     data[148:156] = b"%06o\0 " % (sum(data[:512]) - sum(data[148:156]) + 256)
-    assert [entry.kind for entry in read(bytes(data))] == [DIRECTORY]
+    assert [entry.kind for entry in read(bytes(data))] == [found]
 
 
 def test_kinds() -> None:
