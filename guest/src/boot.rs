@@ -14,7 +14,7 @@ use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::process::Launcher;
 use crate::record::{self, ExitReport};
-use crate::run::Run;
+use crate::run::{Run, Tmpfs};
 use crate::secrets::Secrets;
 use crate::ssh;
 use crate::start::Start;
@@ -46,12 +46,7 @@ pub fn run() -> ! {
 }
 
 fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<ExitReport, Failure> {
-    for mount in &mounts::BASIC {
-        mount.make()?;
-    }
-    // The kernel starts init without fds 0 to 2 when there is no console.
-    sys::null_stdio().doing("open /dev/null")?;
-    let mut signals = sys::take_signals().doing("take the signals")?;
+    let mut signals = begin()?;
     let run = Run::load()?;
     let mut host;
     (*outbox, host) = connect(&run)?;
@@ -74,14 +69,7 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     let name = run.process.args.first().cloned().unwrap_or_default();
     let variables = std::mem::take(&mut secrets.env);
     let mut launcher = Launcher::new(run.process, run.hostname).with_limits(groups).with_variables(variables);
-    for tmpfs in &run.tmpfs {
-        mounts::make_tmpfs(tmpfs)?;
-    }
-    for volume in &run.volumes {
-        if let Err(failure) = volumes::make(volume, run.read_only) {
-            outbox.say(&failure.text);
-        }
-    }
+    make_places(&run.tmpfs, &run.volumes, run.read_only, outbox)?;
     // Behind those, in one of which it may be.
     launcher.make_cwd()?;
     if !secrets.files.is_empty() {
@@ -90,9 +78,7 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     }
     drop(secrets);
     if !run.ssh_keys.is_empty() {
-        ssh::authorize(&run.ssh_keys, &launcher.user()?)?;
-        ssh::make_folder()?;
-        make_host_keys(&launcher, &mut signals, outbox, durations.host_keys);
+        let_in(&run.ssh_keys, &launcher, &mut signals, outbox, durations.host_keys)?;
         steps.tell(outbox, "ssh keys are there");
     }
     if run.read_only {
@@ -107,6 +93,49 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     let (report, last) = supervisor.following(host).run().doing("watch the process")?;
     *outbox = last;
     Ok(report)
+}
+
+/// Makes what all else needs, and takes the signals.
+fn begin() -> Result<File, Failure> {
+    for mount in &mounts::BASIC {
+        mount.make()?;
+    }
+    // The kernel starts init without fds 0 to 2 when there is no console.
+    sys::null_stdio().doing("open /dev/null")?;
+    sys::take_signals().doing("take the signals")
+}
+
+/// Makes the file systems in memory that were asked for, and the folders that the image declares as volumes. A volume
+/// that cannot be made is told of: the process may do without.
+fn make_places(
+    tmpfs: &[Tmpfs],
+    volumes: &[String],
+    read_only: bool,
+    outbox: &mut Outbox,
+) -> Result<(), Failure> {
+    for one in tmpfs {
+        mounts::make_tmpfs(one)?;
+    }
+    for volume in volumes {
+        if let Err(failure) = volumes::make(volume, read_only) {
+            outbox.say(&failure.text);
+        }
+    }
+    Ok(())
+}
+
+/// Lets those in by ssh who have one of these keys.
+fn let_in(
+    keys: &[String],
+    launcher: &Launcher,
+    signals: &mut File,
+    outbox: &mut Outbox,
+    patience: Duration,
+) -> Result<(), Failure> {
+    ssh::authorize(keys, &launcher.user()?)?;
+    ssh::make_folder()?;
+    make_host_keys(launcher, signals, outbox, patience);
+    Ok(())
 }
 
 /// Opens the log, with the key that tells init's report from others as its first record; and what kiln says

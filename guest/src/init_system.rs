@@ -237,51 +237,45 @@ mod tests {
         fs::remove_dir_all(top).unwrap();
     }
 
+    /// A script, its arguments, and whether it ends in an init system.
+    const SCRIPTS: &[(&str, &[&str], bool)] = &[
+        ("#!/bin/sh\nexec \"$@\"\n", &["/sbin/init"], true),
+        ("#!/bin/sh\nexec \"$@\"\n", &["nginx", "-g", "daemon off;"], false),
+        ("#!/bin/sh\nexec \"$@\"\n", &["./entrypoint", "/sbin/init"], true),
+        ("#!/bin/sh\n\"$@\"\n", &["/sbin/init"], false),
+        (
+            "#!/usr/bin/env bash\nset -e\n[ -e /x ] && exec /bin/y\nexec /lib/systemd/systemd --log-level=info\n",
+            &[],
+            true,
+        ),
+        ("#!/bin/bash -e\nexec -a init /bin/x\nexec -l -- /sbin/init\n", &[], true),
+        (
+            "#! /bin/sh\necho exec /sbin/init\n# exec /sbin/init\n: 'exec /sbin/init'\nexec nginx\n",
+            &[],
+            false,
+        ),
+        ("#!/bin/sh\nexec env A=1 /sbin/init </dev/null >>/var/log/x 2>&1\n", &[], true),
+        ("#!/bin/sh\nINIT=/sbin/init\n[ -x /x ] && INIT=/bin/x\nexec ${INIT} \"$@\"\n", &[], true),
+        ("#!/bin/sh\nexec ${INIT:-/sbin/init}\n", &[], true),
+        ("#!/bin/sh\nexec \"${@:-/sbin/init}\"\n", &[], true),
+        ("#!/bin/sh\nexec \"${@:-/sbin/init}\"\n", &["sh"], false),
+        ("#!/bin/sh\nif [ $# = 0 ]; then set -- /sbin/init; fi\nexec \"$@\"\n", &[], true),
+        ("#!/bin/sh\nif [ \"$1\" = x ]; then set -- nginx \"$@\"; fi\nexec \"$@\"\n", &["/sbin/init"], true),
+        ("#!/bin/sh\nshift\nexec \"$@\"\n", &["boot", "/sbin/init"], true),
+        ("#!/bin/sh\nexec $1\n", &["/sbin/init"], true),
+        ("#!/bin/sh\ncase $1 in init) exec /sbin/init;; *) exec \"$@\";; esac\n", &["sh"], true),
+        ("#!/bin/sh\nexec su-exec root \\\n  /sbin/init\n", &[], true),
+        ("#!/usr/bin/python3\nimport os\nos.execv('/sbin/init', ['init'])\n", &[], true),
+        ("#!/usr/bin/python3\nimport os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n", &["/sbin/init"], true),
+        ("#!/usr/bin/python3\nprint('/sbin/init')\n", &["/sbin/init"], false),
+        ("exec /sbin/init\n", &[], false),
+        ("", &["/sbin/init"], false),
+    ];
+
     #[test]
     fn scripts_are_read_for_what_they_execute() {
         let top = folder("scripts", &[]);
-        let table = [
-            ("#!/bin/sh\nexec \"$@\"\n", &["/sbin/init"][..], true),
-            ("#!/bin/sh\nexec \"$@\"\n", &["nginx", "-g", "daemon off;"], false),
-            ("#!/bin/sh\nexec \"$@\"\n", &["./entrypoint", "/sbin/init"], true),
-            ("#!/bin/sh\n\"$@\"\n", &["/sbin/init"], false),
-            (
-                "#!/usr/bin/env bash\nset -e\n[ -e /x ] && exec /bin/y\nexec /lib/systemd/systemd --log-level=info\n",
-                &[],
-                true,
-            ),
-            ("#!/bin/bash -e\nexec -a init /bin/x\nexec -l -- /sbin/init\n", &[], true),
-            (
-                "#! /bin/sh\necho exec /sbin/init\n# exec /sbin/init\n: 'exec /sbin/init'\nexec nginx\n",
-                &[],
-                false,
-            ),
-            ("#!/bin/sh\nexec env A=1 /sbin/init </dev/null >>/var/log/x 2>&1\n", &[], true),
-            ("#!/bin/sh\nINIT=/sbin/init\n[ -x /x ] && INIT=/bin/x\nexec ${INIT} \"$@\"\n", &[], true),
-            ("#!/bin/sh\nexec ${INIT:-/sbin/init}\n", &[], true),
-            ("#!/bin/sh\nexec \"${@:-/sbin/init}\"\n", &[], true),
-            ("#!/bin/sh\nexec \"${@:-/sbin/init}\"\n", &["sh"], false),
-            ("#!/bin/sh\nif [ $# = 0 ]; then set -- /sbin/init; fi\nexec \"$@\"\n", &[], true),
-            (
-                "#!/bin/sh\nif [ \"$1\" = x ]; then set -- nginx \"$@\"; fi\nexec \"$@\"\n",
-                &["/sbin/init"],
-                true,
-            ),
-            ("#!/bin/sh\nshift\nexec \"$@\"\n", &["boot", "/sbin/init"], true),
-            ("#!/bin/sh\nexec $1\n", &["/sbin/init"], true),
-            ("#!/bin/sh\ncase $1 in init) exec /sbin/init;; *) exec \"$@\";; esac\n", &["sh"], true),
-            ("#!/bin/sh\nexec su-exec root \\\n  /sbin/init\n", &[], true),
-            ("#!/usr/bin/python3\nimport os\nos.execv('/sbin/init', ['init'])\n", &[], true),
-            (
-                "#!/usr/bin/python3\nimport os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n",
-                &["/sbin/init"],
-                true,
-            ),
-            ("#!/usr/bin/python3\nprint('/sbin/init')\n", &["/sbin/init"], false),
-            ("exec /sbin/init\n", &[], false),
-            ("", &["/sbin/init"], false),
-        ];
-        for (text, args, is) in table {
+        for &(text, args, is) in SCRIPTS {
             fs::write(top.join("entrypoint"), text).unwrap();
             fs::set_permissions(top.join("entrypoint"), fs::Permissions::from_mode(0o755)).unwrap();
             for before in [&["./entrypoint"][..], &["/bin/sh", "-eu", "-o", "pipefail", "entrypoint"]] {

@@ -4,6 +4,7 @@
 //! own parameters) is read as if it were plain, which finds too many commands and never ends in an error.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
@@ -18,6 +19,8 @@ const MAX_VARIANTS: usize = 8;
 const MAX_WORDS: usize = 64;
 /// What a word of a script may come to, whose variables may hold each other.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// What all words of a script may come to: far more than an entrypoint has, and done in some milliseconds.
+const MAX_ALL_BYTES: usize = 4 * 1024 * 1024;
 
 /// A `$` that is one, since quotes made it so.
 const DOLLAR: char = '\u{1}';
@@ -149,6 +152,8 @@ pub struct Known {
     parameters: Vec<Vec<String>>,
     variables: BTreeMap<String, String>,
     prefers: fn(&str) -> bool,
+    /// Bytes that words may still come to. A script that needs more is read no further.
+    left: Cell<usize>,
 }
 
 impl Known {
@@ -156,7 +161,13 @@ impl Known {
     pub fn new(args: &[String], prefers: fn(&str) -> bool) -> Self {
         let mut args = args.iter().take(MAX_WORDS).cloned();
         let script = args.next().unwrap_or_default();
-        Self { script, parameters: vec![args.collect()], variables: BTreeMap::new(), prefers }
+        Self {
+            script,
+            parameters: vec![args.collect()],
+            variables: BTreeMap::new(),
+            prefers,
+            left: Cell::new(MAX_ALL_BYTES),
+        }
     }
 
     /// Notes `NAME=VALUE`; false for any other word. What is preferred stays, whatever another branch chooses.
@@ -208,6 +219,12 @@ impl Known {
         found
     }
 
+    /// Whether so many bytes more may be made; they count from now on.
+    fn affords(&self, bytes: usize) -> bool {
+        self.left.set(self.left.get().saturating_sub(bytes + 1));
+        self.left.get() > 0
+    }
+
     fn expand(&self, word: &str, parameters: &[String]) -> Vec<String> {
         let mut text = String::new();
         let mut rest = word;
@@ -221,7 +238,11 @@ impl Known {
             let value = match one.name {
                 // A word each.
                 "@" | "*" if text.is_empty() && one.rest.is_empty() && !parameters.is_empty() => {
-                    return parameters.to_vec();
+                    return if self.affords(parameters.iter().map(String::len).sum()) {
+                        parameters.to_vec()
+                    } else {
+                        Vec::new()
+                    };
                 }
                 "@" | "*" => Some(parameters.join(" ")),
                 name => match name.parse::<usize>() {
@@ -233,10 +254,14 @@ impl Known {
             text.push_str(value.as_deref().filter(|value| !value.is_empty()).unwrap_or(one.otherwise));
             rest = one.rest;
             if text.len() > MAX_TEXT_BYTES {
+                self.affords(text.len());
                 return Vec::new();
             }
         }
         text.push_str(rest);
+        if !self.affords(text.len()) {
+            return Vec::new();
+        }
         text.split_whitespace().map(plain).take(MAX_WORDS).collect()
     }
 }
@@ -292,6 +317,18 @@ mod tests {
             let seen = variable(text).map(|one| (one.name, one.otherwise, one.rest));
             assert_eq!(seen, found, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_script_is_read_until_its_words_come_to_too_much() {
+        let mut known = Known::new(&["entrypoint".to_owned()], |_| false);
+        assert!(known.assign(&format!("A={}", "x".repeat(16_000))));
+        for _ in 0..MAX_ALL_BYTES / 16_000 {
+            known.assign("B=$A");
+        }
+        assert_eq!(known.variants(&["$A".to_owned(), "exec".to_owned()]), [Vec::<String>::new()]);
+        let known = Known::new(&["entrypoint".to_owned()], |_| false);
+        assert_eq!(known.variants(&["exec".to_owned()]), [["exec"]]);
     }
 
     #[test]
