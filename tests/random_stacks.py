@@ -33,7 +33,10 @@ def layers(chance: random.Random) -> list[list[Member]]:
 def for_docker(stack: Sequence[Sequence[Member]]) -> list[list[Member]]:
     """With the first of each path in a layer, since Docker refuses the others, and without hard links."""
     known = [[member for member in layer if member.kind != tarfile.LNKTYPE] for layer in stack]
-    return [list({os.path.normpath("/" + each.name): each for each in layer[::-1]}.values())[::-1] for layer in known]
+    return [
+        list({os.path.normpath("/" + each.name.lstrip("/")): each for each in layer[::-1]}.values())[::-1]
+        for layer in known
+    ]
 
 
 def _layer(chance: random.Random, number: int) -> list[Member]:

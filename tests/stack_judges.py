@@ -149,7 +149,7 @@ def docker(folder: Path, placed: Placed) -> Listed | str:
 
 
 def _repeats(layer: Sequence[Member]) -> bool:
-    return len({os.path.normpath("/" + member.name) for member in layer}) < len(layer)
+    return len({os.path.normpath("/" + member.name.lstrip("/")) for member in layer}) < len(layer)
 
 
 _DOCKERS = {"dev", "etc", "proc", "sys", ".dockerenv"}
