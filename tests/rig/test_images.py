@@ -122,7 +122,7 @@ def test_what_an_image_declares_is_there_or_named(host: Host) -> None:
     folders = ["/data 1770 1000", "/made/deep 755 0", "/link/. 755 0", "/srv/to/nothing 755 0"]
     started = host.type("start declared")
     assert started.stdout.splitlines() == [*folders, "kept", "wrote", "read-only"]
-    assert "volume /etc/passwd" in host.type("logs declared").stdout
+    assert "volume /etc/passwd" in host.type("logs declared --source all").stdout
 
 
 DAMAGED = """
