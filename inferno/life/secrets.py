@@ -6,7 +6,6 @@ guest: so all of these are to be root's, or the trusted user's (inferno/base/tru
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 from collections.abc import Collection
@@ -52,11 +51,8 @@ def _read(path: str, option: str, most: int, settings: Settings) -> bytes:
     uids = guard.uids(settings) | {os.geteuid()}
     try:
         trusted.check([Path(path)], uids)
-        with contextlib.ExitStack() as held:
-            descriptor = files.open_regular(Path(path))
-            held.callback(os.close, descriptor)
-            data = _whole(descriptor, most + 1)
-            owner = os.fstat(descriptor).st_uid
+        with open(files.open_regular(Path(path)), "rb") as file:
+            data, owner = file.read(most + 1), os.fstat(file.fileno()).st_uid
     except UsageError as error:
         raise UsageError(f"{option}: {error.text}", error.hint) from None
     except OSError as error:
@@ -65,14 +61,6 @@ def _read(path: str, option: str, most: int, settings: Settings) -> bytes:
         raise UsageError(f"{option}: {path} belongs to uid {owner}", f"chown root: {path}")
     if len(data) > most:
         raise UsageError(f"{option}: {path} has more than {most >> 10} KiB")
-    return data
-
-
-def _whole(descriptor: int, most: int) -> bytes:
-    """What the file has, of that so many bytes: a read(2) may give less at a time."""
-    data = b""
-    while len(data) < most and (more := os.read(descriptor, most - len(data))):
-        data += more
     return data
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,16 @@ def opened(version: VersionDir) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def bound(root: int, name: str, kind: socket.SocketKind, mode: int) -> Iterator[socket.socket]:
+    """A Unix socket of that name and mode in the fresh jail whose `/` is `root`. It does not block. Raises OSError."""
+    path = f"/proc/self/fd/{root}/{name}"  # a socket's path has at most 107 bytes
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as made:
+        made.bind(path)
+        os.chmod(path, mode)  # the jail has not run yet: this is the socket just made
+        yield made
 
 
 def check_trusted(path: Path, mode: int) -> None:

@@ -14,7 +14,6 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +79,8 @@ def launch(plan: Plan, timeout_s: float, secrets: bytes | None = None) -> int:
     cgroup.create(plan.version.ulid, plan.limits)
     with contextlib.ExitStack() as held:
         root = held.enter_context(jail.opened(plan.version))
-        notify = held.enter_context(_notify_socket(root))
+        # The VM's uid may send to it once the jail is its own.
+        notify = held.enter_context(jail.bound(root, NOTIFY_SOCKET, socket.SOCK_DGRAM, 0o666))
         offer = held.enter_context(secrets_socket.offered(root, plan.uid, secrets))
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         held.callback(os.close, reader)
@@ -112,16 +112,6 @@ def seen_end(pid: int) -> str | None:
         finally:
             os.close(process)
     return None
-
-
-@contextlib.contextmanager
-def _notify_socket(root: int) -> Iterator[socket.socket]:
-    """A datagram socket in the jail whose `/` is `root`, that the VM's uid may send to once the jail is its own."""
-    path = f"/proc/self/fd/{root}/{NOTIFY_SOCKET}"  # a socket's path has at most 107 bytes
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as notify:
-        notify.bind(path)
-        os.chmod(path, 0o666)  # the jail has not run yet: this is the socket just made
-        yield notify
 
 
 def _spawn(argv: list[str], output: int) -> int:

@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from inferno.sandbox import jail
 from inferno.wire.shared import SECRETS_SOCKET
 
 _UCRED = struct.Struct("=iII")  # struct ucred, unix(7): pid, uid, gid
@@ -60,13 +61,10 @@ def offered(root: int, uid: int, message: bytes | None) -> Iterator[Offer | None
     if message is None:
         yield None
         return
-    path = f"/proc/self/fd/{root}/{SECRETS_SOCKET}"  # a socket's path has at most 107 bytes
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as listener:
-        listener.bind(path)
+    with jail.bound(root, SECRETS_SOCKET, socket.SOCK_STREAM, 0o600) as listener:
         offer = Offer(root, listener, message)
         try:
-            os.chmod(path, 0o600)  # the jail has not run yet: this is the socket just made
-            os.chown(path, uid, 0)
+            os.chown(listener.getsockname(), uid, 0)
             listener.listen()
             yield offer
         finally:

@@ -24,7 +24,7 @@ def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str
         if not word.partition("=")[0] or "\0" in word:
             raise UsageError(f"--env {word!r} is not NAME=value")
         found.append(word)
-    set_here = [word for word in (_taken(word, here) for word in found) if word is not None]
+    set_here = _set_here(found, here)
     grammar.check_text(set_here)
     return set_here
 
@@ -32,7 +32,7 @@ def environment(words: Iterable[str], files: Iterable[str], environ: Mapping[str
 def taken(found: Iterable[str], source: str) -> list[str]:
     """NAME=value words of those found in a file, with the values that bare names have here. Raises UsageError, in whose
     text no value is."""
-    set_here = [word for word in (_taken(word, os.environ) for word in found) if word is not None]
+    set_here = _set_here(found, os.environ)
     for word in set_here:
         try:
             word.encode()
@@ -87,8 +87,7 @@ def _lines(data: bytes) -> list[bytes]:
     return [line.removesuffix(b"\r") for line in data.removeprefix(_BYTE_ORDER_MARK).split(b"\n")]
 
 
-def _taken(word: str, here: Mapping[str, str]) -> str | None:
-    name, equals, _ = word.partition("=")
-    if equals:
-        return word
-    return f"{name}={here[name]}" if name in here else None
+def _set_here(found: Iterable[str], here: Mapping[str, str]) -> list[str]:
+    """The words, with the values that bare names have; those that have none are passed over."""
+    pairs = ((word, *word.partition("=")[:2]) for word in found)
+    return [word if equals else f"{name}={here[name]}" for word, name, equals in pairs if equals or name in here]
