@@ -65,12 +65,12 @@ def short_path(directory: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
-def guest(vm: Vm) -> socket.socket:
-    """A connection to kiln as init's, once it listens."""
+def guest(vm: Vm, port: int = STDOUT_PORT) -> socket.socket:
+    """A connection to kiln as init's, once kiln listens on `port`: it binds one port's socket after the other."""
     connection = socket.socket(socket.AF_UNIX)
     with short_path(vm.version.jail) as path:
         refusals = (errno.ENOENT, errno.ECONNREFUSED)
-        eventually(lambda: connection.connect_ex(f"{path}/control.sock_{STDOUT_PORT}") not in refusals)
+        eventually(lambda: connection.connect_ex(f"{path}/control.sock_{port}") not in refusals)
     return connection
 
 

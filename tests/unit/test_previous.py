@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from inferno.wire.shared import EXIT_REPORT_PORT
 from tests import previous
 from tests.guestlab import GuestLab
 from tests.kilnlab import guest as connected
-from tests.kilnlab import launched, record, short_path
-from tests.loghost import DEADLINE_S, LogHost
+from tests.kilnlab import launched, record
+from tests.loghost import DEADLINE_S, LogHost, Vm
 
 REPORT = {"exit_code": 42, "signal": None, "oom_killed": False, "error": None}
 KEY = "00112233445566778899aabbccddeeff"  # by which kiln knows init's report
@@ -73,12 +72,11 @@ def test_its_process_is_stopped(lab: GuestLab, before: Guest) -> None:
     assert (report["exit_code"], report["signal"]) == (42, None)
 
 
-def report(path: str, body: str) -> None:
+def report(vm: Vm, body: str) -> None:
     """Report the process's end as init does, and wait for kiln's answer."""
     head = f"POST /exit HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.socket(socket.AF_UNIX) as kiln:
+    with connected(vm, EXIT_REPORT_PORT) as kiln:
         kiln.settimeout(DEADLINE_S)
-        kiln.connect(path)
         kiln.sendall((head + body).encode())
         assert kiln.recv(4096).startswith(b"HTTP/1.1 200 ")
 
@@ -93,11 +91,7 @@ def test_its_kiln_brings_lines_and_exit_status_home(host: LogHost, built: Path) 
             connection.sendall(f'{{"type":"hello","key":"{KEY}"}}\n{{"type":"started","pid":42}}\n'.encode())
             connection.sendall(record("from before"))
             connection.sendall(b'{"type":"end"}\n')
-        with short_path(vm.version.jail) as jail:
-            report(
-                f"{jail}/control.sock_{EXIT_REPORT_PORT}",
-                '{"exit_code":42,"signal":null,"oom_killed":false,"error":null}',
-            )
+        report(vm, '{"exit_code":42,"signal":null,"oom_killed":false,"error":null}')
         (vm.version.jail / "go").write_text("end\n")
         assert kiln.wait(DEADLINE_S) == 42
     collector_client.sync(host.settings)
