@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-NAMES = ("cuts", "fuzz", "kills", "layers", "parsers", "shake")
+NAMES = ("builds", "cuts", "fuzz", "kills", "layers", "parsers", "shake")
 Needs = Literal["nothing", "root", "rig"]
 
 
