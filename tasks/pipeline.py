@@ -23,7 +23,7 @@ from inferno.console.image_options import CREATE
 from inferno.console.verbs.table import TASKS
 from inferno.image.stamp import key
 from inferno.settings import load_settings
-from inferno.spec import fields
+from inferno.spec import create_options
 from inferno.state import names
 from inferno.state.paths import Paths
 
@@ -32,7 +32,7 @@ from .engine.reporter import Reporter
 
 Creator = Callable[[], Iterator[dict[str, Any]]]
 _OPTIONS = {option.name: option for option in CREATE}
-_OPPOSITES = {row.name: row.opposite for row in fields.ROWS if row.opposite}
+_OPPOSITES = {row.name: row.opposite for row in create_options.ROWS if row.opposite}
 _OF_IMAGES = ("pull", "creds", "authfile")
 # What follows a VM's create; the others are its parts, or have nothing before them.
 _AFTER_CREATE = ("network", "disk", "jail", "launch", "start", "restart")
@@ -83,10 +83,10 @@ def vm(name: str, *, after: str | Sequence[str] = (), **given: Any) -> None:
         words = _words(given)
         before, command = options.split_command(words)
         parsed, _ = options.parse(f"create:{name}", CREATE, before)
-        asked = fields.asked({**parsed, **({"cmd": command} if command is not None else {})})
+        asked = create_options.asked({**parsed, **({"cmd": command} if command is not None else {})})
         if "image" not in asked:
             raise UsageError("it needs an image", "image=REF")
-        spec = fields.merge(None, asked, name)
+        spec = create_options.merge(None, asked, name)
     except InfernoError as error:
         hint = f" ({error.hint})" if error.hint else ""
         raise InvalidDodoFile(f"vm({name!r}): {error.text}{hint}") from None

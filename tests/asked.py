@@ -7,8 +7,8 @@ from typing import Any
 
 from inferno.console import options
 from inferno.console.verbs.table import VERBS
-from inferno.spec import fields
-from inferno.spec.row import Row
+from inferno.spec import create_options
+from inferno.spec.option_row import Row
 
 
 def typed(row: Row) -> list[str]:
@@ -31,5 +31,5 @@ def given(*words: str) -> dict[str, Any]:
 
 def everything() -> dict[str, Any]:
     """Every field asked for by its example."""
-    rows = sorted(fields.ROWS, key=lambda row: row.kind is None)  # the command is the end of a line
-    return fields.asked(given(*(word for row in rows for word in typed(row))))
+    rows = sorted(create_options.ROWS, key=lambda row: row.kind is None)  # the command is the end of a line
+    return create_options.asked(given(*(word for row in rows for word in typed(row))))

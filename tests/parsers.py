@@ -30,7 +30,7 @@ from inferno.reach import detach_keys, frame, guest, unpack, vsock
 from inferno.reach.bounds import Bounds
 from inferno.sandbox.readiness import Outcome
 from inferno.settings import load_settings
-from inferno.spec import environment, fields, ssh_key
+from inferno.spec import create_options, environment, ssh_key
 from inferno.wire.shared import MAX_LOG_LINE_BYTES, VSOCK_SOCKET
 from tests import image_parsers, images
 from tests.asked import given
@@ -191,16 +191,16 @@ def _of_file(seeds: list[bytes], read: Callable[[Path], object]) -> Iterator[Par
 
 def _resolv(path: Path) -> object:
     settings = load_settings({"HOME": "/nowhere"}, Path("/nowhere"))
-    return json.dumps(resolvers.of_start(fields.Spec("box"), settings, path, ()))
+    return json.dumps(resolvers.of_start(create_options.Spec("box"), settings, path, ()))
 
 
 def _options(data: bytes) -> None:
     """Each option of create, and the small languages of other commands, with the same word."""
     word = data.decode(errors="surrogateescape")
-    for row in fields.ROWS:
+    for row in create_options.ROWS:
         if row.kind not in (None, bool):
             with expected():
-                fields.merge({"image": "box"}, fields.asked(given(f"--{row.long}={word}")), "web1")
+                create_options.merge({"image": "box"}, create_options.asked(given(f"--{row.long}={word}")), "web1")
     for read in (reference.parse, detach_keys.parse):
         with expected():
             read(word)
@@ -218,7 +218,7 @@ def _plain(
 
 def _words() -> list[bytes]:
     times = ["1h30m", "2026-11-24T14:17:02+01:00", "1795529822.5", "a{2,3}|(b)"]
-    return [row.example.encode() for row in fields.ROWS if row.example] + [word.encode() for word in times]
+    return [row.example.encode() for row in create_options.ROWS if row.example] + [word.encode() for word in times]
 
 
 def _golden(*names: str) -> list[bytes]:

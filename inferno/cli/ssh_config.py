@@ -17,7 +17,7 @@ from inferno.console.typed import Typed
 from inferno.image import local_images
 from inferno.life import status
 from inferno.settings import Settings, load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state import vm_record
 
 # sshd wants its folder, a key, and to be called by its whole path. One key will do for us, of the kind that is made at

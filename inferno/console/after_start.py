@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inferno.base.errors import UsageError
 from inferno.life.start import Start
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from inferno.console.options import Option
-from inferno.spec import fields
+from inferno.spec import create_options
 
 _FIELDS = tuple(
-    Option(each.name, each.help, each.kind, each.metavar, each.short, bare=each.bare) for each in fields.options()
+    Option(each.name, each.help, each.kind, each.metavar, each.short, bare=each.bare)
+    for each in create_options.options()
 )
 # How an image is to be had.
 _HAD = (

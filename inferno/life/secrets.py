@@ -15,7 +15,7 @@ from inferno.base import files, trusted
 from inferno.base.errors import UsageError
 from inferno.settings import Settings
 from inferno.spec import at_start, environment
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state import guard
 from inferno.wire import secrets
 

@@ -25,8 +25,8 @@ from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
 from inferno.net import nft, overlap, resolvers, tap
 from inferno.sandbox import cgroup, jail, launch, orphan_jailer
-from inferno.spec import fields, grammar, name_service
-from inferno.spec.fields import Spec
+from inferno.spec import create_options, grammar, name_service
+from inferno.spec.create_options import Spec
 from inferno.state.paths import VersionDir
 from inferno.version import versions
 from inferno.version.record import VersionRecord
@@ -73,7 +73,7 @@ class Start:
     def brought(self) -> Brought:
         """What this start brings into the guest: looked up once, before anything is made. Raises UsageError."""
         if self._brought is None:
-            spec = fields.merge(self.vm.saved or self.record.spec.to_json(), {}, self.vm.name)
+            spec = create_options.merge(self.vm.saved or self.record.spec.to_json(), {}, self.vm.name)
             found = resolvers.of_start(spec, self.vm.settings)
             run, secrets = runs.new_id(), self._secrets(spec)
             hosts = [handed.Host(one.address, [one.name]) for one in map(name_service.host, spec.add_host)]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inferno.base import files
 from inferno.settings import Settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.slot import NETWORK
 from inferno.wire.start import Resolv
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from inferno.base import records
 from inferno.base.named_tuple import NamedTuple
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.database import VmRow
 from inferno.state.paths import Paths
 from inferno.state.slot import SLOTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inferno.base import files
-from inferno.spec.row import Place
+from inferno.spec.option_row import Place
 from inferno.state.slot import Slot
 from inferno.version.plan import Plan, makers
 from inferno.version.versions import NO_ID

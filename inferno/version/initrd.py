@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from inferno.base import files
-from inferno.spec.row import Place
+from inferno.spec.option_row import Place
 from inferno.state.slot import Slot
 from inferno.version import host_facts
 from inferno.version.plan import Plan, makers

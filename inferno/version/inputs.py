@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from inferno.spec import fields
-from inferno.spec.row import Row
+from inferno.spec import create_options
+from inferno.spec.option_row import Row
 from inferno.state.slot import Slot
 from inferno.version import host_facts, sealing
 from inferno.version.plan import Plan
@@ -66,7 +66,7 @@ def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> Iterato
 
 def _of_spec(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
     """A field that the version before does not know is one that was not asked for."""
-    for row in fields.ROWS:
+    for row in create_options.ROWS:
         was, is_now = before.get(row.name, row.default), now.get(row.name, row.default)
         if was != is_now:
             yield f"{row.name}: {_names(was, is_now)}" if row.is_secret else _line(row, was, is_now)

@@ -16,7 +16,7 @@ from inferno.base.named_tuple import NamedTuple
 from inferno.disk import template
 from inferno.image import base
 from inferno.settings import Settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
 from inferno.version import sealing

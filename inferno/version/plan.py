@@ -14,7 +14,7 @@ from inferno.image.oci_config import ImageConfig
 from inferno.image.stamp import Stamp
 from inferno.settings import DEBUG, INFO, ROWS, Settings
 from inferno.spec import ssh_key
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.paths import Paths
 
 # By these a VM's files are made as they are: another Inferno may make others.
@@ -24,12 +24,12 @@ MAKERS = tuple(
         *(
             "image/oci_config.py",
             "spec/at_start.py",
+            "spec/create_options.py",
             "spec/environment.py",
-            "spec/fields.py",
             "spec/grammar.py",
-            "spec/platform.py",
             "spec/name_service.py",
-            "spec/row.py",
+            "spec/option_row.py",
+            "spec/platform.py",
             "spec/signals.py",
             "spec/ssh_key.py",
             "spec/tmpfs.py",

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from inferno.base import records
 from inferno.base.named_tuple import NamedTuple
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.slot import SLOTS
 from inferno.wire.shared import MAX_SIGNAL
 

@@ -11,11 +11,11 @@ import os
 from collections.abc import Mapping
 
 from inferno.base import files
-from inferno.spec import fields
+from inferno.spec import create_options
 from inferno.state.paths import Paths
 
 _KEY_BYTES = 32
-_SECRET = frozenset(row.name for row in fields.ROWS if row.is_secret)
+_SECRET = frozenset(row.name for row in create_options.ROWS if row.is_secret)
 
 
 def key(paths: Paths) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inferno.base import files
 from inferno.image import local_images
 from inferno.settings import Settings
-from inferno.spec import fields
+from inferno.spec import create_options
 from inferno.state.database import VmRow
 from inferno.state.paths import Paths
 from inferno.state.slot import Slot
@@ -25,7 +25,7 @@ def pending(settings: Settings, row: VmRow) -> list[str]:
 
     Raises UsageError when INFERNO_SSH_KEYS names a file that cannot be read.
     """
-    plan = Plan(settings, row.name, fields.merge(row.spec, {}, row.name))
+    plan = Plan(settings, row.name, create_options.merge(row.spec, {}, row.name))
     directory = versions.current(plan.paths, row.name)
     record = versions.usable(directory) if directory else None
     if directory is None or record is None:

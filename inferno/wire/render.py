@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 from inferno.base.errors import UsageError
 from inferno.spec import grammar, tmpfs, user
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.names import host_name
 from inferno.state.slot import Slot
 from inferno.wire import models

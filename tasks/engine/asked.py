@@ -12,7 +12,7 @@ from inferno.image.source import Access
 from inferno.image.stamp import split
 from inferno.image.wanted import Wanted, wanted
 from inferno.settings import Settings
-from inferno.spec import fields
+from inferno.spec import create_options
 from inferno.state import names
 from inferno.state.database import State, VmRow
 from inferno.state.paths import Paths
@@ -64,8 +64,8 @@ class Asked:
         """
         if name not in self._plans:
             row = self.state.vm(names.check_name(name))
-            asked = fields.asked(dict(self.given(f"create:{name}")))
-            self._plans[name] = Plan(self.settings, name, fields.merge(row.spec if row else None, asked, name))
+            asked = create_options.asked(dict(self.given(f"create:{name}")))
+            self._plans[name] = Plan(self.settings, name, create_options.merge(row.spec if row else None, asked, name))
         return self._plans[name]
 
     def image(self, subject: str) -> Wanted:

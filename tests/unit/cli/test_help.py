@@ -8,7 +8,7 @@ import pytest
 
 from inferno.cli import main, ssh_config
 from inferno.settings import load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 
 
 @pytest.fixture(autouse=True)

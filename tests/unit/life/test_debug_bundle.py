@@ -19,7 +19,7 @@ from inferno.life.instance import Instance
 from inferno.life.reconcile import clear, reconcile
 from inferno.life.redaction import Redaction
 from inferno.settings import load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.database import State
 from inferno.state.paths import VersionDir
 from inferno.version.record import FORMAT, VersionRecord

@@ -16,7 +16,7 @@ from inferno.base.errors import UsageError
 from inferno.life import secrets, start
 from inferno.life.instance import Instance
 from inferno.settings import Settings, load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from tests.loghost import LogHost
 
 HUNTER = "hunter2-of-the-tests"
@@ -129,7 +129,7 @@ def test_no_core_file_has_them(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(HUNTER)
     program = (
         "import os, resource, sys; from inferno.life import secrets; from inferno.settings import load_settings;"
-        "from inferno.spec.fields import Spec; resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20));"
+        "from inferno.spec.create_options import Spec; resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20));"
         "held = secrets.of_start(Spec('box', secret=[f'a={sys.argv[1]}']), (), load_settings({'HOME': '/'}));"
         "os.abort()"
     )

@@ -12,7 +12,7 @@ import pytest
 from inferno.net import resolvers
 from inferno.net.resolvers import Found
 from inferno.settings import Settings, load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.wire.start import Resolv
 
 SETTINGS = load_settings({"HOME": "/nowhere"}, Path("/nowhere"))
@@ -119,7 +119,7 @@ def test_an_address_of_the_host_itself_is_one_that_no_guest_reaches(tmp_path: Pa
 import subprocess, pathlib
 from inferno.net import resolvers
 from inferno.settings import load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 for words in ("link set lo up", "addr add 192.0.2.1/32 dev lo"):
     subprocess.run(["ip", *words.split()], check=True)
 settings = load_settings({{"HOME": "/nowhere"}}, pathlib.Path("/nowhere"))

@@ -9,7 +9,7 @@ import pytest
 from inferno.base.errors import UsageError
 from inferno.spec import at_start
 from inferno.spec.at_start import Secret
-from inferno.spec.fields import asked, merge
+from inferno.spec.create_options import asked, merge
 from tests.asked import given
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from inferno.base.errors import UsageError
+from inferno.spec.create_options import asked, merge
 from inferno.spec.environment import environment
-from inferno.spec.fields import asked, merge
 from tests.asked import given
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.spec import name_service
-from inferno.spec.fields import asked, merge
+from inferno.spec.create_options import asked, merge
 from inferno.spec.name_service import HostEntry
 from tests.asked import given
 

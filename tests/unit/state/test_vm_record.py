@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inferno.base.records import BadRecordError, NewerRecordError
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state import vm_record
 from inferno.state.database import VmRow
 from inferno.state.paths import Paths

@@ -27,9 +27,9 @@ from inferno.image import base, local_images
 from inferno.image.stamp import Stamp
 from inferno.life import status
 from inferno.settings import Settings, load_settings
-from inferno.spec import fields
-from inferno.spec.fields import ROWS, Spec, merge
-from inferno.spec.row import Place, Row
+from inferno.spec import create_options
+from inferno.spec.create_options import ROWS, Spec, merge
+from inferno.spec.option_row import Place, Row
 from inferno.state.database import State, VmRow
 from inferno.state.slot import Slot
 from inferno.version import configs, host_facts, initrd, make, versions, why
@@ -147,7 +147,7 @@ def tasks(row: Row) -> set[str]:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_field_counts_where_its_row_says(vm: Vm, row: Row) -> None:
     before = vm.files()
-    vm.spec = merge(vm.spec.to_json(), fields.asked(given(*typed(row))), "box")
+    vm.spec = merge(vm.spec.to_json(), create_options.asked(given(*typed(row))), "box")
     made = vm.create()
     assert (made.ran, made.is_new) == (tasks(row), row.makes_version)
     if row.makes_version:
@@ -351,11 +351,11 @@ def test_the_stop_signal_asked_for_comes_before_the_images(vm: Vm) -> None:
     vm.create()
     assert recorded() == (signal.SIGQUIT, signal.SIGQUIT)
     for word, number in (("RTMIN+3", signal.SIGRTMIN + 3), ("2", signal.SIGINT)):
-        vm.spec = merge(vm.spec.to_json(), fields.asked(given("--stop-signal", word)), "box")
+        vm.spec = merge(vm.spec.to_json(), create_options.asked(given("--stop-signal", word)), "box")
         vm.create()
         assert recorded() == (number, number)
     with pytest.raises(UsageError, match=r"--stop-signal 'TREM' is not a signal"):
-        fields.asked(given("--stop-signal", "TREM"))
+        create_options.asked(given("--stop-signal", "TREM"))
 
 
 def test_values_of_variables_are_not_told(vm: Vm) -> None:

@@ -16,7 +16,7 @@ from inferno.image import catalog
 from inferno.life import start, stop
 from inferno.life.instance import Instance
 from inferno.settings import load_settings
-from inferno.spec.fields import Spec
+from inferno.spec.create_options import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
 from inferno.version import versions, why

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.spec import fields
-from inferno.spec.fields import Spec
+from inferno.spec import create_options
+from inferno.spec.create_options import Spec
 from inferno.state.slot import Slot
 from inferno.wire import models, render
 from tests.asked import everything
@@ -46,7 +46,7 @@ def run(spec: Spec, image: Image = NGINX) -> models.Run:
 
 def test_all_examples_together_are_the_golden_files() -> None:
     golden = models.Run.model_validate_json((GOLDEN / "run.json").read_text())
-    spec = fields.merge(None, everything(), "web1")
+    spec = create_options.merge(None, everything(), "web1")
     assert run(spec) == golden.model_copy(update={"id": "web1", "files": []})  # which no option asks for
     assert models.dump(render.firecracker(spec, Slot(0))) == (GOLDEN / "firecracker.json").read_text()
     assert models.dump(render.kiln(ULID)) == (GOLDEN / "kiln.json").read_text()

@@ -15,7 +15,7 @@ from inferno.spec import at_start as at_start_
 from inferno.spec import environment, grammar, name_service, ssh_key
 from inferno.spec import tmpfs as tmpfs_
 from inferno.spec import user as user_
-from inferno.spec.row import REQUIRED, Option, Place, Row, rows
+from inferno.spec.option_row import REQUIRED, Option, Place, Row, rows
 from inferno.spec.signals import signal_number
 
 

@@ -1,7 +1,7 @@
 """The row of a field: how it is asked for, how it is checked, and where it ends up.
 
-Rows stand beside the fields that they describe, in `fields.Spec`. The options of `create`, the table in docs/, what a
-task is up to date by, and whether a change makes a new version are all derived from them.
+Rows stand beside the fields that they describe, in `create_options.Spec`. The options of `create`, the table in docs/,
+what a task is up to date by, and whether a change makes a new version are all derived from them.
 """
 
 from __future__ import annotations

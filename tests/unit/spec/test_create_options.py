@@ -11,9 +11,9 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.console.verbs.table import VERBS
-from inferno.spec import fields
-from inferno.spec.fields import ROWS, Spec, merge
-from inferno.spec.row import Place, Row, rows
+from inferno.spec import create_options
+from inferno.spec.create_options import ROWS, Spec, merge
+from inferno.spec.option_row import Place, Row, rows
 from inferno.wire import models
 from tests.asked import given, typed
 
@@ -42,18 +42,18 @@ def test_the_page_has_the_table_of_the_rows() -> None:
 
 
 def test_every_field_has_a_row_that_says_enough() -> None:
-    assert [field.name for field in dataclasses.fields(Spec)] == list(fields.FIELDS)
+    assert [field.name for field in dataclasses.fields(Spec)] == list(create_options.FIELDS)
     assert [row.name for row in ROWS if not row.places] == []
     assert [row.name for row in ROWS if row.kind is not bool and not row.example] == []
     assert [row.name for row in ROWS if row.opposite and row.kind is not bool] == []
-    names = [option.long for option in fields.options()]
+    names = [option.long for option in create_options.options()]
     assert len(names) == len(set(names))
     assert [option.long for option in VERBS["create"].options][: len(names)] == names
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_option_changes_its_own_field_and_no_other(row: Row) -> None:
-    spec = merge({"image": "busybox"}, fields.asked(given(*typed(row))), "web1").to_json()
+    spec = merge({"image": "busybox"}, create_options.asked(given(*typed(row))), "web1").to_json()
     before = Spec("busybox").to_json()
     assert {name for name in spec if spec[name] != before[name]} == {row.name}
     merge(spec, {}, "web1")  # what was saved can be read again
@@ -62,27 +62,27 @@ def test_an_option_changes_its_own_field_and_no_other(row: Row) -> None:
 def test_what_is_typed_is_read_as_docker_reads_it(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("# ours\nA=1\nB=2\n")
     words = ("-m", "1g", "--entrypoint", "/bin/sh", "--env-file", str(tmp_path / "env"), "-e", "B=3", "-t")
-    asked = fields.asked(given(*words))
+    asked = create_options.asked(given(*words))
     env = {"env": ["A=1", "B=2", "B=3"], "at_start": []}
     assert asked == {"memory": 1024, "entrypoint": ["/bin/sh"], **env, "tty": True}
-    assert fields.asked(given("--entrypoint", "")) == {"entrypoint": []}
-    assert fields.asked(given("--pull", "always")) == {}
+    assert create_options.asked(given("--entrypoint", "")) == {"entrypoint": []}
+    assert create_options.asked(given("--pull", "always")) == {}
 
 
 def test_init_alone_is_dockers() -> None:
-    assert fields.asked(given("--init")) == {"init": "inferno"}
-    assert fields.asked(given("--init", "--image", "process")) == {"init": "inferno", "image": "process"}
-    assert fields.asked(given("--init=process")) == {"init": "process"}
-    assert get_args(models.Init) == fields.INITS
+    assert create_options.asked(given("--init")) == {"init": "inferno"}
+    assert create_options.asked(given("--init", "--image", "process")) == {"init": "inferno", "image": "process"}
+    assert create_options.asked(given("--init=process")) == {"init": "process"}
+    assert get_args(models.Init) == create_options.INITS
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.opposite], ids=lambda row: row.name)
 def test_a_switch_is_taken_back_by_its_opposite(row: Row) -> None:
     saved = merge({"image": "busybox"}, {row.name: True}, "web1").to_json()
-    assert getattr(merge(saved, fields.asked(given()), "web1"), row.name) is True
-    assert getattr(merge(saved, fields.asked(given(f"--{row.opposite}")), "web1"), row.name) is False
+    assert getattr(merge(saved, create_options.asked(given()), "web1"), row.name) is True
+    assert getattr(merge(saved, create_options.asked(given(f"--{row.opposite}")), "web1"), row.name) is False
     with pytest.raises(UsageError, match=f"--{row.long} and --{row.opposite} exclude each other"):
-        fields.asked(given(f"--{row.long}", f"--{row.opposite}"))
+        create_options.asked(given(f"--{row.long}", f"--{row.opposite}"))
 
 
 @pytest.mark.parametrize(
