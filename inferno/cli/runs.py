@@ -5,15 +5,15 @@ from __future__ import annotations
 from inferno.console.answer import print_json
 from inferno.console.tables import print_table
 from inferno.console.typed import Typed
-from inferno.life import runs, status
+from inferno.life import run_history, status
 from inferno.life.instance import Instance
 from inferno.settings import load_settings
-from inferno.state.runs import Run
+from inferno.state.runs_table import Run
 
 
 def list_runs(typed: Typed) -> int:
     settings = load_settings()
-    found = runs.history(Instance.of(settings, status.row(settings, typed.name)))
+    found = run_history.history(Instance.of(settings, status.row(settings, typed.name)))
     if typed.flag("json"):
         print_json(found)
         return 0
@@ -27,7 +27,7 @@ def _shown(run: Run) -> dict[str, object]:
         "version": run.version,
         "started": _second(run.started_at),
         "ended": _second(run.ended_at),
-        "exit": runs.signal_name(run.signal) if run.signal else run.exit_code,
+        "exit": run_history.signal_name(run.signal) if run.signal else run.exit_code,
         "reason": run.reason,
     }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from inferno import __version__
 from inferno.base import files, processes, records
 from inferno.base.errors import InfernoError
-from inferno.life import runs
+from inferno.life import run_history
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
 from inferno.life.redaction import Redaction, setting, variables_of
@@ -111,7 +111,7 @@ def _about(vm: Instance, version: VersionDir | None, status: ExitStatus | None) 
         f"written {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}",
         *(f"last run: {key} {value}" for key, value in (status._asdict() if status else {}).items()),
     ]
-    for run in itertools.islice(runs.history(vm), 10):
+    for run in itertools.islice(run_history.history(vm), 10):
         lines.append(f"run {run.run}: {run.started_at} to {run.ended_at}, {run.exit_code}, {run.reason}")
     return "".join(f"{line}\n" for line in lines)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from inferno.base import files
 from inferno.disk import scratch
-from inferno.life import exit_status, network_owner, runs
+from inferno.life import exit_status, network_owner, run_history
 from inferno.life.instance import Instance
 from inferno.net import nft, tap
 from inferno.sandbox import cgroup, jail, orphan_jailer
@@ -19,12 +19,17 @@ from inferno.state.paths import VersionDir
 
 
 def reconcile(
-    vm: Instance, by: str, *, network: bool = True, because: str | None = None, stopped: runs.Stopped | None = None
+    vm: Instance,
+    by: str,
+    *,
+    network: bool = True,
+    because: str | None = None,
+    stopped: run_history.Stopped | None = None,
 ) -> bool:
     """Take away what earlier runs left, unless the VM runs; return whether it runs.
 
     Without `network` its TAP and rules stay, for the start that follows. `because` is as in exit_status.record, `by`
-    and `stopped` as in runs.end. The caller holds the VM's lock.
+    and `stopped` as in run_history.end. The caller holds the VM's lock.
     """
     versions = vm.versions()
     if any(cgroup.populated(version.ulid) for version in versions):
@@ -36,7 +41,7 @@ def reconcile(
             clear(vm, version, ran=version == started, because=because)
 
     together(files_of_runs, *(network_removals(vm) if network else ()))
-    runs.end(vm, by, stopped=stopped)
+    run_history.end(vm, by, stopped=stopped)
     vm.unmark()
     return False
 

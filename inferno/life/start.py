@@ -19,7 +19,7 @@ from inferno.base.records import BadRecordError
 from inferno.base.requirements import require
 from inferno.disk import scratch
 from inferno.disk.need import Need
-from inferno.life import exit_status, host, network_owner, runs
+from inferno.life import exit_status, host, network_owner, run_history
 from inferno.life.instance import Instance
 from inferno.life.reconcile import network_removals, reconcile, together
 from inferno.logs import collector_client, vm_logs
@@ -75,7 +75,7 @@ class Start:
         if self._brought is None:
             spec = create_options.merge(self.vm.saved or self.record.spec.to_json(), {}, self.vm.name)
             found = resolvers.of_start(spec, self.vm.settings)
-            run, secrets = runs.new_id(), self._secrets(spec)
+            run, secrets = run_history.new_id(), self._secrets(spec)
             hosts = [handed.Host(one.address, [one.name]) for one in map(name_service.host, spec.add_host)]
             number = self.start_format or START_FORMAT
             start = handed.text(run, found.resolv, hosts, secrets=secrets is not None, number=number)
@@ -244,7 +244,7 @@ def launch_it(start: Start) -> None:
     exit_status.forget(vm.paths, vm.name)
     vm.mark(start.version)
     start.run = start.brought.run
-    runs.begin(vm, start.version, start.run)
+    run_history.begin(vm, start.version, start.run)
     jail.hand_over(start.version, start.brought.start, vm.gid, is_read=start.start_format is not None)
     with jail.opened(start.version) as root:
         collector_client.link_into(vm.paths, root)
@@ -316,7 +316,7 @@ def _end(start: Start) -> None:
     cgroup.wait_empty(ulid, time.monotonic() + _KILL_WAIT_S)
     exit_status.record(start.vm.paths, start.vm.name, start.version, start.failure)
     cgroup.remove(ulid)
-    runs.end(start.vm, "start")
+    run_history.end(start.vm, "start")
     start.vm.unmark()
 
 

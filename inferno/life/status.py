@@ -123,7 +123,7 @@ def summary(settings: Settings, found: VmRow) -> Summary:
 
 def status(settings: Settings, name: str) -> Status:
     """One VM in full."""
-    from inferno.life import runs  # `list` does not need it
+    from inferno.life import run_history  # `list` does not need it
 
     found = row(settings, name)
     vm = Instance.of(settings, found)
@@ -137,7 +137,7 @@ def status(settings: Settings, name: str) -> Status:
         oom_killed=last.oom_killed if last else None,
         error=last.error if last else None,
         vm_error=last.vm_error if last else None,
-        reason=runs.reason(vm) if last else None,
+        reason=run_history.reason(vm) if last else None,
         stop_signal=record.stop_signal if record else None,
         current_version=found.version,
         created_at=found.created_at,

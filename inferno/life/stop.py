@@ -20,7 +20,7 @@ from inferno.base.errors import InfernoError, UsageError
 from inferno.base.named_tuple import NamedTuple
 from inferno.life.instance import Instance
 from inferno.life.reconcile import clear, network_removals, reconcile, together
-from inferno.life.runs import Stopped, signal_name
+from inferno.life.run_history import Stopped, signal_name
 from inferno.logs import collector_client
 from inferno.reach import vsock
 from inferno.sandbox import cgroup, jail
@@ -98,7 +98,7 @@ class Rung(NamedTuple):
 
 
 class End(NamedTuple):
-    """`because`: why there may be no word from kiln, if it had to be killed. `overdue` is as in runs.Stopped."""
+    """`because`: why there may be no word from kiln, if it had to be killed. `overdue` is as in run_history.Stopped."""
 
     because: str | None
     overdue: str

@@ -21,7 +21,7 @@ from inferno.state.slot import SLOTS
 from inferno.state.sqlite_file import open_database, transaction
 
 if TYPE_CHECKING:
-    from inferno.state.runs import Runs
+    from inferno.state.runs_table import Runs
 
 _COLUMNS = "name, slot, spec, env, version, created_at"
 
@@ -61,7 +61,7 @@ class State:
 
     @property
     def runs(self) -> "Runs":
-        from inferno.state.runs import Runs  # `list` has no use for it
+        from inferno.state.runs_table import Runs  # `list` has no use for it
 
         return Runs(self._db)
 

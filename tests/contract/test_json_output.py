@@ -24,7 +24,7 @@ from inferno.image import catalog
 from inferno.life import create, status
 from inferno.state import query
 from inferno.state.database import State
-from inferno.state.runs import Begin, Run
+from inferno.state.runs_table import Begin, Run
 from tests import images as example_images
 from tests import json_shape
 

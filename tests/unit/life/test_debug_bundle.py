@@ -13,7 +13,7 @@ import pytest
 
 from inferno.base import records
 from inferno.cli.main import main
-from inferno.life import debug_bundle, exit_status, runs
+from inferno.life import debug_bundle, exit_status, run_history
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
 from inferno.life.reconcile import clear, reconcile
@@ -80,8 +80,8 @@ def run(vm: Instance, status: ExitStatus) -> VersionDir:
     version.jail.mkdir()
     exit_status.forget(vm.paths, vm.name)
     vm.mark(version)
-    number = runs.new_id()
-    runs.begin(vm, version, number)
+    number = run_history.new_id()
+    run_history.begin(vm, version, number)
     version.start.write_text(json.dumps({"format": 1, "run": number}))
     records.write(version.jail / EXIT_STATUS, status)
     return version
@@ -141,7 +141,7 @@ def test_one_is_kept_of_each_bad_end_and_three_at_most(vm: Instance) -> None:
     for _ in range(5):
         run(vm, FAILED)
         assert not reconcile(vm, "start", network=False)
-    newest = [seen.run for seen in runs.history(vm)][:3]
+    newest = [seen.run for seen in run_history.history(vm)][:3]
     kept = debug_bundle.kept(vm)
     assert [path.stem for path in kept] == newest
     assert stat.S_IMODE(vm.paths.debug("web1").stat().st_mode) == 0o700

@@ -17,7 +17,7 @@ from inferno.base.errors import InfernoError, UsageError
 from inferno.cli.main import main
 from inferno.state import query
 from inferno.state.database import State
-from inferno.state.runs import Begin
+from inferno.state.runs_table import Begin
 
 SECRET = "hunter2hunter2"
 FORMATS: tuple[list[str], ...] = ([], ["--json"], ["--csv"])

@@ -12,7 +12,7 @@ from inferno.cli.main import main
 from inferno.state import rebuild, vm_record
 from inferno.state.database import State, VmRow
 from inferno.state.paths import Paths
-from inferno.state.runs import Begin
+from inferno.state.runs_table import Begin
 
 SPEC = {"image": "nginx", "memory": 256, "env": ["TOKEN=s3cret", "A="], "tty": True}
 ULID = "01JD8ZK3V5N9Q2R7T4W6X8Y12"

@@ -14,16 +14,16 @@ import pytest
 
 from inferno.base import records
 from inferno.cli.main import main
-from inferno.life import exit_status, runs
+from inferno.life import exit_status, run_history
 from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
 from inferno.life.reconcile import reconcile
-from inferno.life.runs import Stopped
+from inferno.life.run_history import Stopped
 from inferno.sandbox import jail
 from inferno.settings import load_settings
 from inferno.state.database import State
 from inferno.state.paths import VersionDir
-from inferno.state.runs import END_UNSEEN, Run
+from inferno.state.runs_table import END_UNSEEN, Run
 from inferno.wire.shared import EXIT_STATUS
 
 pytestmark = pytest.mark.root
@@ -52,7 +52,7 @@ def run(vm: Instance, status: ExitStatus | None = KILLED) -> VersionDir:
     version.jail.mkdir(parents=True)
     exit_status.forget(vm.paths, vm.name)
     vm.mark(version)
-    runs.begin(vm, version, runs.new_id())
+    run_history.begin(vm, version, run_history.new_id())
     if status:
         records.write(version.jail / EXIT_STATUS, status)
     return version
@@ -60,16 +60,16 @@ def run(vm: Instance, status: ExitStatus | None = KILLED) -> VersionDir:
 
 def test_the_next_command_completes_the_run(vm: Instance) -> None:
     run(vm)
-    (seen,) = runs.history(vm)
+    (seen,) = run_history.history(vm)
     assert (seen.ended_at, seen.signal, seen.noticed_by) == (KILLED.exited_at, 9, None), (
         "it is told before it is written"
     )
     assert not reconcile(vm, "start", network=False)
-    (done,) = runs.history(vm)
+    (done,) = run_history.history(vm)
     assert done == seen._replace(noticed_by="start")
     assert done.reason == "its process was ended by SIGKILL"
     assert not reconcile(vm, "create", network=False)
-    assert runs.history(vm) == [done]
+    assert run_history.history(vm) == [done]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_the_reason_is_in_words(
 ) -> None:
     run(vm, status)
     reconcile(vm, "stop", network=False, stopped=stopped)
-    (done,) = runs.history(vm)
-    assert (done.exit_code, done.reason, runs.reason(vm)) == (exit_code, reason, reason)
+    (done,) = run_history.history(vm)
+    assert (done.exit_code, done.reason, run_history.reason(vm)) == (exit_code, reason, reason)
 
 
 def test_the_verb_tells_them_newest_first(
@@ -180,8 +180,8 @@ def killed_at(vm: Instance, module: str, function: str, *, after: bool) -> None:
         ("inferno.life.exit_status", "record", False, "stop"),
         ("inferno.life.exit_status", "record", True, "stop"),
         ("inferno.sandbox.jail", "remove", True, "stop"),
-        ("inferno.life.runs", "end", False, "stop"),
-        ("inferno.life.runs", "end", True, "start"),
+        ("inferno.life.run_history", "end", False, "stop"),
+        ("inferno.life.run_history", "end", True, "start"),
     ],
 )
 def test_a_killed_command_leaves_the_end_to_the_next(
@@ -190,7 +190,7 @@ def test_a_killed_command_leaves_the_end_to_the_next(
     run(vm)
     killed_at(vm, module, function, after=after)
     assert not reconcile(vm, "stop", network=False)
-    (done,) = runs.history(vm)
+    (done,) = run_history.history(vm)
     assert (done.ended_at, done.signal, done.noticed_by) == (KILLED.exited_at, 9, noticed_by)
     assert vm.started() is None
 
@@ -200,7 +200,7 @@ def test_a_run_whose_traces_were_deleted_by_hand_is_ended_by_the_next_start(vm: 
     jail.remove(version)
     vm.unmark()
     run(vm)
-    newest, lost = runs.history(vm)
+    newest, lost = run_history.history(vm)
     assert lost.reason == END_UNSEEN
     assert newest.run > lost.run
 
@@ -210,5 +210,5 @@ def test_without_a_database_nothing_is_noted_and_none_is_made(vm: Instance) -> N
     for path in vm.settings.root.glob("inferno.db*"):
         path.unlink()
     assert not reconcile(vm, "stop", network=False)
-    assert runs.history(vm) == []
+    assert run_history.history(vm) == []
     assert list(vm.settings.root.glob("inferno.db*")) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inferno.state.database import State
-from inferno.state.runs import END_UNSEEN, KEPT, Begin, End
+from inferno.state.runs_table import END_UNSEEN, KEPT, Begin, End
 
 STOPPED = End("2026-11-30T12:00:09Z", 0, None, "it was stopped", "stop")
 

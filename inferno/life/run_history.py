@@ -21,7 +21,7 @@ from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
 from inferno.state.database import State, if_there
 from inferno.state.paths import VersionDir
-from inferno.state.runs import Begin, End, Run
+from inferno.state.runs_table import Begin, End, Run
 
 NO_WORD = "it left no exit status"
 # As kiln writes them (kiln/src/vmm.rs, kiln/src/supervisor.rs).
