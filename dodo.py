@@ -9,7 +9,7 @@ A task that is added here may depend on any of these: {"task_dep": ["create:web1
 `infernoctl task` does what doit does here; docs/pipeline/dodo.py is a pipeline to copy.
 """
 
-from inferno.engine import load
+from inferno.task_modules import load
 
 stage = load("stages").creators  # those of a module in tasks/
 

@@ -4,9 +4,9 @@ It brings `vm`, doit's settings, and a creator of tasks for each verb. docs/pipe
 docs/pipelines.md says what stock doit cannot give.
 """
 
-from inferno import engine
+from inferno import task_modules
 
-_pipeline = engine.load("pipeline")
+_pipeline = task_modules.load("pipeline")
 _creators = {f"task_{verb}": _pipeline.creator(verb) for verb in _pipeline.TASKS}
 vm = _pipeline.vm
 DOIT_CONFIG = _pipeline.CONFIG

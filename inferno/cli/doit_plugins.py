@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from inferno import engine
+from inferno import task_modules
 from inferno.base import gc_tuning
 
 gc_tuning.seldom()  # this is the first of Inferno that doit loads
-_commands = engine.load("engine.commands")
+_commands = task_modules.load("engine.doit_commands")
 Run, List, Info = _commands.Run, _commands.List, _commands.Info
 Clean, Forget, Ignore, Help = _commands.Clean, _commands.Forget, _commands.Ignore, _commands.Help
-Loader = engine.load("engine.dodo_loader").DodoLoader
-Backend = engine.load("engine.db").TaskDb
-Reporter = engine.load("engine.reporter").Reporter
+Loader = task_modules.load("engine.dodo_loader").DodoLoader
+Backend = task_modules.load("engine.db").TaskDb
+Reporter = task_modules.load("engine.reporter").Reporter

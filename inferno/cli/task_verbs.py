@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from inferno import engine
+from inferno import task_modules
 from inferno.console.typed import Typed
 from inferno.console.verbs.verb import Verb
 from inferno.spec.grammar import check_text
@@ -23,12 +23,12 @@ def run(verb: Verb, given: dict[str, Any], subjects: list[str]) -> int:
     """Run the task of each subject, with the same options; return the exit status."""
     check_text([*subjects, *_texts(given)])
     tasks = [f"{verb.name}:{subject}" for subject in dict.fromkeys(subjects)] if subjects else [verb.name]
-    return int(engine.load("engine.main").run(tasks, {task: dict(given) for task in tasks}))
+    return int(task_modules.load("engine.main").run(tasks, {task: dict(given) for task in tasks}))
 
 
 def task(typed: Typed) -> int:
     """`infernoctl task ...`: what `doit ...` does in a checkout; return the exit status."""
-    return int(engine.load("engine.main").command(typed.operands))
+    return int(task_modules.load("engine.main").command(typed.operands))
 
 
 def _texts(given: dict[str, Any]) -> Iterator[str]:

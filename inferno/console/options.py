@@ -138,9 +138,9 @@ def _value(called: str, option: Option, text: str) -> Any:
 def _unknown(called: str, typed: str, known: list[str], *, unclear: bool = False) -> UsageError:
     """For an option that is not one of those `known`, or is the beginning of several: `unclear`."""
     from inferno.base.guess import near
-    from inferno.console import docker
+    from inferno.console import docker_hints
 
-    if not unclear and (hint := docker.option(called, typed)):
+    if not unclear and (hint := docker_hints.option(called, typed)):
         return UsageError(f"{called}: there is no option {typed}", hint)
     meant = known if unclear else [word for word in [near(typed.lstrip("-"), known)] if word]
     text = f"{called}: the option {typed} is ambiguous" if unclear else f"{called}: there is no option {typed}"

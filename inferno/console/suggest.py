@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from inferno.base.errors import UsageError
 from inferno.base.guess import all_near, near
-from inferno.console import docker
+from inferno.console import docker_hints
 
 
 def verb(word: str, rest: Sequence[str], known: Sequence[str]) -> UsageError:
@@ -21,7 +21,7 @@ def verb(word: str, rest: Sequence[str], known: Sequence[str]) -> UsageError:
     elif word.startswith("-"):
         hint = "the verb comes first, its options follow: infernoctl VERB --help"
     else:
-        hint = docker.word(word, rest, known) or _guess(word, rest, known)
+        hint = docker_hints.word(word, rest, known) or _guess(word, rest, known)
     return UsageError(f"there is no verb {word!r}", hint)
 
 
@@ -37,4 +37,4 @@ def action(verb: str, word: str, rest: Sequence[str], known: Iterable[str]) -> U
     """For a word that is not one of a verb's own verbs; `rest` are the words after it."""
     found = near(word, known)
     guess = f"did you mean {found}?" if found else f"infernoctl {verb} --help"
-    return UsageError(f"{verb}: there is no verb {word!r}", docker.action(verb, word, rest) or guess)
+    return UsageError(f"{verb}: there is no verb {word!r}", docker_hints.action(verb, word, rest) or guess)

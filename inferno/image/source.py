@@ -1,7 +1,7 @@
 """Where an image's bytes come from: `resolve` says what a reference means now, `layers` opens what it is made of.
 
 One module per kind of place, with the same three functions: `layout` (OCI folders), `archive` (OCI archives and files
-of `docker save`), `engine` (a Docker Engine), `registry`. What lies on this host is read where it is, never copied.
+of `docker save`), `docker_engine`, `registry`. What lies on this host is read where it is, never copied.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 class Image(NamedTuple):
     """What a reference means: the digest that names the image, its manifest and configuration as they came.
 
-    `place` names the module that has it. `seen` is what of the place would change with another image there: looking
-    at it again is cheap. For an image of a Docker Engine's, which has no manifest, the digest is the configuration's.
+    `place` says where it is, by a name of _PLACES. `seen` is what of the place would change with another image there:
+    looking at it again is cheap. For an image of a Docker Engine's, which has no manifest, the digest is the
+    configuration's.
     """
 
     digest: str
@@ -79,6 +80,8 @@ _PLACES = {
     # As Docker: what the engine here has, else the registry's.
     reference.ANY: ("engine", "registry"),
 }
+# A stamp keeps the name of the place, which stays when the module gets another.
+_MODULES = {"layout": "layout", "archive": "archive", "engine": "docker_engine", "registry": "registry"}
 
 
 def places(ref: Reference) -> tuple[str, ...]:
@@ -143,4 +146,4 @@ def open_part(held: contextlib.ExitStack, path: Path, offset: int = 0, size: int
 
 
 def _module(place: str) -> ModuleType:
-    return importlib.import_module(f"inferno.image.{place}")
+    return importlib.import_module(f"inferno.image.{_MODULES[place]}")

@@ -7,7 +7,7 @@ from typing import Any
 import doit.plugin
 from doit.doit_cmd import DoitMain, reset_vars
 
-from . import commands
+from . import doit_commands
 from .db import TaskDb
 from .loader import Loader
 from .reporter import Reporter
@@ -18,8 +18,8 @@ class Main(DoitMain):  # type: ignore[misc]  # doit has no types
 
     BIN_NAME = "infernoctl task"
     DOIT_CMDS = (
-        *(commands.Run, commands.List, commands.Info, commands.Clean),
-        *(commands.Forget, commands.Ignore, commands.Help),
+        *(doit_commands.Run, doit_commands.List, doit_commands.Info, doit_commands.Clean),
+        *(doit_commands.Forget, doit_commands.Ignore, doit_commands.Help),
     )
 
     def __init__(self, preset: dict[str, dict[str, Any]]) -> None:

@@ -43,10 +43,10 @@ def test_the_library_knows_no_doit() -> None:
 
 
 def test_the_package_of_tasks_is_imported_by_neither_of_its_names() -> None:
-    """`tasks` is a name of other projects too, and nobody but inferno.engine knows where the package lies."""
+    """`tasks` is a name of other projects too, and nobody but inferno.task_modules knows where the package lies."""
     files = [CHECKOUT / "dodo.py", *python_files("inferno", "tasks", "tests", "tools", "docs")]
     named = [where(p) for p in files for name in imports(p) if name.split(".")[0] in ("tasks", "inferno_tasks")]
-    assert named == [], "inferno.engine.load"
+    assert named == [], "inferno.task_modules.load"
 
 
 def test_one_module_starts_programs() -> None:

@@ -24,7 +24,7 @@ LAYERS = (
     ("watch",),
     ("console",),
     ("tasks",),
-    ("engine",),  # finds the tasks, for what is above it
+    ("task_modules",),  # finds the tasks, for what is above it
     ("cli", "pipeline"),  # the faces: infernoctl, and what a dodo.py of somebody's own imports
 )
 FLOOR = {package: floor for floor, packages in enumerate(LAYERS) for package in packages}
@@ -57,8 +57,8 @@ class Tree:
                     yield (inner if inner in self.modules else package), node.lineno
             elif isinstance(node, ast.Constant) and "." in str(node.value) and node.value in self.modules:
                 yield str(node.value), node.lineno  # for importlib
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("engine.load", "load") and node.args:
-                yield f"tasks.{ast.literal_eval(node.args[0])}", node.lineno  # inferno.engine
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("task_modules.load", "load") and node.args:
+                yield f"tasks.{ast.literal_eval(node.args[0])}", node.lineno  # inferno.task_modules
 
     def arrows(self) -> dict[tuple[str, str], list[str]]:
         """From package to package, each with the lines that draw it."""
@@ -161,8 +161,8 @@ def test_the_top_of_the_library_is_taken_in_at_a_look() -> None:
         ("inferno/disk/scratch.py", "import_module('inferno.life.start')", True),
         ("inferno/disk/scratch.py", "from inferno.net import tap", True),  # of the same layer
         ("inferno/console/help.py", "from tasks.start import launch", True),
-        ("inferno/console/help.py", "from inferno import engine\nengine.load('start')", True),
-        ("inferno/cli/main.py", "from inferno import engine\nengine.load('start')", False),
+        ("inferno/console/help.py", "from inferno import task_modules\ntask_modules.load('start')", True),
+        ("inferno/cli/main.py", "from inferno import task_modules\ntask_modules.load('start')", False),
         ("inferno/watch/thing.py", "load('start')", True),
         ("tasks/start.py", "from . import create", False),
         ("tasks/start.py", "from inferno.cli import main", True),
@@ -170,7 +170,7 @@ def test_the_top_of_the_library_is_taken_in_at_a_look() -> None:
     ],
 )
 def test_what_goes_up_is_seen(tmp_path: Path, path: str, text: str, wrong: bool) -> None:
-    names = ("life/start", "net/tap", "state/paths", "base/errors", "cli/main", "engine")
+    names = ("life/start", "net/tap", "state/paths", "base/errors", "cli/main", "task_modules")
     for name in (*(f"inferno/{name}.py" for name in names), "inferno/life/__init__.py", "tasks/create.py", path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text if name == path else "")

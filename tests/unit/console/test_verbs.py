@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import inferno.cli
-from inferno import engine
+from inferno import task_modules
 from inferno.console import help
 from inferno.console.options import HELP
 from inferno.console.typed import NOUNS, read
@@ -19,7 +19,7 @@ from inferno.console.verbs.verb import GROUPS, Verb
 from inferno.life.status import STATES
 from inferno.logs.record import LEVELS, SOURCES
 
-stages = engine.load("stages")
+stages = task_modules.load("stages")
 
 CLI = Path(next(iter(inferno.cli.__path__)))
 WIDE = 110  # an example may be longer than the rest, which is wrapped

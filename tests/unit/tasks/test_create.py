@@ -341,7 +341,9 @@ def test_what_frees_a_full_disk_needs_no_room_on_it(layout: str, tmp_path: Path)
 def test_creating_without_root_is_refused(host: Host, layout: str, tmp_path: Path) -> None:
     """Loaded as root, since nobody else may look into root's home; the command itself is somebody else's."""
     become = "import os, sys, inferno.cli.main, inferno.cli.task_verbs, inferno.console.image_options\n"
-    become += "import inferno.engine as e; e.load('create'); e.load('engine.main'); os.setgid(65534); os.setuid(65534);"
+    become += (
+        "import inferno.task_modules as e; e.load('create'); e.load('engine.main'); os.setgid(65534); os.setuid(65534);"
+    )
     command = [sys.executable, "-c", become + "sys.exit(inferno.cli.main.main())", "create", "web1", "--image", layout]
     done = subprocess.run(command, env=host.env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno import engine
+from inferno import task_modules
 from inferno.console.verbs.table import TASKS
 from tests import images
 from tests.conftest import CHECKOUT
@@ -26,10 +26,10 @@ def task_greet():
 """
 WHERE = """
 import sys
-from inferno import engine
+from inferno import task_modules
 from inferno.cli.main import main
 status = main(["task", "list"])
-print(engine.load("stages").__file__, sorted(name for name in sys.modules if name.split(".")[0] == "tasks"))
+print(task_modules.load("stages").__file__, sorted(name for name in sys.modules if name.split(".")[0] == "tasks"))
 sys.exit(status)
 """
 
@@ -101,7 +101,7 @@ def test_the_tasks_are_those_beside_the_library(tmp_path: Path, name: str) -> No
 def test_the_wheel_has_no_common_name_at_its_top() -> None:
     wheel = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     tops = {wheel["sources"].get(name, name).partition("/")[0] for name in wheel["packages"]}
-    assert tops == {"inferno", engine._NAME}
+    assert tops == {"inferno", task_modules._NAME}
 
 
 def test_dodo_py_declares_every_verb_and_is_short() -> None:
@@ -109,14 +109,14 @@ def test_dodo_py_declares_every_verb_and_is_short() -> None:
     assert text.count("\n") <= 40
     space: dict[str, object] = {}
     exec(compile(text, "dodo.py", "exec"), space)
-    creator = engine.load("stages").Creator
+    creator = task_modules.load("stages").Creator
     declared = {name: value.verb for name, value in space.items() if isinstance(value, creator)}
     assert declared == {f"task_{verb}": verb for verb in TASKS}
 
 
 def test_the_commands_of_doit_here_are_those_of_infernoctl_task() -> None:
     plugins = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["doit"]["plugins"]["command"]
-    commands = {command.get_name(): command.__name__ for command in engine.load("engine.main").Main.DOIT_CMDS}
+    commands = {command.get_name(): command.__name__ for command in task_modules.load("engine.main").Main.DOIT_CMDS}
     assert plugins == {name: f"inferno.cli.doit_plugins:{own}" for name, own in commands.items()}
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from inferno import engine
+from inferno import task_modules
 from inferno.base.errors import InfernoError
 from inferno.base.files import identity, identity_if_there
 from inferno.version import plan
 from tests.unit.test_layers import CHECKOUT, Tree
 
-Unchanged = engine.load("engine.inputs").Unchanged
+Unchanged = task_modules.load("engine.inputs").Unchanged
 TREE = Tree(CHECKOUT)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.base.progress import quiet
-from inferno.image import archive, engine_socket, layout, parts, platforms, reference
+from inferno.image import archive, docker_socket, layout, parts, platforms, reference
 from inferno.image.layers.decompress import Blob
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image
@@ -166,11 +166,11 @@ def _id(ask: Ask, *, must: bool) -> str | None:
 
 def _inspected(ref: Reference) -> dict[str, object] | None:
     """What the engine says of an image; None when it has none. Raises UsageError when it does not answer."""
-    path = engine_socket.path()
+    path = docker_socket.path()
     if path is not None:
         if not os.path.exists(path):
             raise UsageError(f"there is no Docker Engine at {path}", "is dockerd running? or DOCKER_HOST")
-        return engine_socket.inspect(path, ref.short)
+        return docker_socket.inspect(path, ref.short)
     import docker
 
     with _client() as client, _explained(ref):
@@ -183,14 +183,14 @@ def _inspected(ref: Reference) -> dict[str, object] | None:
 
 def _configured() -> bool:
     """Whether there is any engine to ask, without loading its library."""
-    return bool(os.environ.get("DOCKER_HOST")) or os.path.exists(engine_socket.DEFAULT)
+    return bool(os.environ.get("DOCKER_HOST")) or os.path.exists(docker_socket.DEFAULT)
 
 
 @contextlib.contextmanager
 def _client() -> Iterator[DockerClient]:
     if not _configured():
         raise UsageError(
-            "there is no Docker Engine here", f"is dockerd running? {engine_socket.DEFAULT}, or DOCKER_HOST"
+            "there is no Docker Engine here", f"is dockerd running? {docker_socket.DEFAULT}, or DOCKER_HOST"
         )
     import docker
 

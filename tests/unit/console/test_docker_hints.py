@@ -10,7 +10,7 @@ import pytest
 
 from inferno.base.errors import UsageError
 from inferno.cli.main import main
-from inferno.console import docker
+from inferno.console import docker_hints
 from inferno.console.options import HELP
 from inferno.console.typed import read
 from inferno.console.verbs import table
@@ -239,9 +239,9 @@ def readable(words: list[str]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("key", [*docker.WORDS, *docker.OPTIONS])
+@pytest.mark.parametrize("key", [*docker_hints.WORDS, *docker_hints.OPTIONS])
 def test_every_command_in_a_hint_can_be_typed(key: str) -> None:
-    hint = docker.WORDS.get(key) or docker.OPTIONS[key]
+    hint = docker_hints.WORDS.get(key) or docker_hints.OPTIONS[key]
     assert "\n" not in hint and not hint.endswith(".") and len(hint) <= 130
     for typed in re.findall(r"infernoctl ([^,;|>:]+)", hint):
         words = [HOLES.get(word, word) for word in typed.split()]
@@ -251,7 +251,7 @@ def test_every_command_in_a_hint_can_be_typed(key: str) -> None:
 
 
 def test_options_that_hints_are_for_do_not_exist_and_those_in_hints_do() -> None:
-    for key, hint in docker.OPTIONS.items():
+    for key, hint in docker_hints.OPTIONS.items():
         verb, typed = key.rsplit(" ", 1)
         if verb == "*":
             continue
@@ -265,11 +265,11 @@ def test_options_that_hints_are_for_do_not_exist_and_those_in_hints_do() -> None
 
 
 def test_other_names_of_verbs_are_those_of_the_table() -> None:
-    asked = {key.split()[0] for key in docker.OPTIONS}
-    assert {alias: verb for alias, verb in table.ALIASES.items() if verb in asked} == docker.ALIASES
+    asked = {key.split()[0] for key in docker_hints.OPTIONS}
+    assert {alias: verb for alias, verb in table.ALIASES.items() if verb in asked} == docker_hints.ALIASES
 
 
 def test_words_that_hints_are_for_are_not_verbs() -> None:
-    for key in docker.WORDS:
+    for key in docker_hints.WORDS:
         noun, _, verb = key.partition(" ")
         assert noun not in NAMES or (verb and find([noun]).page.action(verb) is None), key
