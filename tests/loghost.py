@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inferno.logs import collector_client, read
-from inferno.logs.record import parse
+from inferno.logs.log_record import parse
 from inferno.settings import Settings, load_settings
 from inferno.state.database import State
 from inferno.state.paths import Paths, VersionDir

@@ -22,7 +22,7 @@ from inferno.base import records, settings_file
 from inferno.base.text import printable
 from inferno.image import reference
 from inferno.life.exit_status import ExitStatus
-from inferno.logs import query, record
+from inferno.logs import log_record, query
 from inferno.logs.collector.handshake import Hello
 from inferno.logs.collector.lines import Sieve
 from inferno.net import resolvers
@@ -160,7 +160,7 @@ def _log_lines(data: bytes) -> None:
 
 def _log_file(data: bytes) -> None:
     for line in data.split(b"\n"):
-        found = record.parse(line)
+        found = log_record.parse(line)
         f"{found.timestamp} {found.vm_name} {found.text()} {found.json()}".encode(errors="replace")
         found.output()
         query.Query().wants(found)

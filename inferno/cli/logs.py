@@ -18,8 +18,8 @@ from inferno.console.typed import Typed
 from inferno.console.verbs.table import VERBS
 from inferno.life import status as vm_status
 from inferno.logs import collector_client, keep, read, vm_logs
+from inferno.logs.log_record import Record, parse
 from inferno.logs.query import Query, query
-from inferno.logs.record import Record, parse
 from inferno.settings import Settings, load_settings
 from inferno.state import guard, names
 from inferno.state.paths import Paths

@@ -7,7 +7,7 @@ import os
 from inferno.base.text import visible_lines
 from inferno.console.errors import say
 from inferno.life import exit_status
-from inferno.logs.record import Record
+from inferno.logs.log_record import Record
 
 _STREAMS = {"stdout": 1, "stderr": 2}
 

@@ -93,7 +93,7 @@ class _Inputs(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """What is read of a version.json of any format (inferno/version/record.py)."""
+    """What is read of a version.json of any format (inferno/version/version_json.py)."""
 
     name: str
     inputs: _Inputs

@@ -24,7 +24,7 @@ from inferno.life.exit_status import ExitStatus
 from inferno.life.instance import Instance
 from inferno.life.redaction import Redaction, setting, variables_of
 from inferno.logs import read
-from inferno.logs.record import Record, parse
+from inferno.logs.log_record import Record, parse
 from inferno.sandbox import cgroup
 from inferno.settings import explain_settings
 from inferno.state.database import if_there

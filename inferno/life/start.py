@@ -29,7 +29,7 @@ from inferno.spec import create_options, grammar, name_service
 from inferno.spec.create_options import Spec
 from inferno.state.paths import VersionDir
 from inferno.version import versions
-from inferno.version.record import VersionRecord
+from inferno.version.version_json import VersionRecord
 from inferno.wire import start as handed
 from inferno.wire.shared import KILN_CONFIG, START_FORMAT
 

@@ -18,8 +18,8 @@ from typing import BinaryIO, Self
 
 from inferno.base import inotify
 from inferno.logs import collector_client, rotation
+from inferno.logs.log_record import Record, parse
 from inferno.logs.read import opened
-from inferno.logs.record import Record, parse
 from inferno.state.paths import Paths
 
 _BLOCK_BYTES = 256 * 1024

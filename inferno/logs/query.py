@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inferno.base import moments
 from inferno.base.errors import UsageError
-from inferno.logs.record import LEVELS, SOURCES, Record
+from inferno.logs.log_record import LEVELS, SOURCES, Record
 
 # The image's process speaks by these.
 _PROCESS = ("stdout", "stderr")

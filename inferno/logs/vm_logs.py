@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inferno.logs import read
 from inferno.logs.follow import End, Follower
-from inferno.logs.record import parse
+from inferno.logs.log_record import parse
 from inferno.state.paths import Paths
 
 

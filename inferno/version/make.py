@@ -22,7 +22,7 @@ from inferno.state.slot import Slot
 from inferno.version import sealing
 from inferno.version.inputs import BASE_RECIPE, causes, differences
 from inferno.version.plan import Plan
-from inferno.version.record import FORMAT, VersionRecord
+from inferno.version.version_json import FORMAT, VersionRecord
 from inferno.version.versions import ARTIFACTS, CONFIGS, NO_ID, current, intact, usable
 from inferno.wire.shared import RUN_CONFIG
 

@@ -13,7 +13,7 @@ from inferno.base import files, records
 from inferno.state.paths import Paths, VersionDir
 
 if TYPE_CHECKING:
-    from inferno.version.record import VersionRecord
+    from inferno.version.version_json import VersionRecord
 
 # What create copies into the store, and what it is called there and in a version.
 ARTIFACTS = ("kiln", "firecracker", "jailer", "vmlinux")
@@ -24,10 +24,10 @@ NO_ID = "0" * 26
 
 def read(directory: VersionDir) -> VersionRecord | None:
     """version.json of a version; None when it is missing. Raises BadRecordError, which names the field."""
-    from inferno.version import record  # only to look into one: `list` does not
+    from inferno.version import version_json  # only to look into one: `list` does not
 
     try:
-        return record.read(directory.record)
+        return version_json.read(directory.record)
     except FileNotFoundError:
         return None
 

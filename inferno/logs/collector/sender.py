@@ -29,7 +29,7 @@ class Sender:
 
 
 class _Named(NamedTuple):
-    """What is read of a version.json (inferno/version/record.py)."""
+    """What is read of a version.json (inferno/version/version_json.py)."""
 
     name: str
 

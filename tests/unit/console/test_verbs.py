@@ -17,7 +17,7 @@ from inferno.console.typed import NOUNS, read
 from inferno.console.verbs.table import NAMES, TASKS, TASKS_ALONE, VERBS, find
 from inferno.console.verbs.verb import GROUPS, Verb
 from inferno.life.status import STATES
-from inferno.logs.record import LEVELS, SOURCES
+from inferno.logs.log_record import LEVELS, SOURCES
 
 stages = task_modules.load("stages")
 

@@ -8,7 +8,7 @@ import tty
 import pytest
 
 from inferno.console import vm_output
-from inferno.logs.record import parse
+from inferno.logs.log_record import parse
 
 SAID = b'{"source": "stdout", "message": "\\u001b[2Jgr\\u00fcn\\ttab\\r\\u009b"}'
 

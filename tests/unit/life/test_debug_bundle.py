@@ -22,7 +22,7 @@ from inferno.settings import load_settings
 from inferno.spec.create_options import Spec
 from inferno.state.database import State
 from inferno.state.paths import VersionDir
-from inferno.version.record import FORMAT, VersionRecord
+from inferno.version.version_json import FORMAT, VersionRecord
 from inferno.wire.shared import EXIT_STATUS
 
 pytestmark = pytest.mark.root

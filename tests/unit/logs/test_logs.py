@@ -19,8 +19,8 @@ from inferno.logs import keep, read, rotation, vm_logs
 from inferno.logs.collector import compress
 from inferno.logs.collector.log_file import Limits, LogFile
 from inferno.logs.follow import End
+from inferno.logs.log_record import parse
 from inferno.logs.query import query
-from inferno.logs.record import parse
 from inferno.state.database import State
 from inferno.state.paths import Paths
 from tests.loghost import DEADLINE_S, eventually, line

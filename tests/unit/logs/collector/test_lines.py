@@ -13,7 +13,7 @@ import pytest
 
 from inferno.logs.collector import notices
 from inferno.logs.collector.lines import Sieve
-from inferno.logs.record import parse
+from inferno.logs.log_record import parse
 from inferno.wire.shared import LOG_SOURCES, MAX_LOG_LINE_BYTES
 
 ID, OTHER = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", "01JD8ZK3V5N9Q2R7T4W6X8Y0AC"

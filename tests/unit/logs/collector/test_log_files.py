@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inferno.logs import collector_client, read, rotation, vm_logs
-from inferno.logs.record import parse
+from inferno.logs.log_record import parse
 from tests.loghost import LogHost, eventually, messages, numbered
 
 pytestmark = pytest.mark.root

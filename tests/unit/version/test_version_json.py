@@ -20,7 +20,7 @@ from inferno.spec.create_options import Spec
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
 from inferno.version import versions, why
-from inferno.version.record import FORMAT, VersionRecord
+from inferno.version.version_json import FORMAT, VersionRecord
 
 ULID, DIGEST = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB", f"sha256:{'5' * 64}"
 RECORD = VersionRecord(
