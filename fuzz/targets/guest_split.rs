@@ -1,9 +1,9 @@
 //! Output of a process, cut into records: nothing is lost, nothing is too long, no character is cut in two.
 #![no_main]
 
-use guest::record::{self, Source};
+use guest::guest_log::{self, Source};
 use guest::split::{MAX_PAYLOAD_BYTES, Splitter};
-use kiln::record::Record;
+use kiln::guest_log::Record;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {
@@ -15,7 +15,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         if !more {
             joined.push(b'\n');
         }
-        let written = record::log(Source::Stdout, line, more);
+        let written = guest_log::log(Source::Stdout, line, more);
         let read = Record::parse(&written[..written.len() - 1]).expect("kiln takes what init writes");
         assert!(matches!(read, Record::Log { partial, .. } if partial == more));
     };

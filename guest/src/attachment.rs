@@ -7,10 +7,10 @@ use std::process::ExitStatus;
 
 use crate::api::Size;
 use crate::frame::{self, FromHost, Malformed, Output};
+use crate::guest_log::ending;
 use crate::http;
 use crate::input::Input;
 use crate::peer::Peer;
-use crate::record::ending;
 use crate::sys::{self, PollFd};
 
 /// A host that watches the image's process, its stream, and what of it is still to be sent.

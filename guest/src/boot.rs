@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::durations::Durations;
 use crate::end::{self, HOST_CID};
 use crate::failure::{Doing, Failure};
+use crate::guest_log::{self, ExitReport};
 use crate::host_lines::HostLines;
 use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::process::Launcher;
-use crate::record::{self, ExitReport};
 use crate::run::{Run, Tmpfs};
 use crate::secrets::Secrets;
 use crate::ssh;
@@ -145,7 +145,7 @@ fn connect(run: &Run) -> Result<(Outbox, HostLines), Failure> {
     let log = sys::vsock_connect(HOST_CID, run.vsock_stdout_port).doing("connect to the host's log")?;
     let start = log.try_clone().doing("keep the host's log")?;
     let mut outbox = Outbox::new(Some(log));
-    outbox.push(&record::hello(end::key().doing("make a key")?));
+    outbox.push(&guest_log::hello(end::key().doing("make a key")?));
     Ok((outbox, HostLines::new(start)))
 }
 

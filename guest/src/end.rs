@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::durations::Durations;
+use crate::guest_log::{self, ExitReport};
 use crate::http;
 use crate::kernel_log;
 use crate::mounts;
 use crate::outbox::Outbox;
-use crate::record::{self, ExitReport};
 use crate::sys::{self, PollFd};
 
 /// The host, for vsock(7): VMADDR_CID_HOST.
@@ -58,7 +58,7 @@ pub fn catch_panics(durations: Durations) {
 
 /// Tells the host the last lines and how it went, and ends the machine.
 pub fn end(report: &ExitReport, mut outbox: Outbox, durations: Durations) -> ! {
-    outbox.push(&record::end());
+    outbox.push(&guest_log::end());
     outbox.finish(durations.last_lines);
     // Before the report, after which kiln gives the guest only so long: a volume's last bytes take what they take.
     mounts::leave();

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use crate::record::{self, Source};
+use crate::guest_log::{self, Source};
 use crate::sys::{self, PollFd};
 
 /// Above this no more output is read, so that a process that floods waits for the host.
@@ -36,7 +36,7 @@ impl Outbox {
 
     /// Adds a line of init's own.
     pub fn say(&mut self, text: &str) {
-        self.push(&record::log(Source::Init, text.as_bytes(), false));
+        self.push(&guest_log::log(Source::Init, text.as_bytes(), false));
     }
 
     /// Whether more output may be read.

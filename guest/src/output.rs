@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::frame;
+use crate::guest_log::{self, Source};
 use crate::outbox::Outbox;
-use crate::record::{self, Source};
 use crate::split::Splitter;
 use crate::sys::{self, Terminal};
 
@@ -128,6 +128,6 @@ impl Output {
 fn log(source: Source, is_terminal: bool, outbox: &mut Outbox) -> impl FnMut(&[u8], bool) {
     move |line, more| {
         let plain = line.strip_suffix(b"\r").filter(|_| is_terminal && !more).unwrap_or(line);
-        outbox.push(&record::log(source, plain, more));
+        outbox.push(&guest_log::log(source, plain, more));
     }
 }

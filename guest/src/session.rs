@@ -13,10 +13,10 @@ use std::time::Instant;
 
 use crate::durations::Durations;
 use crate::frame::{self, FromHost, Malformed, Output};
+use crate::guest_log::ending;
 use crate::http;
 use crate::input::Input;
 use crate::peer::{Passed, Peer};
-use crate::record::ending;
 use crate::sys::{self, PollFd, Started};
 
 const READ_BYTES: usize = 16 * 1024;

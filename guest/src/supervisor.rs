@@ -13,6 +13,7 @@ use crate::cgroup;
 use crate::clock;
 use crate::connection::{Connection, Progress};
 use crate::durations::Durations;
+use crate::guest_log::{self, ExitReport, Source, ending};
 use crate::host_lines::HostLines;
 use crate::input::Input;
 use crate::kernel_log;
@@ -20,7 +21,6 @@ use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::output::Output;
 use crate::process::Launcher;
-use crate::record::{self, ExitReport, Source, ending};
 use crate::respond::{Circumstances, Offer, Stream, respond};
 use crate::session::Session;
 use crate::sys::{self, PollFd, Started};
@@ -110,7 +110,7 @@ impl Supervisor {
 
     /// Until the process ended and all that it wrote is in the outbox, which is handed back.
     pub fn run(mut self) -> std::io::Result<(ExitReport, Outbox)> {
-        self.outbox.push(&record::started(self.pid));
+        self.outbox.push(&guest_log::started(self.pid));
         self.hear();
         self.outbox.flush();
         while !self.is_over() {

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::durations::Durations;
+use crate::exit_report::ExitReport;
 use crate::host_log::{Entry, Level, Message, Origin, Source};
-use crate::outcome::Outcome;
-use crate::report::ExitReport;
-use crate::{config, outbox, program, record, report, secrets, start, status, vmm};
+use crate::run_outcome::Outcome;
+use crate::{config, exit_report, exit_status, guest_log, outbox, program, secrets, start, vmm};
 
 const ID: &str = "01JD8ZK3V5N9Q2R7T4W6X8Y0AB";
 
@@ -33,12 +33,12 @@ fn constants_are_the_shared_ones() {
         ("secrets_socket", json!(program::SECRETS.trim_start_matches('/'))),
         ("max_secrets_bytes", json!(secrets::MAX_BYTES)),
         ("kiln_config", json!(program::CONFIG.trim_start_matches('/'))),
-        ("unfinished_suffix", json!(status::UNFINISHED_SUFFIX)),
-        ("max_output_bytes", json!(record::MAX_PAYLOAD_BYTES)),
+        ("unfinished_suffix", json!(exit_status::UNFINISHED_SUFFIX)),
+        ("max_output_bytes", json!(guest_log::MAX_PAYLOAD_BYTES)),
         ("max_unacknowledged_bytes", json!(outbox::WINDOW_BYTES)),
-        ("max_error_bytes", json!(report::MAX_ERROR_BYTES)),
-        ("max_signal", json!(report::MAX_SIGNAL)),
-        ("code_no_process", json!(report::CODE_NO_PROCESS)),
+        ("max_error_bytes", json!(exit_report::MAX_ERROR_BYTES)),
+        ("max_signal", json!(exit_report::MAX_SIGNAL)),
+        ("code_no_process", json!(exit_report::CODE_NO_PROCESS)),
         ("log_levels", json!([Level::Debug, Level::Info, Level::Warn, Level::Error])),
         (
             "log_sources",
@@ -82,7 +82,7 @@ fn durations_are_the_shared_ones() {
 #[test]
 fn the_longest_line_is_one_that_the_collector_takes() {
     // JSON writes a control character as six bytes.
-    let longest = "\u{1}".repeat(record::MAX_PAYLOAD_BYTES.max(vmm::MAX_CONSOLE_LINE_BYTES));
+    let longest = "\u{1}".repeat(guest_log::MAX_PAYLOAD_BYTES.max(vmm::MAX_CONSOLE_LINE_BYTES));
     let (level, source) = (Level::Error, Source::Firecracker);
     let entry =
         Entry { level, source, message: Message::Text(&longest), partial: true, dropped: Some(u64::MAX) };
@@ -99,7 +99,7 @@ fn the_longest_exit_status_is_one_that_the_host_takes() {
         exit_code: None,
         signal: None,
         oom_killed: true,
-        error: Some("\u{1}".repeat(report::MAX_ERROR_BYTES)),
+        error: Some("\u{1}".repeat(exit_report::MAX_ERROR_BYTES)),
     };
     let mut outcome = Outcome::not_begun("\u{fffd}".repeat(vmm::MAX_SHOWN_CHARS + 100));
     outcome.started_at = Some(Timestamp::now());

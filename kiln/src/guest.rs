@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::collector::Collector;
+use crate::guest_log::{MAX_RECORD_BYTES, Record};
 use crate::host_log::{Entry, Level, Source};
 use crate::lines::{Line, Lines, Overlong};
 use crate::listen;
-use crate::record::{MAX_RECORD_BYTES, Record};
 use crate::secrets::Secrets;
 use crate::sys;
 

@@ -11,23 +11,23 @@ pub mod config;
 #[cfg(test)]
 mod contract;
 pub mod durations;
-pub mod exits;
+pub mod exit_listener;
+pub mod exit_report;
+pub mod exit_status;
 pub mod format;
 pub mod guest;
+pub mod guest_log;
 pub mod host_log;
 pub mod lines;
 pub mod listen;
 pub mod notify;
 pub mod outbox;
-pub mod outcome;
 pub mod program;
-pub mod record;
-pub mod report;
 pub mod ring;
+pub mod run_outcome;
 pub mod seccomp;
 pub mod secrets;
 pub mod start;
-pub mod status;
 pub mod supervisor;
 #[allow(unsafe_code)]
 pub mod sys;

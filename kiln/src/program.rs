@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use crate::config::{self, Config};
 use crate::durations::Durations;
-use crate::outcome::{self, Outcome};
+use crate::run_outcome::{self, Outcome};
 use crate::secrets::Secrets;
 use crate::start::Start;
 use crate::supervisor::Supervisor;
-use crate::{notify, report, sys};
+use crate::{exit_report, notify, sys};
 
 /// Where the jail has it.
 pub(crate) const CONFIG: &str = "/kiln.json";
@@ -44,7 +44,7 @@ fn inputs(durations: Durations) -> Result<(Config, Start, Secrets), config::Erro
 }
 
 fn supervise(config: &Config, start: Start, secrets: Secrets, durations: Durations) -> ExitCode {
-    outcome::record_panics(config.exit_status_path.clone());
+    run_outcome::record_panics(config.exit_status_path.clone());
     let (outcome, written) = match Supervisor::start(config, start, secrets, durations) {
         Ok(supervisor) => supervisor.run(),
         Err(error) => {
@@ -66,7 +66,7 @@ fn supervise(config: &Config, start: Start, secrets: Secrets, durations: Duratio
 
 fn fail(reason: &str) -> ExitCode {
     say(reason);
-    ExitCode::from(report::CODE_NO_PROCESS)
+    ExitCode::from(exit_report::CODE_NO_PROCESS)
 }
 
 /// Speaks to the starter; one that is gone is not a reason to panic, as `eprintln` would. All that is ever said fits

@@ -10,9 +10,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use crate::durations::Durations;
+use crate::exit_report::{ExitReport, Posted, Refusal};
 use crate::guest::Reporter;
 use crate::listen;
-use crate::report::{ExitReport, Posted, Refusal};
 
 /// Connections at a time; one more closes the oldest that brought no report, since init's comes last.
 const MAX_CONNECTIONS: usize = 4;

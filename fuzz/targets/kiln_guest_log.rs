@@ -3,7 +3,7 @@
 
 use kiln::clock::Timestamp;
 use kiln::host_log::Origin;
-use kiln::record::Record;
+use kiln::guest_log::Record;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -5,8 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
-use crate::report::{CODE_NO_PROCESS, ExitReport};
-use crate::status::ExitStatus;
+use crate::exit_report::{CODE_NO_PROCESS, ExitReport};
+use crate::exit_status::ExitStatus;
 use crate::vmm::{Vmm, printable};
 
 /// Lines of the console that go with the reason of a failed start.
@@ -132,7 +132,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(panicked);
-        assert!(text.contains("\"vm_error\": \"kiln panicked at kiln/src/outcome.rs:"), "{text}");
+        assert!(text.contains("\"vm_error\": \"kiln panicked at kiln/src/run_outcome.rs:"), "{text}");
         assert!(text.contains(" on purpose\""), "{text}");
     }
 }

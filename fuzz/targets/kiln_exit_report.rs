@@ -1,7 +1,7 @@
 //! Exit reports, as they arrive from a guest.
 #![no_main]
 
-use kiln::report::Posted;
+use kiln::exit_report::Posted;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
