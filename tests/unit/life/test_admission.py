@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +14,9 @@ from inferno.sandbox import cgroup
 from inferno.settings import Settings, load_settings
 from inferno.state import paths
 from inferno.state.paths import HostPaths, Paths
+from tests.at_once import at_once
 
 ULIDS = [f"01JD8ZK3V5N9Q2R7T4W6X8Y0{number:02}" for number in range(10)]
-SPAWN = multiprocessing.get_context("spawn")
 MIB = 1000  # what VMs may have here
 SIZE = cgroup.Limits(1, 256)  # of which three fit: 256 + 2 + 10 MiB each
 
@@ -120,31 +118,23 @@ def test_what_is_being_started_counts_once(tmp_path: Path, hierarchy: Path) -> N
         release()
 
 
-def compete(root: Path, ulid: str, at_once: Barrier, done: Barrier, told: Connection) -> None:
+def about_to_start(root: Path, ulid: str) -> Callable[[], bool]:
+    """A start of a VM; its answer is whether it is let in. Its line in the table of starts goes with its process."""
     cgroup._MOUNT = root / "cgroup"
     paths.HOST = HostPaths(root / "host")
-    at_once.wait()
-    try:
-        admission.admit(settings(root), "web", ulid, SIZE)
-        told.send(True)
-    except UsageError:
-        told.send(False)
-    done.wait()  # a line goes with its process
+
+    def start() -> bool:
+        try:
+            admission.admit(settings(root), "web", ulid, SIZE)
+        except UsageError:
+            return False
+        return True
+
+    return start
 
 
 def test_of_many_starts_at_once_so_many_pass_as_fit(tmp_path: Path, hierarchy: Path) -> None:
-    count = 6
-    at_once, done, pipes = SPAWN.Barrier(count), SPAWN.Barrier(count + 1), [SPAWN.Pipe() for _ in range(count)]
-    started = [
-        SPAWN.Process(target=compete, args=(tmp_path, ulid, at_once, done, there))
-        for ulid, (_, there) in zip(ULIDS, pipes, strict=False)
-    ]
-    for process in started:
-        process.start()
-    passed = [here.recv() for here, _ in pipes]
-    done.wait()
-    for process in started:
-        process.join()
+    passed = at_once(about_to_start, [(tmp_path, ulid) for ulid in ULIDS[:6]])
     assert sum(passed) == MIB // admission.need_mib(SIZE.memory_mib) == 3
     admission.admit(settings(tmp_path), "web", ULIDS[9], SIZE)()
 

@@ -9,9 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from inferno.settings import Settings, load_settings
 from inferno.state import paths
 from inferno.state.paths import HostPaths, Paths
 from inferno.state.slot import Slot
+from tests.at_once import at_once
 from tests.known import ULID, known_vm
 from tests.netlab import Namespace
 
@@ -165,35 +165,27 @@ def test_a_path_with_odd_bytes_is_noted_and_known_again(second: Settings, tmp_pa
     assert refusal(second).text.startswith(f"the INFERNO_ROOT {odd.root} has")
 
 
-def begin(folder: Path, name: str, at_once: Barrier, done: Barrier, told: Connection) -> None:
+def about_to_start(folder: Path, name: str) -> Callable[[], str]:
+    """A start of a VM in the root `name`; its answer is the refusal, if it is refused."""
     share(folder)
     settings = root(folder, name)
-    at_once.wait()
-    try:
-        admission.admit(settings, "web", ULID, SIZE)
-        told.send(True)
-    except UsageError as refused:
-        told.send(refused.text)
-    done.wait()
+
+    def start() -> str:
+        try:
+            admission.admit(settings, "web", ULID, SIZE)
+        except UsageError as refused:
+            return refused.text
+        return ""
+
+    return start
 
 
 def test_of_starts_of_many_roots_at_one_instant_those_of_one_root_win(tmp_path: Path) -> None:
     names = ["first", "second", "third"] * 2
-    at_once, done = SPAWN.Barrier(len(names)), SPAWN.Barrier(len(names) + 1)
-    pipes = [SPAWN.Pipe() for _ in names]
-    processes = [
-        SPAWN.Process(target=begin, args=(tmp_path, name, at_once, done, there))
-        for name, (_, there) in zip(names, pipes, strict=True)
-    ]
-    for process in processes:
-        process.start()
-    answers = [here.recv() for here, _ in pipes]
+    refusals = at_once(about_to_start, [(tmp_path, name) for name in names])
     winner = Path(noted().strip())
     refused = f"the INFERNO_ROOT {winner} has this host's network of VMs: it starts or stops a VM just now"
-    assert answers == [True if name == winner.name else refused for name in names]
-    done.wait()
-    for process in processes:
-        process.join()
+    assert refusals == ["" if name == winner.name else refused for name in names]
     started(root(tmp_path, "fourth"))
 
 
