@@ -6,8 +6,8 @@ use std::fs::File;
 use std::process::ExitStatus;
 
 use crate::api::Size;
+use crate::exit_report::ending;
 use crate::frame::{self, FromHost, Malformed, Output};
-use crate::guest_log::ending;
 use crate::http;
 use crate::input::Input;
 use crate::peer::Peer;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::durations::Durations;
 use crate::end::{self, HOST_CID};
+use crate::exit_report::ExitReport;
 use crate::failure::{Doing, Failure};
-use crate::guest_log::{self, ExitReport};
+use crate::guest_log;
 use crate::host_lines::HostLines;
 use crate::listener::Listener;
 use crate::outbox::Outbox;

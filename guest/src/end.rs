@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::durations::Durations;
-use crate::guest_log::{self, ExitReport};
+use crate::exit_report::ExitReport;
+use crate::guest_log;
 use crate::http;
 use crate::kernel_log;
 use crate::mounts;

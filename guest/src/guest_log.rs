@@ -1,8 +1,5 @@
-//! The records that init writes: lines of the log connection, and the exit report.
+//! What init writes to the log connection, one JSON object per line: tests/contract/guest_log.ndjson.
 #![forbid(unsafe_code)]
-
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 use serde::Serialize;
 
@@ -69,32 +66,6 @@ fn line(record: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// How the image's process ended, or why there was none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ExitReport {
-    /// Its exit code, when it exited.
-    pub exit_code: Option<u8>,
-    /// The signal that killed it, when one did.
-    pub signal: Option<u8>,
-    /// Whether the kernel killed it for memory.
-    pub oom_killed: bool,
-    /// Why it could not be started, or the kernel's line about why it killed it.
-    pub error: Option<String>,
-}
-
-/// A process's exit code, or the signal that killed it.
-pub fn ending(status: ExitStatus) -> (Option<u8>, Option<u8>) {
-    let byte = |number: Option<i32>| number.and_then(|number| u8::try_from(number).ok());
-    (byte(status.code()), byte(status.signal()))
-}
-
-impl ExitReport {
-    /// As it crosses.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings and numbers always serialise")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,12 +92,6 @@ mod tests {
             assert_eq!(value(golden.as_bytes()), value(&written));
             assert_eq!(written.iter().position(|byte| *byte == b'\n'), Some(written.len() - 1));
         }
-    }
-
-    #[test]
-    fn writes_the_golden_exit_report() {
-        let report = ExitReport { exit_code: Some(42), ..ExitReport::default() };
-        assert_eq!(value(&report.to_json()), value(include_bytes!("../../tests/contract/exit_report.json")));
     }
 
     #[test]

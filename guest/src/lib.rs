@@ -19,6 +19,7 @@ pub mod durations;
 pub mod end;
 pub mod env;
 pub mod etc;
+pub mod exit_report;
 pub mod failure;
 pub mod files;
 pub mod format;

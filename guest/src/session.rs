@@ -12,8 +12,8 @@ use std::process::ExitStatus;
 use std::time::Instant;
 
 use crate::durations::Durations;
+use crate::exit_report::ending;
 use crate::frame::{self, FromHost, Malformed, Output};
-use crate::guest_log::ending;
 use crate::http;
 use crate::input::Input;
 use crate::peer::{Passed, Peer};
