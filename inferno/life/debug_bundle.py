@@ -8,7 +8,6 @@ records from its end are looked at, and the rest are small files of the kernel's
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import itertools
 import os
@@ -130,7 +129,7 @@ def _version(version: VersionDir, variables: list[str]) -> str:
     record = versions.read(version)
     if record is None:
         return "it cannot be read\n"
-    spec = dataclasses.asdict(record.spec)
+    spec = record.spec.to_json()
     shown = {
         **{key: getattr(record, key) for key in ("ulid", "name", "slot", "image", "exec_name", "files", "created_at")},
         "spec": {key: spec[key] for key in _SPEC if key in spec},

@@ -6,7 +6,6 @@ what a task is up to date by, and whether a change makes a new version are all d
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -15,7 +14,7 @@ from inferno.base.errors import UsageError
 from inferno.base.named_tuple import NamedTuple
 
 # The default of a field that every VM has to be given.
-REQUIRED = dataclasses.MISSING
+REQUIRED = object()
 
 
 class Place(StrEnum):
@@ -79,13 +78,11 @@ class Row(NamedTuple):
     read: Callable[..., Any] | None = None
     check: Callable[[Any], object] | None = None
     is_secret: bool = False
-    name: str = ""  # the field's, filled in by `rows`
+    name: str = ""  # the field's, filled in by `take_rows`
 
     def field(self) -> Any:
-        """The field of a dataclass, with this row."""
-        if self.default == []:
-            return dataclasses.field(default_factory=list, metadata={"row": self})
-        return dataclasses.field(default=self.default, metadata={"row": self})
+        """What a field of a NamedTuple is set to, until `take_rows` has taken this row."""
+        return self
 
     @property
     def long(self) -> str:
@@ -143,9 +140,11 @@ class Row(NamedTuple):
         return self.read(files)
 
 
-def rows(spec: Any) -> tuple[Row, ...]:
-    """The rows of a dataclass of such fields, in its order."""
-    return tuple(field.metadata["row"]._replace(name=field.name) for field in dataclasses.fields(spec))
+def take_rows(kind: Any) -> tuple[Row, ...]:
+    """The rows that the fields of a NamedTuple are set to, in its order; the defaults in the rows take their places."""
+    found = tuple(row._replace(name=name) for name, row in kind._field_defaults.items())
+    kind._field_defaults = {row.name: row.default for row in found if row.default is not REQUIRED}
+    return found
 
 
 def _name(option: str) -> str:

@@ -5,7 +5,6 @@ not know are left out, and fields that it adds have defaults. What is removed or
 grow. The format before the present one is read too; a version of a newer one counts as broken.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +74,7 @@ def read(path: Path) -> VersionRecord:
     before = records.parse(_Before, text, place, newer=True)
     image = records.of(_Inputs, before.inputs, f"{place}: inputs", newer=True).image
     return VersionRecord(
-        **{**before._asdict(), "spec": dataclasses.replace(before.spec, stop_signal=None)},
+        **{**before._asdict(), "spec": before.spec._replace(stop_signal=None)},
         format=FORMAT,
         image=image,
         stop_signal=before.spec.stop_signal or 15,  # SIGTERM

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from inferno.base.errors import UsageError
+from inferno.base.named_tuple import NamedTuple
 from inferno.console.verbs.table import VERBS
 from inferno.spec import create_options
 from inferno.spec.create_options import ROWS, Spec, merge
-from inferno.spec.option_row import Place, Row, rows
+from inferno.spec.option_row import Place, Row, take_rows
 from inferno.wire import models
 from tests.asked import given, typed
 
@@ -42,7 +41,7 @@ def test_the_page_has_the_table_of_the_rows() -> None:
 
 
 def test_every_field_has_a_row_that_says_enough() -> None:
-    assert [field.name for field in dataclasses.fields(Spec)] == list(create_options.FIELDS)
+    assert list(Spec._fields) == list(create_options.FIELDS)
     assert [row.name for row in ROWS if not row.places] == []
     assert [row.name for row in ROWS if row.kind is not bool and not row.example] == []
     assert [row.name for row in ROWS if row.opposite and row.kind is not bool] == []
@@ -126,8 +125,7 @@ def test_what_just_fits_is_taken() -> None:
     merge({"image": "busybox"}, {"workdir": "", "user": ""}, "web1")  # the image's again
 
 
-@dataclass(frozen=True, slots=True)
-class Tomorrow(Spec):
+class Tomorrow(NamedTuple):
     """What is read at start, as fields that are planned are."""
 
     publish: list[str] = Row("ports", (Place.START,), list, default=[], example="80:80").field()
@@ -136,9 +134,18 @@ class Tomorrow(Spec):
 
 
 def test_what_only_a_start_reads_makes_no_version() -> None:
-    spec = Tomorrow("busybox", publish=["80:80"], label=["a=b"], mtu=1400)
+    rows = take_rows(Tomorrow)
+    assert [(row.name, row.makes_version) for row in rows] == [("publish", False), ("label", False), ("mtu", True)]
+    assert Tomorrow() == ([], [], None)
+    spec = Spec("busybox")
     names = {"at_start", "secret", "dns", "dns_search", "dns_option", "add_host"}
-    assert set(spec.to_json()) - set(spec.of_version()) == {"publish", "label", *names}
-    assert spec.rendered_in(Place.START) == {**{name: [] for name in names}, "publish": ["80:80"], "mtu": 1400}
-    assert spec.rendered_in(Place.NOTHING, Place.CGROUP).keys() == {"label", "vcpus", "memory", "cpu_weight", "io_max"}
-    assert [row.name for row in rows(Tomorrow)][-3:] == ["publish", "label", "mtu"]
+    assert set(spec.to_json()) - set(spec.of_version()) == names
+    assert spec.rendered_in(Place.START) == {name: [] for name in names}
+    assert spec.rendered_in(Place.NOTHING, Place.CGROUP).keys() == {"vcpus", "memory", "cpu_weight", "io_max"}
+
+
+def test_what_is_done_with_the_json_of_a_spec_changes_no_other_spec() -> None:
+    env = Spec("busybox").to_json()["env"]
+    assert isinstance(env, list)
+    env.append("A=1")
+    assert Spec("busybox").env == []
