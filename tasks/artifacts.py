@@ -34,9 +34,10 @@ def artifacts(command: Command, _subject: str) -> Iterable[InfernoTask]:
 
 def _warn(command: Command, task: str) -> None:
     """At the very end of a command that asks for the task: that this Firecracker gets no mends any more."""
-    from inferno.artifact import firecracker
 
     def warn() -> None:
+        from inferno.artifact import firecracker
+
         if problem := firecracker.unsupported(command.asked.settings.share_dir):
             errors.say(f"warning: {problem}")
 

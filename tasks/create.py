@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from inferno.console.answer import print_json
 from inferno.image.stamp import key
 from inferno.life import create as creating
-from inferno.version import configs, make, versions
+from inferno.version import configs, inputs, versions
 from inferno.version import initrd as initrds
 
 from .engine.command import Command
@@ -67,5 +67,5 @@ def create(command: Command, name: str) -> Iterable[InfernoTask]:
         targets=[str(plan.paths.current_record(name))],
         made=lambda: versions.parts(plan.paths, name),
         task_dep=["kiln", "vmm", "kernel", f"rootfs:{image}", f"initrd:{name}", f"config:{name}"],
-        uptodate=[Unchanged(lambda: make.inputs(plan)), lambda: creating.is_current(plan, state)],
+        uptodate=[Unchanged(lambda: inputs.seen(plan)), lambda: creating.is_current(plan, state)],
     )

@@ -20,7 +20,7 @@ from inferno.base import guess, processes
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import options
 from inferno.console.image_options import CREATE
-from inferno.console.verbs.table import TASKS
+from inferno.console.verbs.tasks import TASKS
 from inferno.image.stamp import key
 from inferno.settings import load_settings
 from inferno.spec import create_options

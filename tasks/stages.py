@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from doit.task import Task
 
 from inferno.base.named_tuple import NamedTuple
-from inferno.console.verbs.table import TASKS
+from inferno.console.verbs.tasks import TASKS
 
 if TYPE_CHECKING:
     from .engine.command import Command

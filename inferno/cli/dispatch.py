@@ -7,7 +7,7 @@ from importlib import import_module
 
 from inferno.console import startup
 from inferno.console.typed import Typed, read
-from inferno.console.verbs.table import Found, find
+from inferno.console.verbs.finding import Found, find
 
 
 def act(words: list[str]) -> int:

@@ -75,7 +75,7 @@ def exposed(typed: Typed) -> int:
 def pull(typed: Typed) -> int:
     """`rootfs`, that asks a registry though the image is here."""
     from inferno.cli import task_verbs
-    from inferno.console.verbs.table import TASKS
+    from inferno.console.verbs.tasks import TASKS
 
     return task_verbs.run(TASKS["rootfs"], {"pull": "always", **typed.given}, typed.operands)
 

@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Iterable
 
 from inferno.console.options import Option
-from inferno.console.verbs.table import TASKS, TASKS_ALONE, VERBS, find, typed_as
+from inferno.console.verbs.finding import find
+from inferno.console.verbs.table import VERBS
+from inferno.console.verbs.tasks import TASKS, TASKS_ALONE, typed_as
 from inferno.console.verbs.verb import GROUPS, Verb
 
 _LEFT, _OPTION, _WIDE = 22, 26, 100

@@ -7,6 +7,7 @@ record. The caller holds the VM's lock.
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from inferno.base import files
 from inferno.base.named_tuple import NamedTuple
@@ -16,9 +17,11 @@ from inferno.state import vm_record
 from inferno.state.database import State, VmRow
 from inferno.state.paths import Paths
 from inferno.state.slot import Slot
-from inferno.version import make, versions
-from inferno.version.make import Made
+from inferno.version import versions
 from inferno.version.plan import Plan
+
+if TYPE_CHECKING:
+    from inferno.version.make import Made
 
 
 class Network(NamedTuple):
@@ -79,6 +82,12 @@ def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
 
     What fails after the version is on record leaves it there: the next create goes on with the removal.
     """
+    # A create that has nothing to do is not to load what makes versions, nor the ends of VMs.
+    from inferno.life import destroy
+    from inferno.sandbox import cgroup
+    from inferno.version import make
+    from inferno.version.prune import sweep
+
     slot, before = reserve(plan, state, undo), state.vm(plan.name)
     made = make.create(plan, slot)
     if made.is_new:
@@ -88,11 +97,6 @@ def create(plan: Plan, state: State, undo: contextlib.ExitStack) -> Made:
     _record(plan, state, plan.spec.to_json(), made.ulid)
     versions.note_current(plan.paths, plan.name, plan.paths.version(made.ulid))
     undo.pop_all()
-    # A create that has nothing to do is not to load the ends of VMs.
-    from inferno.life import destroy
-    from inferno.sandbox import cgroup
-    from inferno.version.prune import sweep
-
     _keep_end(plan, state)
     sweep(plan.paths, plan.name, cgroup.populated)
     destroy.forget_unfinished(plan.settings, state)

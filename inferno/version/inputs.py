@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from inferno.base import files
+from inferno.disk import template
+from inferno.image import base
 from inferno.spec import create_options
 from inferno.spec.option_row import Row
 from inferno.state.slot import Slot
-from inferno.version import host_facts, sealing
+from inferno.version import host_facts
 from inferno.version.plan import Plan
-from inferno.version.versions import CONFIGS
+from inferno.version.versions import ARTIFACTS, CONFIGS
 
 BASE_RECIPE = "base_recipe"
 # The rest are causes.
@@ -22,11 +25,31 @@ PRODUCTS = frozenset({"initrd.cpio", *CONFIGS, "exec_name", "stop_signal", "scra
 _GROUPS = ("settings", "host")
 
 
+def seen(plan: Plan) -> dict[str, object]:
+    """What a version is made from, by name, at the price of a few calls of stat.
+
+    Raises InfernoError before the image was looked up.
+    """
+    files_of_it = [plan.settings.share_dir / name for name in ARTIFACTS]
+    files_of_it += [plan.build / name for name in ("initrd.cpio", *CONFIGS)]
+    found = {path.name: files.identity_if_there(path) for path in files_of_it}
+    return {
+        **plan.spec.to_json(),
+        **plan.settings_of_version(),
+        **found,
+        "scratch_template": template.path(plan.settings).parent.name,
+        "digest of the image": plan.stamp().digest,
+        BASE_RECIPE: base.RECIPE,
+    }
+
+
 def causes(plan: Plan, slot: Slot, image: str, artifacts: Mapping[str, str]) -> dict[str, object]:
     """The causes as they are now; `image` is its digest, `artifacts` has the sha256 of each, init's too.
 
     Raises UsageError when INFERNO_SSH_KEYS names a file that cannot be read.
     """
+    from inferno.version import sealing  # a create that changes nothing has no use for it
+
     return {
         **artifacts,
         "image": image,

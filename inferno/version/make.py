@@ -49,24 +49,6 @@ class Made(NamedTuple):
     before: VersionDir | None
 
 
-def inputs(plan: Plan) -> dict[str, object]:
-    """What a version is made from, by name, at the price of a few calls of stat.
-
-    Raises InfernoError before the image was looked up.
-    """
-    files_of_it = [plan.settings.share_dir / name for name in ARTIFACTS]
-    files_of_it += [plan.build / name for name in ("initrd.cpio", *CONFIGS)]
-    found = {path.name: files.identity_if_there(path) for path in files_of_it}
-    return {
-        **plan.spec.to_json(),
-        **plan.settings_of_version(),
-        **found,
-        "scratch_template": template.path(plan.settings).parent.name,
-        "digest of the image": plan.stamp().digest,
-        BASE_RECIPE: base.RECIPE,
-    }
-
-
 def create(plan: Plan, slot: Slot) -> Made:
     """Make a version, unless the current one was made from the same.
 

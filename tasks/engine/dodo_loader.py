@@ -5,8 +5,6 @@ pyproject.toml chooses it. With -f another file is read in the place of dodo.py.
 
 from __future__ import annotations
 
-import functools
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ from inferno.state import guard
 from ..stages import Creator
 from .loader import Loader
 
-# doit looks for plugins of the environment four times, and reads what is installed each time: 2 ms. Nothing is
-# installed meanwhile, so once is enough.
-_installed = functools.cache(metadata.entry_points)
-doit.plugin.entry_points_impl = lambda: lambda group: _installed().select(group=group)
+# The backend and the reporter are those of pyproject.toml, or doit's own. To look for others, doit would read the
+# metadata of every installed distribution for each of the two.
+doit.plugin.entry_points_impl = lambda: lambda group: ()
 
 
 class DodoLoader(Loader, DodoTaskLoader):  # type: ignore[misc]  # doit has no types

@@ -22,9 +22,9 @@ from inferno.base import files, requirements
 from inferno.base.errors import InfernoError, UsageError
 from inferno.console import streams
 from inferno.console.errors import report, say
-from inferno.console.verbs.table import TASKS
+from inferno.console.verbs.tasks import TASKS
 
-from . import info, parallel
+from . import parallel
 
 
 class Terminated(KeyboardInterrupt):
@@ -87,6 +87,8 @@ class Info(_Ours, StockInfo):  # type: ignore[misc]
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
         if len(pos_args) != 1:
             raise UsageError("info looks at one task at a time", f"{self.bin_name} info {pos_args[0]}")
+        from . import info
+
         tasks = {task.name: task for task in self.task_list}
         text, is_current = info.describe(tasks[pos_args[0]], tasks, None if hide_status else self.dep_manager)
         self.outstream.write(text)

@@ -17,7 +17,7 @@ from doit.task import Task
 from inferno.base.errors import UsageError
 from inferno.console import options, startup
 from inferno.console.typed import NOUNS
-from inferno.console.verbs.table import NAMES, TASKS
+from inferno.console.verbs.tasks import TASKS
 from inferno.image.wanted import subject_of
 from inferno.settings import QUIET_LEVELS, Settings, load_settings
 from inferno.spec.grammar import check_text
@@ -124,7 +124,9 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
             command = None
             if TASKS[verb].command:  # the guest's, to the end of the line
                 words, command = options.split_command(words)
-            given, words = options.parse(word, TASKS[verb].options, words)
+            given: dict[str, Any] = {}
+            if words:  # else there is no use for the options, which are many
+                given, words = options.parse(word, TASKS[verb].options, words)
             if command is not None:
                 given["cmd"] = command
             selected.append(_once(self._named(word, {**self._options.pop(word, {}), **given}), selected))
@@ -171,19 +173,25 @@ class Loader(TaskLoader2):  # type: ignore[misc]  # doit has no types
         """`verb:subject` → its parts. Raises UsageError, with a guess, for what is not a task or not `known`."""
         verb, colon, subject = task.partition(":")
         row = TASKS.get(verb)
-        if row is None and verb in NAMES:
-            raise UsageError(f"{verb} is not a task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
         if row is None or verb not in known:
-            from inferno.base import guess
-
-            near = guess.near(verb, known)
-            hint = f"did you mean {near}{colon}{subject}?" if near else f"{self._bin_name} list"
-            raise UsageError(f"there is no task {task!r}", hint)
+            raise self._unknown(task, known, is_other=row is None)
         if row.subject == "once" and colon:
             raise UsageError(f"{verb} takes no name", f"{self._bin_name} {verb}")
         if colon and row.subject == "vm" and "*" not in subject:
             names.check_name(subject)
         return verb, subject
+
+    def _unknown(self, task: str, known: Collection[str], *, is_other: bool) -> UsageError:
+        """The error for what is not a task, with a guess; `is_other` of what may be another verb of infernoctl."""
+        from inferno.base import guess
+        from inferno.console.verbs.table import NAMES
+
+        verb, colon, subject = task.partition(":")
+        if is_other and verb in NAMES:
+            return UsageError(f"{verb} is not a task", " ".join(["infernoctl", verb, *([subject] if subject else [])]))
+        near = guess.near(verb, known)
+        hint = f"did you mean {near}{colon}{subject}?" if near else f"{self._bin_name} list"
+        return UsageError(f"there is no task {task!r}", hint)
 
 
 def _subject(task: str) -> str:

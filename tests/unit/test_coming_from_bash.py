@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inferno.console.typed import read
-from inferno.console.verbs.table import find
+from inferno.console.verbs.finding import find
 from inferno.settings import GONE, ROWS
 from inferno.state import query
 from inferno.state.database import State

@@ -9,7 +9,9 @@ from inferno.artifact import kernel
 from inferno.base.errors import UsageError
 from inferno.base.setting_row import Setting
 from inferno.console.options import HELP
-from inferno.console.verbs.table import NAMES, TASKS, TASKS_ALONE, find
+from inferno.console.verbs.finding import find
+from inferno.console.verbs.table import NAMES
+from inferno.console.verbs.tasks import TASKS, TASKS_ALONE
 from inferno.settings import BESIDE, ROWS
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferno.artifact import firecracker
+from inferno.artifact import firecracker, pins
 from inferno.base.errors import InfernoError
 from inferno.life import network_owner
 from inferno.net import check, nft, overlap
@@ -108,9 +108,7 @@ def fenced(world: World) -> None:
 
 def supported(world: World) -> None:
     if problem := firecracker.unsupported(world.settings.share_dir):
-        raise InfernoError(
-            problem, f"infernoctl artifacts, where {firecracker.RELEASE.url} can be reached; then create"
-        )
+        raise InfernoError(problem, f"infernoctl artifacts, where {pins.RELEASE.url} can be reached; then create")
 
 
 def alone(world: World) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inferno.artifact import cache, cargo
+from inferno.artifact import cache, cargo, crates
 from inferno.base.errors import InfernoError
 from inferno.base.processes import CommandError, run
 
@@ -119,13 +119,13 @@ def test_a_compile_error_says_where_and_leaves_the_old_program(workspace: Callab
 
 def test_sources_change_with_every_input(workspace: Callable[[str, str], Path]) -> None:
     root = workspace("one", "fn main() {}\n")
-    assert {path.relative_to(root).as_posix() for path in cargo.sources("kiln", root)} == {
+    assert {path.relative_to(root).as_posix() for path in crates.sources("kiln", root)} == {
         "Cargo.toml",
         "Cargo.lock",
         "kiln/Cargo.toml",
         "kiln/src/main.rs",
     }
-    assert cargo.toolchain_files(), "a change of the compiler would go unnoticed"
+    assert crates.toolchain_files(), "a change of the compiler would go unnoticed"
 
 
 def test_an_unknown_crate_is_refused(tmp_path: Path) -> None:

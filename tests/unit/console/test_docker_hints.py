@@ -14,7 +14,9 @@ from inferno.console import docker_hints
 from inferno.console.options import HELP
 from inferno.console.typed import read
 from inferno.console.verbs import table
-from inferno.console.verbs.table import NAMES, TASKS, VERBS, find
+from inferno.console.verbs.finding import find
+from inferno.console.verbs.table import NAMES, VERBS
+from inferno.console.verbs.tasks import TASKS
 from inferno.spec.grammar import check_text
 
 WORKS = ""  # else a part of the hint

@@ -14,7 +14,9 @@ from inferno import task_modules
 from inferno.console import help
 from inferno.console.options import HELP
 from inferno.console.typed import NOUNS, read
-from inferno.console.verbs.table import NAMES, TASKS, TASKS_ALONE, VERBS, find
+from inferno.console.verbs.finding import find
+from inferno.console.verbs.table import NAMES, VERBS
+from inferno.console.verbs.tasks import TASKS, TASKS_ALONE
 from inferno.console.verbs.verb import GROUPS, Verb
 from inferno.life.status import STATES
 from inferno.logs.log_record import LEVELS, SOURCES

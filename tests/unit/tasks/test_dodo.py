@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inferno import task_modules
-from inferno.console.verbs.table import TASKS
+from inferno.console.verbs.tasks import TASKS
 from tests import images
 from tests.conftest import CHECKOUT
 

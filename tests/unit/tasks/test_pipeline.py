@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inferno.base import files
-from inferno.console.verbs.table import TASKS
+from inferno.console.verbs.tasks import TASKS
 from inferno.state.paths import Paths, file_name
 from tests import images
 from tests.conftest import CHECKOUT

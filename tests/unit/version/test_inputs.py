@@ -32,7 +32,7 @@ from inferno.spec.create_options import ROWS, Spec, merge
 from inferno.spec.option_row import Place, Row
 from inferno.state.database import State, VmRow
 from inferno.state.slot import Slot
-from inferno.version import configs, host_facts, initrd, make, versions, why
+from inferno.version import configs, host_facts, initrd, inputs, make, versions, why
 from inferno.version.plan import Plan
 from inferno.wire import models
 from tests.asked import given, typed
@@ -95,7 +95,7 @@ class Vm:
                 build.make(self.plan, SLOT)
                 ran.add(name)
         found = None
-        if self._is_due("create", make.inputs(self.plan)):
+        if self._is_due("create", inputs.seen(self.plan)):
             found = make.create(self.plan, SLOT)
             ran.add("create")
         current = versions.current(self.plan.paths, "box")
@@ -124,7 +124,7 @@ class Vm:
             build.make(self.plan, SLOT)
         assert self.files() == before
         assert not make.create(self.plan, SLOT).is_new
-        self._is_due("create", make.inputs(self.plan))  # the same bytes, in files of another time
+        self._is_due("create", inputs.seen(self.plan))  # the same bytes, in files of another time
 
 
 @pytest.fixture
