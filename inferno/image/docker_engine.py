@@ -142,7 +142,9 @@ def _id(ask: Ask, *, must: bool) -> str | None:
     if not must and not _configured():
         return None
     try:
-        found = _inspected(ref)
+        found = _inspected(ref, ref.short)
+        if found is None and ref.engine_id:  # as Docker: what is not a name may be an id
+            found = _inspected(ref, ref.engine_id)
     except UsageError as error:
         if must:
             raise
@@ -164,18 +166,21 @@ def _id(ask: Ask, *, must: bool) -> str | None:
     return identity
 
 
-def _inspected(ref: Reference) -> dict[str, object] | None:
-    """What the engine says of an image; None when it has none. Raises UsageError when it does not answer."""
+def _inspected(ref: Reference, name: str) -> dict[str, object] | None:
+    """What the engine says of the image of a name, or an id; None when it has none.
+
+    Raises UsageError when it does not answer.
+    """
     path = docker_socket.path()
     if path is not None:
         if not os.path.exists(path):
             raise UsageError(f"there is no Docker Engine at {path}", "is dockerd running? or DOCKER_HOST")
-        return docker_socket.inspect(path, ref.short)
+        return docker_socket.inspect(path, name)
     import docker
 
     with _client() as client, _explained(ref):
         try:
-            found: dict[str, object] = client.api.inspect_image(ref.short)  # type: ignore[no-untyped-call]
+            found: dict[str, object] = client.api.inspect_image(name)  # type: ignore[no-untyped-call]
         except docker.errors.ImageNotFound:
             return None
         return found

@@ -27,7 +27,7 @@ def path() -> str | None:
 def inspect(path: str, name: str) -> dict[str, object] | None:
     """The image as `docker image inspect` shows it; None for none. Raises UsageError when the engine does not answer.
 
-    `name` is NAME:TAG or NAME@DIGEST, of the letters that these may have.
+    `name` is NAME:TAG, NAME@DIGEST or an id, of the letters that these may have.
     """
     try:
         status, body = _get(path, f"/images/{name}/json")

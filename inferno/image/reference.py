@@ -21,11 +21,21 @@ _FILES: Final = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
 _DEFAULT_REGISTRY = "docker.io"
 # distribution/reference: the grammar of names, tags and digests.
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
 _NAME = rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _LIKE_DIGEST = r"[a-z0-9]+:[0-9a-f]{32,}"  # a path may have an @ too
 _MAX_CHARS = 4096
+_MAX_PATH_CHARS = 255  # distribution/reference: RepositoryNameTotalLengthMax
+_ENGINE_ID = r"[0-9a-f]{4,64}"  # `docker images` shows 12 digits
+# Transports of containers-transports(5) that are not read here, and how their images can be had.
+_OTHERS: Final = {
+    "containers-storage": "podman save --format oci-archive -o FILE NAME, then oci-archive:FILE",
+    "dir": "skopeo copy dir:FOLDER oci:OTHER, then oci:OTHER",
+    "ostree": "skopeo copy ostree:… oci:FOLDER, then oci:FOLDER",
+    "sif": "skopeo copy sif:FILE oci:FOLDER, then oci:FOLDER",
+}
 
 
 class Reference(NamedTuple):
@@ -50,9 +60,20 @@ class Reference(NamedTuple):
 
     @property
     def short(self) -> str:
-        """As Docker shows it: without the default registry."""
-        name = self.name.removeprefix(f"{_DEFAULT_REGISTRY}/").removeprefix("library/")
+        """As Docker shows it: without the default registry, where it is taken for the same without."""
+        name = self.name
+        path = name.removeprefix(f"{_DEFAULT_REGISTRY}/")
+        for shorter in (path, path.removeprefix("library/")):
+            found = re.fullmatch(_NAME, shorter)
+            if found and _complete(found) == self.name:
+                name = shorter
         return f"{name}@{self.digest}" if self.digest else f"{name}:{self.tag}"
+
+    @property
+    def engine_id(self) -> str | None:
+        """What may be the beginning of an engine's id: a name of such digits alone, without host, tag or digest."""
+        word = self.text.removeprefix(f"{ENGINE}:") if self.transport in (ANY, ENGINE) else ""
+        return word if re.fullmatch(_ENGINE_ID, word) else None
 
     @property
     def remote(self) -> str:
@@ -71,6 +92,8 @@ def parse(text: str) -> Reference:
         return _named(text, ENGINE, rest)
     if transport in _FILES and colon:
         return _file(text, transport, rest)
+    if colon and transport in _OTHERS and (transport == "containers-storage" or not re.fullmatch(_TAG, rest)):
+        raise UsageError(f"image {text!r}: {transport}: is not read here", _OTHERS[transport])
     if colon and not re.fullmatch(_TAG, rest):
         from inferno.base import guess  # a misspelt transport, perhaps
 
@@ -109,9 +132,14 @@ def _named(text: str, transport: str, rest: str) -> Reference:
     if at:
         _checked(digest, text)
     if not found or (colon and not re.fullmatch(_TAG, tag)):
+        if scheme := re.match(r"https?://", rest):
+            raise UsageError(f"bad image reference {text!r}", f"without {scheme[0]}")
         hint = "NAME[:TAG] or NAME@sha256:DIGEST, in lower case; or TRANSPORT:… (see infernoctl create --help)"
         raise UsageError(f"bad image reference {text!r}", hint)
-    return Reference(text, transport, _complete(found), tag or (None if at else "latest"), digest or None)
+    complete = _complete(found)
+    if len(complete.partition("/")[2]) > _MAX_PATH_CHARS:
+        raise UsageError(f"image reference {text[:80]!r}… has a name of more than {_MAX_PATH_CHARS} characters")
+    return Reference(text, transport, complete, tag or (None if at else "latest"), digest or None)
 
 
 def _checked(digest: str, text: str) -> str:
@@ -121,9 +149,9 @@ def _checked(digest: str, text: str) -> str:
 
 
 def _complete(found: re.Match[str]) -> str:
-    """host/path as Docker completes it: a first part without dot, colon or the name localhost is not a host."""
+    """host/path as Docker completes it: a first part is a host that is localhost, or has a dot, a colon or capitals."""
     host, path = found["host"], found["path"]
-    if host and not ("." in host or ":" in host or host == "localhost"):
+    if host and not ("." in host or ":" in host or host == "localhost" or host != host.lower()):
         host, path = None, f"{host}/{path}"
     if host in (None, "index.docker.io"):
         host = _DEFAULT_REGISTRY

@@ -44,7 +44,7 @@ class Engine(ThreadingHTTPServer):
     def __init__(self, layer: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.saves = self.sent = 0
-        self.machine, self.has_it = MACHINE, True
+        self.machine, self.has_it, self.is_named = MACHINE, True, True
         diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
         inner = {"architecture": MACHINE, "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {"diff_ids": diff_ids}}
         self.config = json.dumps(inner).encode()
@@ -98,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(b'{"ApiVersion": "1.41"}')
         else:
             found = {"Id": self.server.id, "Os": "linux", "Architecture": self.server.machine}
-            status, body = (200, found) if self.server.has_it else (404, {"message": "no such image"})
+            server = self.server
+            has_it = server.has_it and (server.is_named or path.endswith(f"/images/{server.id[7:19]}/json"))
+            status, body = (200, found) if has_it else (404, {"message": "no such image"})
             self._answer(json.dumps(body).encode(), status=status)
 
     def _answer(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
@@ -156,6 +158,20 @@ def test_no_more_is_saved_than_an_image_may_have(engine: Engine, tmp_path: Path)
     with pytest.raises(UsageError, match="is larger than 2 MiB"):
         local_images.ensure(REF, settings)
     assert [path for path in settings.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("engine", [10], indirect=True)
+@pytest.mark.parametrize("transport", ["", "docker-daemon:"])
+def test_an_image_may_be_called_by_the_engines_id(engine: Engine, transport: str, tmp_path: Path) -> None:
+    """As `docker images -q` prints it. A name that is spelt alike comes first, as with Docker."""
+    settings = load(tmp_path)
+    engine.is_named = False
+    ref = f"{transport}{engine.id[7:19]}"
+    assert local_images.ensure(ref, settings).digest == engine.id
+    assert local_images.unchanged(ref, settings)
+    base.ensure(ref, settings)
+    with pytest.raises(UsageError, match="has no image"):
+        local_images.ensure("docker-daemon:0123456789ab", settings)
 
 
 @pytest.mark.parametrize("engine", [10], indirect=True)
