@@ -11,12 +11,15 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from inferno.base import files, processes
+from inferno.base import files, interruption, processes
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.progress import Progress
+from inferno.base.text import visible
 from inferno.image import credentials
 from inferno.image.reference import Reference
 from inferno.image.source import Access, NotThereError
@@ -26,14 +29,28 @@ from inferno.state.paths import Paths
 _INSPECT_TIMEOUT_S = 60
 _COPY_TIMEOUT_S = 3600
 _REDRAW_S = 0.2
+# After a failure that may not come again. Docker fetches a layer up to five times; skopeo 1.9 once, unless the registry
+# says 429, when it waits as that says.
+PAUSES_S = (1, 3)
 _MIN_BLOB_BYTES = 8 << 20  # manifest and configuration are among them, up to 4 MiB each
 _POLICY = Path("/etc/containers/policy.json")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _PASSED_ON = (*_PROXIES, "SSL_CERT_DIR")
 _NOWHERE = "/nonexistent"
 _SILENT = ("connection refused", "no such host", "network is unreachable", "i/o timeout", "deadline exceeded")
+# A server that is overloaded or restarts, and a connection that was cut, in the words of skopeo 1.9 to 1.18.
+_PASSING = re.compile(
+    r"(?:http status|status code from registry|statuscode):? 50[0234]"
+    r"|unexpected eof|: eof\b|connection reset by peer|broken pipe|goaway|stream error"
+)
 # As Docker: a registry on this very host needs no TLS. Any other does, unless it is named in the settings.
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
+
+
+# The last is of a proxy that answers by a page of its own.
+_NOT_THERE = ("manifest unknown", "name unknown", "manifest not found", "statuscode: 404")
+
+Answer = TypeVar("Answer")
 
 
 class SilentError(UsageError):
@@ -66,10 +83,11 @@ class Skopeo:
         had, or sends more.
         """
         options = ["--dest-shared-blob-dir", os.fspath(blobs), "--dest-oci-accept-uncompressed-layers"]
-        with self._authfile("--src-authfile") as (auth, passed), self._explained():
-            argv = [*_skopeo(_COPY_TIMEOUT_S), "copy", "--quiet", *self._tls("--src-tls-verify"), *auth, *options]
-            argv += [self._remote(digest), f"oci:{folder}:image"]
-            with files.nameless(folder) as said:
+
+        def attempt() -> None:
+            with self._authfile("--src-authfile") as (auth, passed), files.nameless(folder) as said:
+                argv = [*_skopeo(_COPY_TIMEOUT_S), "copy", "--quiet", *self._tls("--src-tls-verify"), *auth, *options]
+                argv += [self._remote(digest), f"oci:{folder}:image"]
                 copy = processes.spawn(
                     argv,
                     stdout=processes.DEVNULL,
@@ -86,11 +104,30 @@ class Skopeo:
                 if status:
                     raise processes.CommandError(argv, processes.Result(status, b"", os.pread(said, 1 << 16, 0)))
 
+        with self._explained():
+            self._again_if_it_passes(attempt)
+
     def _inspect(self, options: list[str], digest: str | None) -> bytes:
-        with self._authfile("--authfile") as (auth, passed), self._explained():
-            argv = [*_skopeo(_INSPECT_TIMEOUT_S), "inspect", *options, *self._tls("--tls-verify"), *auth]
-            argv += [self._remote(digest) if digest else self._ref.remote]
-            return processes.run(argv, env=_environment(), timeout=_INSPECT_TIMEOUT_S + 10, pass_fds=passed).stdout
+        def attempt() -> bytes:
+            with self._authfile("--authfile") as (auth, passed):
+                argv = [*_skopeo(_INSPECT_TIMEOUT_S), "inspect", *options, *self._tls("--tls-verify"), *auth]
+                argv += [self._remote(digest) if digest else self._ref.remote]
+                return processes.run(argv, env=_environment(), timeout=_INSPECT_TIMEOUT_S + 10, pass_fds=passed).stdout
+
+        with self._explained():
+            return self._again_if_it_passes(attempt)
+
+    def _again_if_it_passes(self, attempt: Callable[[], Answer]) -> Answer:
+        """What an attempt gives, the next one where one fails for a moment. Whole blobs that it brought are there."""
+        for pause_s in PAUSES_S:
+            try:
+                return attempt()
+            except processes.CommandError as error:
+                if not _PASSING.search(error.output.lower()):
+                    raise
+                self._tell(f"{visible(self._host)} is cut off or overloaded; asking again in {pause_s} s")
+                interruption.wait_for(functools.partial(time.sleep, pause_s))
+        return attempt()
 
     def _remote(self, digest: str) -> str:
         return f"docker://{self._ref.name}@{digest}"
@@ -126,7 +163,7 @@ class Skopeo:
             said = error.output.lower()
             if "file too large" in said:  # EFBIG
                 raise UsageError(f"{host} sends more of {image} than its manifest says") from None
-            if any(words in said for words in ("manifest unknown", "name unknown", "manifest not found")):
+            if any(words in said for words in _NOT_THERE):
                 raise NotThereError(f"{host} has no image {image}", "check the name and the tag") from None
             if any(word in said for word in ("unauthorized", "authentication required", "denied", "no basic auth")):
                 hint = f"docker login {host}, or --creds USER"
@@ -213,6 +250,12 @@ def _last(text: str) -> str:
 def _hint(said: str) -> str | None:
     if "saved with digest sha256" in said:
         return "skopeo fetches no layers by sha512: copy the image to a folder by another program, and take oci:DIR"
+    if "toomanyrequests" in said or "too many requests" in said:
+        return "docker login raises the registry's limit, or wait, or use a mirror"
+    if "unsupported schema version 2" in said:
+        return "the registry serves the manifest under another media type than its own"
+    if "invalid status code from registry 404" in said and "pinging" in said:
+        return "what answers there is not a registry"
     if "server gave http response to https client" in said:
         return "a registry without TLS must be named in INFERNO_INSECURE_REGISTRIES"
     if "x509" in said or "certificate" in said:

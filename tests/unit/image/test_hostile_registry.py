@@ -1,4 +1,5 @@
-"""A registry that lies about what it sends, or never stops: one error, and nothing of it on the disk."""
+"""A registry that lies about what it sends, or never stops: one error, and nothing of it on the disk. One that is only
+overloaded or cut off for a moment is asked again."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.image import local_images
+from inferno.image import local_images, skopeo
 from inferno.image.manifest import digest_of
+from inferno.image.source import NotThereError
 from inferno.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -24,6 +26,7 @@ CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": [
 LAYER = b"no archive, but whole"
 ENDLESS_BYTES = 400 << 20  # more than is ever taken; a test that fails should not fill a disk
 PIECE = bytes(1 << 16)
+CUT = 0
 
 
 class Hostile(ThreadingHTTPServer):
@@ -34,6 +37,9 @@ class Hostile(ThreadingHTTPServer):
     def __init__(self, bodies: dict[str, bytes | None]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies, self.sent = bodies, 0
+        # By the last part of the path: statuses to answer with first, CUT for half of an answer.
+        self.faults: dict[str, list[int]] = {}
+        self.pages: dict[int, bytes] = {}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,13 +50,20 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        body = self.server.bodies.get(self.path.rpartition("/")[2], b"{}")
+        last = self.path.rpartition("/")[2]
+        body = self.server.bodies.get(last, b"{}")
+        faults = self.server.faults.get(last, [])
+        fault = faults.pop(0) if faults else 200 if last != "_ping" else 404  # which is of registries of version 1
+        if fault not in (200, CUT):
+            self._fail(fault)
+            return
         self.send_response(200)
         self.send_header("Content-Type", MANIFEST if "/manifests/" in self.path else "application/octet-stream")
         if body is not None:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if fault == CUT else body)
+            self.close_connection = fault == CUT
             return
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -60,6 +73,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.sent += len(PIECE)
         except OSError:
             self.close_connection = True
+
+    def _fail(self, status: int) -> None:
+        page = self.server.pages.get(status, b"")
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
 
 
 def described(data: bytes, **other: Any) -> dict[str, Any]:
@@ -124,6 +145,48 @@ def test_the_same_registry_without_lies_is_believed(hostile: Hostile, settings: 
     assert local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings).digest == digest_of(
         manifest()
     )
+
+
+PARTS = {"registry": "", "manifest": "v1", "configuration": digest_of(CONFIG.encode()), "layer": digest_of(LAYER)}
+
+
+@pytest.mark.parametrize("hostile", [served()], indirect=True)
+@pytest.mark.parametrize(
+    ("part", "faults"),
+    [("registry", [503]), ("manifest", [CUT, 504]), ("configuration", [500]), ("layer", [CUT, 502])],
+)
+def test_what_fails_for_a_moment_is_asked_for_again(
+    part: str, faults: list[int], hostile: Hostile, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skopeo, "PAUSES_S", (0, 0))
+    hostile.faults = {PARTS[part]: [*faults]}
+    told: list[str] = []
+    ref = f"docker://127.0.0.1:{hostile.server_port}/app:v1"
+    found = local_images.ensure(ref, settings, progress=lambda what, *_, **__: told.append(what))
+    assert found.digest == digest_of(manifest())
+    assert hostile.faults == {PARTS[part]: []}
+    assert len([line for line in told if "asking again" in line]) == len(faults)
+
+
+@pytest.mark.parametrize("hostile", [served()], indirect=True)
+@pytest.mark.parametrize("part", ["manifest", "layer"])
+def test_what_goes_on_failing_is_one_error(
+    part: str, hostile: Hostile, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skopeo, "PAUSES_S", (0, 0))
+    hostile.faults = {PARTS[part]: [503] * 9}
+    with pytest.raises(UsageError, match="503"):
+        local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings)
+    assert len(hostile.faults[PARTS[part]]) == 6
+    assert [path for path in settings.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("hostile", [served()], indirect=True)
+@pytest.mark.parametrize("page", [b"", b"<html>not found</html>"])
+def test_a_page_that_says_404_says_that_there_is_no_image(page: bytes, hostile: Hostile, settings: Settings) -> None:
+    hostile.faults, hostile.pages = {"v1": [404]}, {404: page}
+    with pytest.raises(NotThereError, match="has no image"):
+        local_images.ensure(f"docker://127.0.0.1:{hostile.server_port}/app:v1", settings)
 
 
 @pytest.mark.parametrize("hostile", [served()], indirect=True)
