@@ -7,7 +7,6 @@ compressed as a whole is first decompressed beside the images, into a file witho
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +67,7 @@ def layers_of(archive: Archive, image: Image) -> list[Blob]:
             archive.layer(blob_name(layer.digest), layer.digest, diff_id)
             for layer, diff_id in layout.with_diff_ids(image)
         ]
-    names, diff_ids = json.loads(image.manifest)["Layers"] or [], oci_config.parse(image.config).diff_ids
+    names, diff_ids = oci_config.read_json(image.manifest)["Layers"] or [], oci_config.parse(image.config).diff_ids
     if len(names) != len(diff_ids):
         raise UsageError(f"the image has {len(names)} layers, but its configuration speaks of {len(diff_ids)}")
     return [archive.layer(name, None, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
@@ -85,7 +84,7 @@ def _docker(archive: Archive, ask: Ask, seen: str) -> Image:
     """manifest.json of `docker save`: [{"Config": name, "RepoTags": […], "Layers": [name, …]}, …]."""
     _expect(archive, "manifest.json", "index.json", reference.OCI_ARCHIVE)
     try:
-        value = json.loads(archive.read("manifest.json"))
+        value = oci_config.read_json(archive.read("manifest.json"))
         found: list[dict[str, Any]] = [entry for entry in value if _is_entry(entry)]
     except (ValueError, TypeError, RecursionError):
         found = []

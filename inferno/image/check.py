@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 
 from inferno.base import files
-from inferno.image import base, digests, local_images, manifest, registry
+from inferno.image import base, digests, local_images, manifest, oci_config, registry
 from inferno.image.catalog import Entry
 from inferno.settings import Settings
 from inferno.state.paths import Paths
@@ -52,7 +51,7 @@ def _manifest(entry: Entry, settings: Settings) -> list[str]:
 
 def _blobs(entry: Entry, settings: Settings) -> list[str]:
     known = local_images.image(entry.digest, settings)
-    layers = json.loads(known[0]).get("layers") or [] if known else []
+    layers = oci_config.read_json(known[0]).get("layers") or [] if known else []
     problems = []
     for digest in {str(layer.get("digest")) for layer in layers}:
         path = registry.blob(settings, digest)

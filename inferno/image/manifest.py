@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from inferno.base.errors import UsageError
 from inferno.base.named_tuple import NamedTuple
-from inferno.image import digests
+from inferno.image import digests, oci_config
 
 MAX_MANIFEST_BYTES = 4 << 20
 # Docker's own limit is 127; OCI has none, but no honest image comes near this.
@@ -16,6 +15,18 @@ INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+# How the configuration of an image is called. Manifests are used for other things too, which say so by its type (Helm's
+# charts, OCI's guidelines for artifacts) or, signatures and attestations, by that of their layers.
+_IMAGES = tuple(
+    f"application/vnd.{kind}."
+    for kind in ("oci.image", "docker.container.image", "docker.distribution", "docker.image")
+)
+_STATEMENTS = ("application/vnd.in-toto", "application/vnd.dsse", "application/vnd.dev.")
+_MAX_SHOWN_CHARS = 100
 
 
 class Descriptor(NamedTuple):
@@ -29,12 +40,14 @@ class Descriptor(NamedTuple):
 class Manifest(NamedTuple):
     """One image for one platform; `layers` from the lowest up. `text` is what its digest is of.
 
-    That is sha256's, whichever algorithm others name the manifest by: so one image has one name here.
+    That is sha256's, whichever algorithm others name the manifest by: so one image has one name here. `other` is the
+    media type of what it is when that is not an image.
     """
 
     text: bytes
     config: Descriptor
     layers: list[Descriptor]
+    other: str = ""
 
     @property
     def digest(self) -> str:
@@ -54,14 +67,40 @@ def parse(text: bytes) -> Manifest | list[dict[str, Any]]:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UsageError("the image's index is malformed")
         return entries
-    if value.get("schemaVersion") != 2 or "config" not in value:
+    if value.get("schemaVersion", 2) != 2 or "config" not in value:
         raise UsageError("the image's manifest is neither OCI's nor Docker's schema 2", "push the image again")
     layers = value.get("layers") or []
     if not isinstance(layers, list):
         raise UsageError("the image's manifest is malformed: layers is not a list")
     if len(layers) > MAX_LAYERS:
         raise UsageError(f"the image has {len(layers)} layers; {MAX_LAYERS} are allowed")
-    return Manifest(text, descriptor(value["config"]), [descriptor(layer) for layer in layers])
+    config, described = descriptor(value["config"]), [descriptor(layer) for layer in layers]
+    return Manifest(text, config, described, _other(value, config, described))
+
+
+def is_image_type(media_type: str) -> bool:
+    """Whether a configuration, or an artifact, of this media type may be an image: one that nobody registered may."""
+    return media_type.startswith(_IMAGES) or not media_type.startswith("application/vnd.")
+
+
+def check(image: str, found: Manifest) -> None:
+    """Raise UsageError for a manifest of which nothing can be made."""
+    if found.other:
+        raise UsageError(f"{image} is not an image, by its media type: {found.other}")
+    sealed = next((layer.media_type for layer in found.layers if layer.media_type.endswith("+encrypted")), None)
+    if sealed:
+        hint = "skopeo copy --decryption-key KEY … oci:FOLDER, then oci:FOLDER"
+        raise UsageError(f"image {image} has a layer that is encrypted", hint)
+
+
+def _other(value: dict[str, Any], config: Descriptor, layers: list[Descriptor]) -> str:
+    """The media type of what is not an image."""
+    if not is_image_type(config.media_type):
+        kind = value.get("artifactType")
+        return (kind if isinstance(kind, str) and kind else config.media_type)[:_MAX_SHOWN_CHARS]
+    if layers and all(layer.media_type.startswith(_STATEMENTS) for layer in layers):
+        return layers[0].media_type[:_MAX_SHOWN_CHARS]
+    return ""
 
 
 def descriptor(value: Any) -> Descriptor:
@@ -77,7 +116,7 @@ def _json(text: bytes) -> dict[str, Any]:
     if len(text) > MAX_MANIFEST_BYTES:
         raise UsageError(f"the image's manifest has {len(text)} bytes; {MAX_MANIFEST_BYTES} are allowed")
     try:
-        value = json.loads(text)
+        value = oci_config.read_json(text)
     except (ValueError, RecursionError):
         raise UsageError("the image's manifest is not JSON") from None
     if not isinstance(value, dict):

@@ -1,12 +1,14 @@
 """What an image says of the process it is for: the OCI image configuration, which Docker's is a superset of.
 
-Spec: OCI image-spec, config.md. An image is hostile until shown otherwise, so every field is checked for its type.
+Spec: OCI image-spec, config.md. An image is hostile until shown otherwise, so every field is checked for its type. What
+programs in Go make of it counts, since Docker and nearly all others are: encoding/json, "Unmarshal".
 """
 
 from __future__ import annotations
 
 import json
 import posixpath
+import re
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -51,7 +53,7 @@ def parse(text: bytes | str) -> ImageConfig:
     if len(text) > MAX_CONFIG_BYTES:
         raise UsageError(f"the image's configuration has {len(text)} bytes; {MAX_CONFIG_BYTES} are allowed")
     try:
-        whole = json.loads(text)
+        whole = read_json(text)
     except (ValueError, RecursionError):
         raise UsageError("the image's configuration is not JSON") from None
     if not isinstance(whole, dict):
@@ -72,13 +74,20 @@ def parse(text: bytes | str) -> ImageConfig:
         architecture=_text(whole, "architecture"),
         os=_text(whole, "os"),
         notes=notes,
-        variant=variant if isinstance(variant := whole.get("variant"), str) else "",  # Docker passes over an odd one
+        variant=variant if isinstance(variant := _find(whole, "variant"), str) else "",  # Docker passes over an odd one
     )
+
+
+def read_json(text: bytes | str) -> Any:
+    """As Go reads it: bytes that are not UTF-8 become U+FFFD. Raises ValueError or RecursionError."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", errors="replace")
+    return json.loads(text)
 
 
 def _command(inner: dict[str, Any], key: str) -> list[str]:
     """A list of words. Early images have one text, which Docker takes for one word; an empty one is none."""
-    if isinstance(inner.get(key), str):
+    if isinstance(_find(inner, key), str):
         return [word for word in [_text(inner, key)] if word]
     words = _words(inner, key)
     return [] if words == [""] else words
@@ -95,9 +104,13 @@ def _env(inner: dict[str, Any], notes: list[str]) -> list[str]:
 
 
 def _working_dir(inner: dict[str, Any]) -> str:
-    """A relative one is from the root; builders before BuildKit wrote such."""
+    """A relative one is from the root; builders before BuildKit wrote such. Dots are read as a text, as Docker does."""
     path = _text(inner, "WorkingDir")
-    return path if not path or path.startswith("/") else f"/{path}"
+    return _absolute(path) if path else ""
+
+
+def _absolute(path: str) -> str:
+    return f"/{posixpath.normpath(f'/{path}').lstrip('/')}"
 
 
 def _stop_signal(inner: dict[str, Any], notes: list[str]) -> int:
@@ -116,7 +129,7 @@ def _volumes(inner: dict[str, Any], notes: list[str]) -> list[str]:
         raise UsageError(f"the image declares {len(declared)} volumes; {_MAX_VOLUMES} are allowed")
     made, odd = [], []
     for path in declared:
-        whole = f"/{posixpath.normpath(path).lstrip('/')}"
+        whole = _absolute(path)
         if path.startswith("/") and whole != "/" and _is_text(path):
             made.append(whole)
         else:
@@ -139,8 +152,20 @@ def _shown(words: list[str]) -> str:
     return some if len(words) <= _MAX_SHOWN else f"{some} and {len(words) - _MAX_SHOWN} more"
 
 
+def _find(value: dict[str, Any], key: str) -> Any:
+    """A field by its name, in whatever case; one in the right case counts before others."""
+    if key in value:
+        return value[key]
+    return next((found for name, found in value.items() if name.lower() == key.lower()), None)
+
+
+def _whole(value: Any) -> Any:
+    """A text without halves of surrogate pairs, which JSON can write and UTF-8 cannot."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else value
+
+
 def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
+    found = _find(value, key)
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -149,16 +174,18 @@ def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _words(value: dict[str, Any], key: str) -> list[str]:
-    found = value.get(key)
+    """A list of texts; null in it is an empty one."""
+    found = _find(value, key)
     if found is None:
         return []
-    if not isinstance(found, list) or not all(_is_text(word) for word in found):
+    words = ["" if word is None else _whole(word) for word in found] if isinstance(found, list) else []
+    if not isinstance(found, list) or not all(_is_text(word) for word in words):
         raise UsageError(f"the image's configuration is malformed: {key} is not a list of texts")
-    return found
+    return words
 
 
 def _text(value: dict[str, Any], key: str) -> str:
-    found = value.get(key)
+    found = _whole(_find(value, key))
     if found is None:
         return ""
     if not isinstance(found, str) or not _is_text(found):
@@ -167,7 +194,7 @@ def _text(value: dict[str, Any], key: str) -> str:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a process can have it as an argument: no NUL, and no half of a surrogate pair, which JSON can write."""
+    """Whether a process can have it as an argument: no NUL, and no half of a surrogate pair."""
     try:
         return isinstance(value, str) and b"\0" not in value.encode()
     except UnicodeEncodeError:

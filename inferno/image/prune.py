@@ -7,7 +7,6 @@ What versions were made of stays theirs all the same, since they hold links of t
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from inferno.base import files
 from inferno.base.errors import InfernoError
-from inferno.image import base, catalog, digests, local_images, stamp
+from inferno.image import base, catalog, digests, local_images, oci_config, stamp
 from inferno.settings import Settings
 from inferno.state.paths import Paths
 
@@ -91,7 +90,7 @@ def _unused_blobs(settings: Settings, gone: set[str]) -> Iterator[Path]:
     for entry in catalog.entries(settings):
         known = local_images.image(entry.digest, settings)
         if known is not None and entry.digest not in gone:
-            layers = json.loads(known[0]).get("layers") or []
+            layers = oci_config.read_json(known[0]).get("layers") or []
             wanted |= {digests.path(str(layer.get("digest"))) for layer in layers}
     for algorithm in digests.ALGORITHMS:
         with contextlib.suppress(FileNotFoundError):

@@ -36,6 +36,8 @@ def resolve(ask: Ask, *, must: bool) -> Image:
     if not isinstance(found, Manifest):
         search, is_chosen = Search(ask, _Store(ref, skopeo)), True
         found = search.follow(search.best(found) or search.none())
+    else:
+        manifest.check(ref.text, found)
     return Image(
         found.digest, found.text, _fetched_config(ask, skopeo, found, is_chosen=is_chosen), "registry", found.digest
     )

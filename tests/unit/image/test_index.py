@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.image import index, local_images, reference, source
+from inferno.image import catalog, check, index, local_images, reference, source
 from inferno.image.source import Access
 from inferno.settings import Settings, load_settings
 from inferno.spec import platform
@@ -292,3 +292,94 @@ def test_files_of_docker_save_are_chosen_in_alike(tmp_path: Path, settings: Sett
     assert said(f"{two}@sha256:{digest}", settings) == "two"
     with pytest.raises(UsageError, match="holds no image sha256:000"):
         said(f"{two}@sha256:{'0' * 64}", settings)
+
+
+IMAGE, STATEMENT = "application/vnd.oci.image.config.v1+json", "application/vnd.in-toto+json"
+SIGNATURE = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+
+def other(layout: Layout, *layers: str, config: str = IMAGE, **more: Any) -> dict[str, Any]:
+    """A manifest that has the configuration of an image, by its platform at least, and is not one."""
+    known = json.dumps({"os": "linux", "architecture": HERE}).encode()
+    parts = [images.put(layout.blobs, kind.encode(), kind) for kind in layers]
+    text = {"schemaVersion": 2, "config": images.put(layout.blobs, known, config), "layers": parts, **more}
+    return images.put(layout.blobs, json.dumps(text).encode(), "application/vnd.oci.image.manifest.v1+json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "layers", "said_kind"),
+    [
+        ("chart", "application/vnd.cncf.helm.config.v1+json", ["x"], "application/vnd.cncf.helm.config.v1+json"),
+        ("plugin", "application/vnd.docker.plugin.v1+json", [], "application/vnd.docker.plugin.v1+json"),
+        ("empty", "application/vnd.oci.empty.v1+json", [], "application/spdx+json"),
+        ("signature", IMAGE, [SIGNATURE, SIGNATURE], SIGNATURE),
+        ("attestation", IMAGE, [STATEMENT], STATEMENT),
+    ],
+)
+def test_what_is_not_an_image_by_its_media_types_is_passed_over_and_named(
+    kind: str, config: str, layers: list[str], said_kind: str, layout: Layout, settings: Settings
+) -> None:
+    more = {"artifactType": "application/spdx+json"} if kind == "empty" else {}
+    beside = other(layout, *layers, config=config, **more)
+    image = layout.image("image", HERE)
+    for entries in ((beside, image), (image, beside)):
+        assert said(layout.hold(*entries), settings) == "image"
+    ref = layout.hold(beside)
+    with pytest.raises(UsageError, match="holds no image") as caught:
+        said(ref, settings)
+    assert said_kind in str(caught.value.hint)
+    with pytest.raises(UsageError, match="is not an image, by its media type"):
+        said(layout.hold(beside | {"platform": {"os": "linux", "architecture": HERE}}), settings)
+
+
+@pytest.mark.parametrize("kind", [IMAGE, "application/vnd.docker.container.image.v1+json", "", None])
+def test_an_image_may_say_that_it_is_an_artifact_of_an_images_type(
+    kind: str | None, layout: Layout, settings: Settings
+) -> None:
+    """OCI image-spec 1.1, descriptor.md: `artifactType` is the media type of the configuration of an image."""
+    assert said(layout.hold(layout.image("image", HERE) | {"artifactType": kind}), settings) == "image"
+
+
+@pytest.mark.parametrize("content", [b"<xml/>", b'{"mediaType": "x", "blobs": []}', b"", None])
+@pytest.mark.parametrize("kind", ["application/xml", "application/vnd.oci.artifact.manifest.v1+json", "odd", 5])
+def test_entries_of_unknown_media_types_are_passed_over(
+    content: bytes | None, kind: Any, layout: Layout, settings: Settings
+) -> None:
+    """OCI image-spec, image-index.md: one of an unknown media type must not be an error. Its content may be missing."""
+    entry = images.put(layout.blobs, content or b"gone", "") | {"mediaType": kind}
+    if content is None:
+        (layout.blobs / entry["digest"][7:]).unlink()
+    image = layout.image("image", HERE, tag="v1")
+    assert said(f"{layout.hold(entry, image)}:v1", settings) == "image"
+    assert said(layout.hold(tagged(entry, "v1"), image), settings) == "image"
+    with pytest.raises(UsageError, match=r"holds no image|not made for"):
+        said(layout.hold(entry), settings)
+
+
+def test_an_image_of_an_unknown_media_type_is_one_all_the_same(layout: Layout, settings: Settings) -> None:
+    image, more = layout.image("image", HERE, architecture=OTHER), layout.image("other", OTHER)
+    assert said(layout.hold(image | {"mediaType": "text/plain"}, more), settings) == "image"
+
+
+def test_a_manifest_without_the_version_of_its_schema_is_one(layout: Layout, settings: Settings) -> None:
+    entry = layout.image("image", HERE)
+    text = json.loads((layout.blobs / entry["digest"][7:]).read_text())
+    del text["schemaVersion"]
+    without = images.put(layout.blobs, json.dumps(text).encode(), entry["mediaType"])
+    assert said(layout.hold(without), settings) == "image"
+
+
+def test_an_encrypted_layer_is_named(layout: Layout, settings: Settings) -> None:
+    sealed = other(layout, "application/vnd.oci.image.layer.v1.tar+gzip+encrypted")
+    with pytest.raises(UsageError, match="has a layer that is encrypted"):
+        said(layout.hold(sealed), settings)
+
+
+def test_texts_that_are_not_utf8_are_no_obstacle(layout: Layout, settings: Settings) -> None:
+    entry = layout.image("image", HERE)
+    text = (layout.blobs / entry["digest"][7:]).read_bytes().replace(b"{", b'{"annotations": {"by": "\xe9"}, ', 1)
+    ref = layout.hold(images.put(layout.blobs, text, entry["mediaType"]))
+    assert said(ref, settings) == "image"
+    [digest] = {local_images.ensure(ref, settings).digest}
+    [found] = [entry for entry in catalog.entries(settings) if entry.digest == digest]
+    assert check.check(found, settings) == []
