@@ -30,6 +30,7 @@ from inferno.image.layers.entry import (
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)
+_ASCII = bytes(range(128))
 _READ_BYTES = 1 << 16
 # name mode uid gid size mtime checksum type link magic+version uname gname major minor prefix
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
@@ -139,7 +140,7 @@ def _header(window: _Window, offset: int) -> tuple[bytes, ...] | None:
         raise BadImageError("a layer is not a tar archive: it ends in the middle of a header")
     fields = _HEADER.unpack(block)
     total = checksum(block) - sum(fields[6]) + 8 * 0x20
-    if _number(fields[6], "checksum") != total:
+    if (said := _number(fields[6], "checksum")) != total and said != _signed(total, block):
         raise BadImageError(f"a layer is not a tar archive: bad checksum of the header at byte {offset}")
     return fields
 
@@ -147,9 +148,8 @@ def _header(window: _Window, offset: int) -> tuple[bytes, ...] | None:
 def is_header(block: bytes) -> bool:
     """Whether the bytes are one of an archive's headers, by their checksum."""
     try:
-        return len(block) == BLOCK and _number(block[148:156], "checksum") == checksum(
-            block[:148] + b" " * 8 + block[156:]
-        )
+        total = checksum(block[:148] + b" " * 8 + block[156:])
+        return len(block) == BLOCK and _number(block[148:156], "checksum") in (total, _signed(total, block))
     except BadImageError:
         return False
 
@@ -160,6 +160,11 @@ def checksum(block: bytes) -> int:
     Adler-32's lower half is one more than the sum modulo 65521, which no 256 bytes reach: a tenth of the time of sum().
     """
     return (zlib.adler32(block[:256]) & 0xFFFF) + (zlib.adler32(block[256:]) & 0xFFFF) - 2
+
+
+def _signed(total: int, block: bytes) -> int:
+    """The sum as programs have it that take bytes for signed: early tars, Sun's among them."""
+    return total - 256 * len((block[:148] + block[156:]).translate(None, _ASCII))
 
 
 def _special(window: _Window, kind: bytes, offset: int, length: int) -> dict[bytes, bytes]:

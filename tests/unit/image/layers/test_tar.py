@@ -283,6 +283,19 @@ def test_flipped_bytes_never_do_worse_than_an_error(seed: int) -> None:
         read(bytes(data))
 
 
+def test_a_checksum_of_signed_bytes_is_one_too() -> None:
+    """GNU tar, bsdtar, Python's and Go's take both."""
+    data = bytearray(images.tar([images.file("caf\xe9", b"x"), images.file("b")], tarfile.GNU_FORMAT))
+    signed = sum(byte - 256 * (byte > 127) for byte in (*data[:148], *data[156:512])) + 256
+    data[148:156] = b"%06o\0 " % signed
+    assert [entry.name for entry in read(bytes(data))] == ["caf\xe9".encode(), b"b"]
+    assert tar.is_header(bytes(data[:512]))
+    data[148:156] = b"%06o\0 " % (signed + 1)
+    assert not tar.is_header(bytes(data[:512]))
+    with pytest.raises(BadImageError, match="checksum"):
+        read(bytes(data))
+
+
 @pytest.mark.parametrize("block", [b"", b"\xff" * 512, b"\xff" * 257, bytes(range(256)) * 2, b"\0" * 512])
 def test_the_checksum_is_the_sum_of_the_bytes(block: bytes) -> None:
     assert tar.checksum(block) == sum(block)
