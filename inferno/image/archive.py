@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from inferno.base import files
 from inferno.base.errors import UsageError
-from inferno.image import digests, file_digest, layout, manifest, oci_config, platforms, reference, worker_process
+from inferno.image import (
+    digests,
+    file_digest,
+    layout,
+    manifest,
+    oci_config,
+    platforms,
+    reference,
+    worker_process,
+)
+from inferno.image.docker_v1_archive import V1Archive
 from inferno.image.layers import decompress
 from inferno.image.layers.decompress import Blob
 from inferno.image.manifest import Descriptor
@@ -26,6 +36,8 @@ from inferno.state.paths import Paths
 _MAX_NAMES = 20_000
 # Entries of one name are looked into for their platform: Docker knows some ten.
 _MAX_OF_ONE_NAME = 20
+# Of an entry of manifest.json: that with all of its layers' names, and its configuration.
+_Read = Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
 
 
 def resolve(ask: Ask, *, must: bool) -> Image:
@@ -81,22 +93,34 @@ def _expect(archive: Archive, name: str, other: str, kind: str) -> None:
 
 
 def _docker(archive: Archive, ask: Ask, seen: str) -> Image:
-    """manifest.json of `docker save`: [{"Config": name, "RepoTags": […], "Layers": [name, …]}, …]."""
-    _expect(archive, "manifest.json", "index.json", reference.OCI_ARCHIVE)
-    try:
-        value = oci_config.read_json(archive.read("manifest.json"))
-        found: list[dict[str, Any]] = [entry for entry in value if _is_entry(entry)]
-    except (ValueError, TypeError, RecursionError):
-        found = []
+    """The image that is wanted of a file of `docker save`."""
+    found, read = _entries(archive)
     if not found:
         raise UsageError(f"{archive.ref.name} holds no image", "is it a file of `docker save`?")
     if len(found) + sum(len(entry.get("RepoTags") or ()) for entry in found) > _MAX_NAMES:
         raise UsageError(f"{archive.ref.name} holds more than {_MAX_NAMES} images and names")
-    entry, text = _chosen(archive, _named(found, archive.ref), ask)
+    entry, text = _chosen(archive, _named(found, archive.ref), ask, read)
     layers = entry.get("Layers") or []
     if len(layers) > manifest.MAX_LAYERS:
         raise UsageError(f"the image has {len(layers)} layers; {manifest.MAX_LAYERS} are allowed")
     return Image(manifest.digest_of(text), layout.dump({**entry, "Layers": layers}), text, "archive", seen)
+
+
+def _entries(archive: Archive) -> tuple[list[dict[str, Any]], _Read]:
+    """manifest.json: [{"Config": name, "RepoTags": […], "Layers": [name, …]}, …]; and how an entry is read."""
+    _expect(archive, "manifest.json", "index.json", reference.OCI_ARCHIVE)
+    if "manifest.json" not in archive.parts:
+        old = V1Archive(archive)
+        if not (found := old.entries()):
+            hint = "is it a file of `docker save`? That of `docker export` has no image's configuration"
+            raise UsageError(f"{archive.ref.name} holds no image: manifest.json is missing", hint)
+        return found, old.read
+    try:
+        value = oci_config.read_json(archive.read("manifest.json"))
+        found = [entry for entry in value if _is_entry(entry)]
+    except (ValueError, TypeError, RecursionError):
+        found = []
+    return found, lambda entry: (entry, archive.read(entry["Config"]))
 
 
 def _named(found: list[dict[str, Any]], ref: Reference) -> list[dict[str, Any]]:
@@ -134,14 +158,13 @@ def _there(found: list[dict[str, Any]]) -> str:
     return f"name one of {', '.join(shown[:20])}{more}"
 
 
-def _chosen(archive: Archive, named: list[dict[str, Any]], ask: Ask) -> tuple[dict[str, Any], bytes]:
+def _chosen(archive: Archive, named: list[dict[str, Any]], ask: Ask, read: _Read) -> tuple[dict[str, Any], bytes]:
     """The entry for the wanted platform, and its configuration. `docker save --platform` writes one for each.
 
     Of several of one name the last, as `docker load` has it. Raises UsageError for none, or several without a name.
     """
     ref, fits, made_for = archive.ref, [], set()
-    for entry in named[-_MAX_OF_ONE_NAME:]:
-        text = archive.read(entry["Config"])
+    for entry, text in map(read, named[-_MAX_OF_ONE_NAME:]):
         platform = platforms.of_config(oci_config.parse(text))
         if ref.digest is None or digests.match(text, ref.digest):
             made_for.add(platform or "any")
