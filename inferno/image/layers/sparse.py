@@ -14,7 +14,7 @@ BLOCK = 512
 _OLD_MAP = 386  # in an old header: four pairs of 12-byte numbers, then whether more follow, then the real size
 _PAIRS, _MORE_PAIRS = 4, 21
 _PAIR = struct.Struct("12s12s")
-_MAX_CHUNKS = 1 << 16
+_MAX_CHUNKS = 1 << 17  # Go's archive/tar reads maps of 1 MiB, in which there is room for fewer
 
 Read = Callable[[int, int], bytes]
 

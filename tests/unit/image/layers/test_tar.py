@@ -283,6 +283,22 @@ def test_flipped_bytes_never_do_worse_than_an_error(seed: int) -> None:
         read(bytes(data))
 
 
+@pytest.mark.parametrize("version", ["0.1", "1.0"])
+def test_a_file_may_have_a_hundred_thousand_holes(version: str) -> None:
+    """As a database's or a disk image's may; Go's archive/tar reads no larger map."""
+    count = 100_000
+    numbers = [number for at in range(count) for number in (at * 2, 1)]
+    size = str(count * 2)
+    if version == "0.1":
+        pax, data = {"GNU.sparse.map": ",".join(map(str, numbers)), "GNU.sparse.size": size}, b"x" * count
+    else:
+        pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": size}
+        text = "".join(f"{number}\n" for number in (count, *numbers)).encode()
+        data = text + bytes(-len(text) % 512) + b"x" * count
+    [found] = read(images.tar([images.file("holes", data, pax=pax)]))
+    assert found.chunks and (len(found.chunks), found.size) == (count, count * 2)
+
+
 def test_a_checksum_of_signed_bytes_is_one_too() -> None:
     """GNU tar, bsdtar, Python's and Go's take both."""
     data = bytearray(images.tar([images.file("caf\xe9", b"x"), images.file("b")], tarfile.GNU_FORMAT))
