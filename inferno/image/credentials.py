@@ -116,13 +116,14 @@ def _login(entry: Any) -> dict[str, str] | None:
     user, password = entry.get("username"), entry.get("password")
     login = {}
     if isinstance(auth, str) and auth:
+        auth = auth.translate({10: None, 13: None})  # Go's base64 passes over ends of lines
         try:
             if b":" not in base64.b64decode(auth, validate=True):
                 return None
         except (binascii.Error, ValueError):
             return None
         login["auth"] = auth
-    elif isinstance(user, str) and isinstance(password, str) and user:
+    elif isinstance(user, str) and isinstance(password, str) and user and _is_utf8(user, password):
         login["auth"] = _encoded(user, password)
     if isinstance(token, str) and token:
         login["identitytoken"] = token
@@ -214,13 +215,22 @@ def _run(program: str, asked: str) -> tuple[int | None, bytes]:
 
 def _answered(said: bytes) -> dict[str, str] | None:
     try:
-        answer = json.loads(said)
-        user, secret = answer["Username"], answer["Secret"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        answer = {name.lower(): value for name, value in json.loads(said).items()}  # in any case, as Docker reads it
+        user, secret = answer["username"], answer["secret"]
+    except (ValueError, KeyError, AttributeError, RecursionError):
         return None
-    if not (isinstance(user, str) and isinstance(secret, str) and user and secret):
+    if not (isinstance(user, str) and isinstance(secret, str) and user and secret and _is_utf8(user, secret)):
         return None
     return {"identitytoken": secret} if user == _TOKEN_USER else {"auth": _encoded(user, secret)}
+
+
+def _is_utf8(*words: str) -> bool:
+    """Whether no word has half of a surrogate pair, which JSON can write."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _encoded(user: str, password: str) -> str:

@@ -41,6 +41,7 @@ USELESS = {
     "no user": ("""echo '{"Secret": "s3cret"}'""", "answers otherwise"),
     "empty words": ("""echo '{"Username": "", "Secret": ""}'""", "answers otherwise"),
     "numbers": ("""echo '{"Username": 1, "Secret": 2}'""", "answers otherwise"),
+    "half of a pair": (r"""printf '{"Username": "\\ud800", "Secret": "s3cret"}'""", "answers otherwise"),
     "a list": ("""echo '["s3cret"]'""", "answers otherwise"),
     "nonsense": ("head -c 2000 /dev/urandom", "answers otherwise"),
     "failing": ("echo the s3cret service does not answer; exit 3", "ended with status 3"),
@@ -229,6 +230,8 @@ def test_every_form_of_a_login_is_passed_on(home: Path, monkeypatch: pytest.Monk
         "h": {"auth": "bWU6czNjcmV0"},
         "token.example": {"auth": "PHRva2VuPjo=", "identitytoken": "t"},
         "words.example": {"username": "me", "password": "s3cret"},
+        "halves.example": {"username": "me", "password": "\ud800"},
+        "lines.example": {"auth": "bWU6czNj\r\ncmV0\n"},
         "https://index.docker.io/v1/": {"auth": "bWU6czNjcmV0"},
         "helped.example": {},
     }
@@ -242,10 +245,20 @@ def test_every_form_of_a_login_is_passed_on(home: Path, monkeypatch: pytest.Monk
     told = Told()
     found = json.loads(credentials.collected("h", None, told))
     words = {"auth": base64.b64encode(b"me:s3cret").decode()}
-    expected = {name: login for name, login in auths.items() if login}
-    assert found["auths"] == expected | {"h": {"auth": "cG9kbWFuOnM="}, "words.example": words}
+    expected = {name: login for name, login in auths.items() if login and name != "halves.example"}
+    changed = {"h": {"auth": "cG9kbWFuOnM="}, "words.example": words, "lines.example": words}
+    assert found["auths"] == expected | changed
     assert found["credHelpers"] == {"other.example": "tests"}
     assert told == []
+
+
+@pytest.mark.parametrize("answer", ['{"username": "me", "secret": "s"}', '{"USERNAME": "me", "Secret": "s", "x": 1}'])
+def test_a_helper_may_answer_in_any_case(answer: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Docker reads it, by Go's library."""
+    helper("h", home, monkeypatch, f"echo '{answer}'")
+    (home / ".docker/config.json").write_text('{"credsStore": "tests"}')
+    found = json.loads(credentials.collected("h", None, Told()))
+    assert found["auths"] == {"h": {"auth": base64.b64encode(b"me:s").decode()}}
 
 
 def test_docker_hub_is_asked_for_by_its_old_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
