@@ -26,7 +26,8 @@ class Laid(NamedTuple):
     `kept` are those that have a place, in their order. Of these `links` are notes of opaque folders where there is a
     link instead, and `missing` whiteouts in no folder. `whiteouts` are all, so that none hides what is on the way of a
     later one; None where there is no such order. `room` are folders (path, mode, group) that were made in the place of
-    something of the layers below, for the member.
+    something of the layers below, for the member. `replaced` are folders whose path leads to something else when the
+    layer has been unpacked.
     """
 
     kept: list[int]
@@ -34,12 +35,14 @@ class Laid(NamedTuple):
     missing: list[int]
     whiteouts: list[int] | None
     room: list[tuple[int, str, int, int]]
+    replaced: list[int]
 
 
 class Placed(NamedTuple):
     """A stack without what cannot be placed, and the same as those need it who act on each member as they come to it.
 
-    `others` is None where there is no such stack; `for_docker` has no whiteouts in no folder.
+    `others` is None where there is no such stack; `for_docker` has no whiteouts in no folder, and no folders
+    that their own layer replaces.
     """
 
     stack: list[list[Member]]
@@ -67,14 +70,15 @@ def unpack(root: Path, stack: Sequence[Sequence[Member]]) -> Placed:
     if any(known.whiteouts is None for known in laid):
         return Placed(kept, None, None)
     others = [_for_others(layer, known, set(known.links)) for layer, known in pairs]
-    return Placed(kept, others, [_for_others(each, known, {*known.links, *known.missing}) for each, known in pairs])
+    unfit = [{*known.links, *known.missing, *known.replaced} for known in laid]
+    return Placed(kept, others, [_for_others(*pair, without) for pair, without in zip(pairs, unfit, strict=True)])
 
 
 def _for_others(layer: Sequence[Member], known: Laid, without: set[int]) -> list[Member]:
     """Whiteouts first; and a folder before the member that needs it where something else was."""
     found = [layer[number] for number in known.whiteouts or () if number not in without]
     for number in known.kept:
-        if number not in (known.whiteouts or ()):
+        if number not in (known.whiteouts or ()) and number not in without:
             room = [each for each in known.room if each[0] == number]
             found += [directory(path, mode, gid=gid, mtime=0) for _, path, mode, gid in room]
             found.append(layer[number])
@@ -95,9 +99,10 @@ def _unpack_layer(layer: Sequence[Member]) -> Laid:
             found = _hidden(f"/{head}", base)
             whiteouts[number] = _way(f"/{head}"), found
             hidden += found
-            if base == OPAQUE and os.path.islink(f"/{head}"):
+            there = _real(f"/{head}")
+            if base == OPAQUE and os.path.islink(there):
                 links.append(number)
-            elif not os.path.isdir(f"/{head}"):
+            elif not os.path.isdir(os.path.realpath(there)):
                 missing.append(number)
     with _times_of("/"):
         _link_all("/", _BEFORE)
@@ -114,7 +119,9 @@ def _unpack_layer(layer: Sequence[Member]) -> Laid:
                 kept.append(number)
     with _times_of("/"):
         shutil.rmtree(_BEFORE)
-    return Laid(sorted(kept), links, missing, _in_order(whiteouts), room)
+    folders = [number for number in kept if layer[number].kind == tarfile.DIRTYPE]
+    replaced = [number for number in folders if not os.path.isdir(_path(layer[number]))]
+    return Laid(sorted(kept), links, missing, _in_order(whiteouts), room, replaced)
 
 
 def _in_order(whiteouts: dict[int, tuple[list[str], list[str]]]) -> list[int] | None:
@@ -159,8 +166,7 @@ def _hidden(folder: str, base: str) -> list[str]:
     """What a whiteout hides, as full paths in real folders."""
     try:
         if base == OPAQUE:
-            parent = os.path.realpath(os.path.dirname(folder))
-            there = os.path.join(parent, os.path.basename(folder)) if folder != "/" else "/"
+            there = _real(folder)
             names = os.listdir(there) if stat.S_ISDIR(os.lstat(there).st_mode) else []
         else:
             there, names = os.path.realpath(folder), [base[4:]]
@@ -168,6 +174,12 @@ def _hidden(folder: str, base: str) -> list[str]:
     except OSError:
         return []
     return [os.path.join(there, name) for name in names]
+
+
+def _real(path: str) -> str:
+    """The path, whose last part may be a link, in a real folder: `..` after what is not there leads back, unlike to the
+    kernel, but as to those who find their way in an archive."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)) if path != "/" else "/"
 
 
 @contextlib.contextmanager
@@ -185,7 +197,7 @@ def _place(member: Member, fresh: set[str]) -> list[tuple[str, int, int]]:
 
     Raises OSError, before anything is changed, for what has no place.
     """
-    path = os.path.normpath("/" + member.name.lstrip("/"))
+    path = _path(member)
     if path == "/":
         _describe(member, path)
         return []
@@ -261,6 +273,10 @@ def _make_folders(path: str, fresh: set[str]) -> None:
                 os.mkdir(made, 0o755)
             os.utime(made, (0, 0))
             fresh.add(made)
+
+
+def _path(member: Member) -> str:
+    return os.path.normpath("/" + member.name.lstrip("/"))
 
 
 def _target(member: Member) -> str:

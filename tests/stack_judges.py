@@ -91,6 +91,9 @@ EXCEPTIONS = {
     "dangling": "Docker refuses an entry below a symlink to what is not there, or is hidden by the same layer; umoci "
     "makes a folder there, as we do",
     "folders' times": "both leave folders with the time of their unpacking; by the specification they are unchanged",
+    "replaced folders": "Docker gives what is at the path of a folder when a layer ends, through links, the time that "
+    "the layer has for the folder: also a file that came in the place of the folder, by another path to it. It gets "
+    "none of these folders",
     "implied folders": "Docker gives folders that no layer describes the mode 0600; umoci and we 0755",
     "before 1970": "Docker gives files of before 1970 the time 0, but not symlinks",
     "export": "docker export adds what a container needs, has whole seconds, and no xattrs but capabilities",

@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from inferno.image.layers.entry import BadImageError
 from inferno.image.layers.limits import LeftOut
-from tests import stack_judges
 from tests.images import Member, directory, file, hard_link, symlink, whiteout
 from tests.stacks import Listing, listing, settle
 
@@ -341,45 +339,3 @@ def test_notes_of_aufs_and_names_like_whiteouts_are_no_files() -> None:
 def test_what_no_guest_can_have_hides_what_was_there_and_is_left_out(member: Member) -> None:
     assert names([[file("x"), file("y")], [member]]) == [".", "y"]
     assert lost([[member]]).startswith("1 ")
-
-
-FIFO = Member("c/c", tarfile.FIFOTYPE)
-# What random stacks were shrunk to where one of the judges had differed, or refused one.
-FOUND = {
-    "a link to what is hidden, on a way that is replaced": [
-        [FIFO], [symlink("c/a", ".")],
-        [Member("c", tarfile.CHRTYPE, device=(1, 3)), hard_link("n", "c/c"), whiteout("c/a/a/c")],
-    ],
-    "a whiteout that hides the way to another": [
-        [symlink("a", "."), symlink("b", "..")], [whiteout("a/b/a/a"), whiteout("a/b")],
-    ],
-    "the note of an opaque folder twice, once over a link": [
-        [symlink("a", "b")], [directory("a"), directory("a/lib"), Member("a/.wh..wh..opq")],
-        [Member("a/.wh..wh..opq")],
-    ],
-    "an entry in the place of a file, behind a link over what is missing": [
-        [file("b/b")], [symlink("d", "no/../b"), file("d/b/c/c")],
-    ],
-    "a whiteout behind a link over what is missing": [
-        [symlink("d", "no/../b"), symlink("d/a", "lib")], [whiteout("d/a")],
-    ],
-    "a hard link to what makes room for its folder": [[file("lib")], [hard_link("lib/c", "lib")]],
-}  # fmt: skip
-
-
-@pytest.mark.root
-@pytest.mark.parametrize("stack", FOUND.values(), ids=FOUND)
-def test_stacks_that_were_found_by_chance(stack: list[list[Member]], tmp_path: Path) -> None:
-    if lacks := stack_judges.lacking():
-        pytest.skip(lacks)
-    placed, _ = stack_judges.agree_with_plain(tmp_path, stack)
-    assert placed.stack == stack
-
-
-@pytest.mark.root
-@pytest.mark.parametrize("seed", range(5))
-def test_random_stacks_come_out_as_a_plain_unpacker_has_them(seed: int, tmp_path: Path) -> None:
-    """A few; `make soak layers` goes on."""
-    if lacks := stack_judges.lacking():
-        pytest.skip(lacks)
-    stack_judges.check(seed, tmp_path, with_umoci=False)
