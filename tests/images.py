@@ -13,7 +13,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,14 +147,23 @@ def busybox(folder: Path, *more: Member, tag: str = TAG, **config: Any) -> Path:
     return build(folder, [busybox_layer(*more)], tag=tag, **wanted)
 
 
-def rename_digests(folder: Path, algorithm: str = "sha512") -> str:
-    """Name all that a layout holds by another algorithm, as its maker could have; return the manifest's new digest."""
+PARTS = ("manifest", "config", "layers", "diff_ids")
 
-    def moved(descriptor: dict[str, Any], data: bytes) -> dict[str, Any]:
-        value = hashlib.new(algorithm, data).hexdigest()
-        (folder / "blobs" / algorithm).mkdir(exist_ok=True)
-        (folder / "blobs" / algorithm / value).write_bytes(data)
-        return descriptor | {"digest": f"{algorithm}:{value}", "size": len(data)}
+
+def rename_digests(folder: Path, algorithm: str = "sha512", parts: Collection[str] = PARTS) -> str:
+    """Name parts of the image of a layout, or the first `layer` alone, by another algorithm, as its maker could have.
+
+    Returns the manifest's new digest.
+    """
+    kept: set[Path] = set()
+
+    def moved(part: str, descriptor: dict[str, Any], data: bytes) -> dict[str, Any]:
+        digest = _digest(data, algorithm if part in parts else "sha256")
+        path = folder / "blobs" / digest.replace(":", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        kept.add(path)
+        return descriptor | {"digest": digest, "size": len(data)}
 
     def content(descriptor: dict[str, Any]) -> bytes:
         return (folder / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
@@ -165,11 +174,17 @@ def rename_digests(folder: Path, algorithm: str = "sha512") -> str:
     config = json.loads(content(manifest["config"]))
     layers = [content(layer) for layer in manifest["layers"]]
     plain = [gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data for data in layers]
-    config["rootfs"]["diff_ids"] = [f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}" for data in plain]
-    manifest["config"] = moved(manifest["config"], json.dumps(config).encode())
-    manifest["layers"] = [moved(layer, data) for layer, data in zip(manifest["layers"], layers, strict=True)]
-    index["manifests"][0] = moved(entry, json.dumps(manifest).encode())
-    for old in (folder / "blobs/sha256").iterdir():
+    if "diff_ids" in parts:
+        config["rootfs"]["diff_ids"] = [_digest(data, algorithm) for data in plain]
+    manifest["config"] = moved("config", manifest["config"], json.dumps(config).encode())
+    names = ["layer" if number == 0 and "layer" in parts else "layers" for number in range(len(layers))]
+    manifest["layers"] = [moved(*known) for known in zip(names, manifest["layers"], layers, strict=True)]
+    index["manifests"][0] = moved("manifest", entry, json.dumps(manifest).encode())
+    for old in {*(folder / "blobs/sha256").iterdir()} - kept:
         old.unlink()
     (folder / "index.json").write_text(json.dumps(index))
     return str(index["manifests"][0]["digest"])
+
+
+def _digest(data: bytes, algorithm: str) -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"

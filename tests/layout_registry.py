@@ -16,7 +16,7 @@ from typing import Any
 
 
 class LayoutRegistry(ThreadingHTTPServer):
-    """Every tag means the one image of the layout."""
+    """Every tag means the one entry of the layout's index; a digest means what the layout has by that very digest."""
 
     daemon_threads = True
     block_on_close = False
@@ -54,14 +54,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.arrived(name, self.path)
         layout = self.server.layouts[name]
         [entry] = json.loads((layout / "index.json").read_text())["manifests"]
-        digest = what if what.startswith("sha256:") else entry["digest"]
-        media_type = entry["mediaType"] if kind == "manifests" else "application/octet-stream"
-        return self._answer((layout / "blobs" / digest.replace(":", "/")).read_bytes(), media_type)
+        digest = what if ":" in what else entry["digest"]
+        try:
+            body = (layout / "blobs" / digest.replace(":", "/")).read_bytes()
+        except FileNotFoundError:
+            word = "MANIFEST_UNKNOWN" if kind == "manifests" else "BLOB_UNKNOWN"
+            body = json.dumps({"errors": [{"code": word, "message": word.replace("_", " ").lower()}]}).encode()
+            return self._answer(body, "application/json", 404)
+        media_type = json.loads(body)["mediaType"] if kind == "manifests" else "application/octet-stream"
+        return self._answer(body, media_type)
 
     do_HEAD = do_GET
 
-    def _answer(self, body: bytes, media_type: str) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, media_type: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

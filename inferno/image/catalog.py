@@ -189,8 +189,8 @@ def process(entry: Entry, settings: Settings) -> Process:
 
 
 def _names_it(ref: str, word: str) -> bool:
-    """Whether a reference is `word` with the tag left out: nginx for nginx:latest."""
-    return ref == f"{word}:latest" or ref.endswith(f"/{word}")
+    """Whether a reference is `word` with the tag left out, nginx for nginx:latest, or ends in it: a digest, say."""
+    return ref == f"{word}:latest" or ref.endswith((f"/{word}", f"@{word}"))
 
 
 def _time(seconds: float) -> str:

@@ -43,6 +43,10 @@ def from_path(text: str) -> str | None:
         return None
 
 
+def are_sha256(*found: str) -> bool:
+    return all(digest.startswith("sha256:") for digest in found)
+
+
 def of(data: bytes, algorithm: str = "sha256") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inferno.base import files
 from inferno.base.errors import UsageError
 from inferno.image import digests, manifest, oci_config, tags
-from inferno.image.index import Entry, Search
+from inferno.image.index import MAX_READS, Entry, Search
 from inferno.image.manifest import Descriptor, Manifest
 from inferno.image.reference import Reference
 from inferno.image.source import Ask, Image, open_part
@@ -80,7 +80,7 @@ class _Store:
 def from_index(entries: list[Entry], ask: Ask, read: Blobs, place: str) -> Image:
     """The one image of the index that is wanted, with its configuration. Raises UsageError for none, or several."""
     search = Search(ask, _Store(read))
-    named = tags.named(entries, ask.ref)
+    named = _of_other_name(entries, ask.ref, read) or tags.named(entries, ask.ref)
     fits = [fit for entry in named if (fit := search.of(entry))]
     best = [fit for fit in fits if fit.rank == max(each.rank for each in fits)]
     if not best:
@@ -91,6 +91,20 @@ def from_index(entries: list[Entry], ask: Ask, read: Blobs, place: str) -> Image
     image_config = read(found.config)
     oci_config.parse(image_config)
     return Image(found.digest, found.text, image_config, place, found.digest)
+
+
+def _of_other_name(entries: list[Entry], ref: Reference, read: Blobs) -> list[Entry]:
+    """The entries that the layout names by another algorithm than the reference does, as it has this project's sha256
+    of what is sha512's there."""
+    found: list[Entry] = []
+    if ref.digest is None or any(entry.get("digest") == ref.digest for entry in entries):
+        return found
+    algorithm = ref.digest.partition(":")[0]
+    for entry in entries[:MAX_READS]:
+        if not str(entry.get("digest")).startswith(f"{algorithm}:"):
+            with contextlib.suppress(UsageError):
+                found += [entry] if digests.match(read(manifest.descriptor(entry)), ref.digest) else []
+    return found
 
 
 def read_blob(path: Path, wanted: Descriptor, ref: Reference) -> bytes:

@@ -48,10 +48,15 @@ class ImageConfig(NamedTuple):
     variant: str = ""
 
 
+def check_size(size: int) -> None:
+    """Raises UsageError for a configuration of more bytes than are read."""
+    if size > MAX_CONFIG_BYTES:
+        raise UsageError(f"the image's configuration has {size} bytes; {MAX_CONFIG_BYTES} are allowed")
+
+
 def parse(text: bytes | str) -> ImageConfig:
     """Read an image configuration. Raises UsageError for one that is none."""
-    if len(text) > MAX_CONFIG_BYTES:
-        raise UsageError(f"the image's configuration has {len(text)} bytes; {MAX_CONFIG_BYTES} are allowed")
+    check_size(len(text))
     try:
         whole = read_json(text)
     except (ValueError, RecursionError):

@@ -1,5 +1,8 @@
 """Images of registries, by skopeo, which checks every digest as it comes.
 
+An image is asked for by the digest that its registry has for it, in `Image.seen`: that of an index's entry, or of the
+reference. It may be sha512's, where the image's own name here is sha256's.
+
 Blobs are kept in images/blobs, shared by all images, under their digests; only those that are missing are fetched.
 """
 
@@ -32,28 +35,42 @@ def resolve(ask: Ask, *, must: bool) -> Image:
     ask.progress(f"ask the registry for {ref.short}")
     skopeo = Skopeo(ref, ask.access, ask.settings, ask.progress)
     text = _checked(skopeo.manifest(), ref.digest, ref)
-    found, is_chosen = manifest.parse(text), False
+    store, found, is_chosen = _Store(ref, skopeo), manifest.parse(text), False
     if not isinstance(found, Manifest):
-        search, is_chosen = Search(ask, _Store(ref, skopeo)), True
+        search, is_chosen = Search(ask, store), True
         found = search.follow(search.best(found) or search.none())
     else:
         manifest.check(ref.text, found)
-    return Image(
-        found.digest, found.text, _fetched_config(ask, skopeo, found, is_chosen=is_chosen), "registry", found.digest
-    )
+        if ref.digest is not None:
+            store.names[found.digest] = ref.digest
+    there = store.name(found)
+    return Image(found.digest, found.text, _fetched_config(ask, store, found, is_chosen=is_chosen), "registry", there)
 
 
 class _Store:
-    """What of an image skopeo brings without its layers."""
+    """What of an image skopeo brings without its layers. `names` has the registry's digests of manifests, by ours."""
 
     def __init__(self, ref: Reference, skopeo: Skopeo) -> None:
         self.ref, self.skopeo = ref, skopeo
+        self.names: dict[str, str] = {}
+
+    def name(self, found: Manifest) -> str:
+        return self.names.get(found.digest, found.digest)
 
     def manifest(self, wanted: Descriptor) -> bytes:
-        return _checked(self.skopeo.manifest(wanted.digest), wanted.digest, self.ref)
+        text = _checked(self.skopeo.manifest(wanted.digest), wanted.digest, self.ref)
+        self.names[manifest.digest_of(text)] = wanted.digest
+        return text
 
     def config(self, found: Manifest) -> bytes:
-        return layout.check_blob(self.skopeo.config(found.digest), found.config, self.ref)
+        return layout.check_blob(self.unchecked_config(found), found.config, self.ref)
+
+    def unchecked_config(self, found: Manifest) -> bytes:
+        if digests.are_sha256(self.name(found), found.config.digest):
+            return self.skopeo.config(self.name(found))
+        oci_config.check_size(found.config.size)
+        with self.skopeo.proxy() as proxy:
+            return b"".join(proxy.pieces(found.config))
 
 
 def seen(ask: Ask) -> str | None:
@@ -64,7 +81,8 @@ def seen(ask: Ask) -> str | None:
 def layers(ask: Ask, image: Image, held: contextlib.ExitStack) -> list[Blob]:
     found = manifest.parse(image.manifest)
     assert isinstance(found, Manifest)
-    _fetch(ask, Skopeo(ask.ref, ask.access, ask.settings, ask.progress), found, _missing(ask.settings, found))
+    skopeo = Skopeo(ask.ref, ask.access, ask.settings, ask.progress)
+    _fetch(ask, skopeo, found, image.seen, _missing(ask.settings, found))
     return [
         Blob(*open_part(held, blob(ask.settings, layer.digest)), layer.digest, diff_id)
         for layer, diff_id in layout.with_diff_ids(image)
@@ -84,7 +102,7 @@ def is_whole(settings: Settings, layer: Descriptor) -> bool:
         return False
 
 
-def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest, *, is_chosen: bool) -> bytes:
+def _fetched_config(ask: Ask, store: _Store, image: Manifest, *, is_chosen: bool) -> bytes:
     """Bring the layers that are not here; return the configuration, which comes along with them.
 
     Of an image that no index says the platform of (not `is_chosen`), it says that: before large layers come, after
@@ -94,20 +112,20 @@ def _fetched_config(ask: Ask, skopeo: Skopeo, image: Manifest, *, is_chosen: boo
     known = _known_config(settings, image)
     missing = _missing(settings, image)
     if known is None and not is_chosen and sum(layer.size for layer in missing.values()) > _LARGE_BYTES:
-        known = skopeo.config(image.digest)
+        known = store.unchecked_config(image)
     if known is not None and not is_chosen:
         platforms.check(ask.ref.text, oci_config.parse(known), ask.access.platform)
     try:
-        brought = _fetch(ask, skopeo, image, missing)
+        brought = _fetch(ask, store.skopeo, image, store.name(image), missing)
     except UsageError:
         if known is None and missing:
             # skopeo fetches the configuration last. When that is bad, nothing of the image is of any use; after any
             # other failure the next fetch goes on with the layers that are whole.
             with _or_without(missing, settings):
-                skopeo.config(image.digest)
+                store.unchecked_config(image)
         raise
     with _or_without(missing, settings):
-        text = known or brought or skopeo.config(image.digest)
+        text = known or brought or store.unchecked_config(image)
         config = oci_config.parse(text)
         if not is_chosen:
             platforms.check(ask.ref.text, config, ask.access.platform)
@@ -130,8 +148,9 @@ def _missing(settings: Settings, image: Manifest) -> dict[str, Descriptor]:
     return {layer.digest: layer for layer in image.layers if not is_whole(settings, layer)}
 
 
-def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest, missing: dict[str, Descriptor]) -> bytes | None:
-    """Bring the layers that are missing. A killed fetch leaves whole blobs, and nothing else that counts.
+def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest, there: str, missing: dict[str, Descriptor]) -> bytes | None:
+    """Bring the layers that are missing of the image, whose digest is `there` in the registry. A killed fetch leaves
+    whole blobs, and nothing else that counts.
 
     Returns the image's configuration, when skopeo had to bring that too and did not write it anew.
     """
@@ -141,21 +160,17 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest, missing: dict[str, Descrip
         return None
     for digest in missing:  # one that is there, but of the wrong size, would be taken for whole
         blob(settings, digest).unlink(missing_ok=True)
-    wanted = {blob(settings, layer.digest): layer.size for layer in missing.values()}
-    if sum(wanted.values()) > settings.image_max_mib << 20:
+    total = sum(layer.size for layer in missing.values())
+    if total > settings.image_max_mib << 20:
         raise UsageError(
-            f"the layers of {ask.ref.text} take {sum(wanted.values()) >> 20} MiB; {settings.image_max_mib} are allowed",
+            f"the layers of {ask.ref.text} take {total >> 20} MiB; {settings.image_max_mib} are allowed",
             "INFERNO_IMAGE_MAX_MB",
         )
     with files.temporary_folder(images, _PREFIX) as folder:
-        try:
-            skopeo.copy(image.digest, folder, images / "blobs", f"fetch {ask.ref.short}", wanted, ask.progress)
-        except UsageError:
-            for layer in missing.values():
-                if not is_whole(settings, layer):
-                    blob(settings, layer.digest).unlink(missing_ok=True)
-            raise
-        brought = _take_notes(folder, image, settings)
+        if not digests.are_sha256(there, image.config.digest, *(layer.digest for layer in image.layers)):
+            _fetch_singly(ask, skopeo, missing, folder)
+            return None
+        brought = _copy(ask, skopeo, image, there, missing, folder)
     for layer in missing.values():
         if not is_whole(settings, layer):
             if blob(settings, layer.digest).exists():
@@ -167,6 +182,43 @@ def _fetch(ask: Ask, skopeo: Skopeo, image: Manifest, missing: dict[str, Descrip
                 "docker pull it, and take docker-daemon:NAME",
             )
     return brought
+
+
+def _copy(
+    ask: Ask, skopeo: Skopeo, image: Manifest, there: str, missing: dict[str, Descriptor], folder: Path
+) -> bytes | None:
+    settings, images = ask.settings, Paths(ask.settings.root).images
+    wanted = {blob(settings, layer.digest): layer.size for layer in missing.values()}
+    try:
+        skopeo.copy(there, folder, images / "blobs", f"fetch {ask.ref.short}", wanted, ask.progress)
+    except UsageError:
+        for layer in missing.values():
+            if not is_whole(settings, layer):
+                blob(settings, layer.digest).unlink(missing_ok=True)
+        raise
+    return _take_notes(folder, image, settings)
+
+
+def _fetch_singly(ask: Ask, skopeo: Skopeo, missing: dict[str, Descriptor], folder: Path) -> None:
+    """One after the other, each by its own digest: `skopeo copy` knows nothing by another than sha256's.
+
+    Those with URLs of their own are asked of the registry alone too.
+    """
+    done, total = 0, sum(layer.size for layer in missing.values())
+    try:
+        with skopeo.proxy() as proxy:
+            for digest, layer in missing.items():
+                unfinished = folder / "blob"
+                with unfinished.open("wb") as out:
+                    for piece in proxy.pieces(layer):
+                        out.write(piece)
+                        done += len(piece)
+                        ask.progress(f"fetch {ask.ref.short}", done, total)
+                path = blob(ask.settings, digest)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                unfinished.rename(path)
+    except OSError as error:
+        raise files.disk_full(folder.parent) if files.is_full(error) else error from None
 
 
 def _take_notes(folder: Path, image: Manifest, settings: Settings) -> bytes | None:

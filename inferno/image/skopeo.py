@@ -20,7 +20,7 @@ from inferno.base import files, interruption, processes
 from inferno.base.errors import InfernoError, UsageError
 from inferno.base.progress import Progress
 from inferno.base.text import visible
-from inferno.image import credentials
+from inferno.image import credentials, skopeo_proxy
 from inferno.image.reference import Reference
 from inferno.image.source import Access, NotThereError
 from inferno.settings import Settings
@@ -71,7 +71,7 @@ class Skopeo:
         return self._inspect(["--raw"], digest)
 
     def config(self, digest: str) -> bytes:
-        """The configuration of the image whose manifest has this digest."""
+        """The configuration of the image whose manifest has this digest; both are named by sha256 there."""
         return self._inspect(["--raw", "--config"], digest)
 
     def copy(
@@ -106,6 +106,14 @@ class Skopeo:
 
         with self._explained():
             self._again_if_it_passes(attempt)
+
+    @contextlib.contextmanager
+    def proxy(self) -> Iterator[skopeo_proxy.Proxy]:
+        """What brings blobs of the reference's repository by any digest; `copy` knows sha256's alone."""
+        with self._authfile("--authfile") as (auth, passed), self._explained():
+            argv = [*_skopeo(_COPY_TIMEOUT_S), "experimental-image-proxy", *self._tls("--tls-verify"), *auth]
+            with skopeo_proxy.running(argv, self._ref.remote, _environment(), passed, _COPY_TIMEOUT_S) as proxy:
+                yield proxy
 
     def _inspect(self, options: list[str], digest: str | None) -> bytes:
         def attempt() -> bytes:
@@ -248,8 +256,6 @@ def _last(text: str) -> str:
 
 
 def _hint(said: str) -> str | None:
-    if "saved with digest sha256" in said:
-        return "skopeo fetches no layers by sha512: copy the image to a folder by another program, and take oci:DIR"
     if "toomanyrequests" in said or "too many requests" in said:
         return "docker login raises the registry's limit, or wait, or use a mirror"
     if "unsupported schema version 2" in said:

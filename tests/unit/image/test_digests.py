@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from inferno.image.layers.entry import BadImageError
 from inferno.settings import Settings, load_settings
 from tests import images
 
+SUPERBLOCK_ENDS = 1024 + 128  # erofs_fs.h: EROFS_SUPER_OFFSET, and a struct erofs_super_block
 LONG = f"sha512:{'a' * 128}"
 
 
@@ -51,13 +53,39 @@ def test_another_is_refused(digest: str, says: str) -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize("level", [0, 1], ids=["plain", "gzip"])
-def test_an_image_named_by_sha512_throughout(level: int, tmp_path: Path, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "parts", [images.PARTS, ["layer"], ["layer", "diff_ids"], ["config"], ["manifest", "layers"]], ids=" ".join
+)
+def test_an_image_named_by_sha512(parts: list[str], level: int, tmp_path: Path, settings: Settings) -> None:
+    """Throughout, or in part: as a folder, and packed. The base is that by sha256 but for its UUID."""
     folder = images.build(tmp_path / "l", [[images.file("a", b"x")], [images.file("b")]], level=level, Cmd=["/a"])
-    images.rename_digests(folder)
-    ref = f"oci:{folder}"
-    made = local_images.ensure(ref, settings)
-    assert made.digest == digests.of((settings.root / "images" / made.digest[7:] / "manifest.json").read_bytes())
-    assert base.ensure(ref, settings).exists()
+    local_images.ensure(f"oci:{folder}", settings)
+    expected = base.ensure(f"oci:{folder}", settings).read_bytes()[SUPERBLOCK_ENDS:]
+    digest = images.rename_digests(folder, parts=parts)
+    packed = tmp_path / "packed.tar"
+    with tarfile.open(packed, "w") as archive:
+        archive.add(folder, ".")
+    for ref in (f"oci:{folder}", f"oci:{folder}@{digest}", f"oci-archive:{packed}", f"oci-archive:{packed}@{digest}"):
+        made = local_images.ensure(ref, settings)
+        assert made.digest == digests.of((settings.root / "images" / made.digest[7:] / "manifest.json").read_bytes())
+        assert base.ensure(ref, settings).read_bytes()[SUPERBLOCK_ENDS:] == expected
+
+
+@pytest.mark.root
+def test_diff_ids_by_sha512_in_what_docker_saves(tmp_path: Path, settings: Settings) -> None:
+    layer, path = images.tar([images.file("a", b"x")]), tmp_path / "saved.tar"
+    for right in (True, False):
+        digest = digests.of(layer, "sha512") if right else LONG
+        config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
+        saved = [{"Config": "c", "RepoTags": [], "Layers": ["1"]}]
+        parts = {"c": json.dumps(config).encode(), "1": layer, "manifest.json": json.dumps(saved).encode()}
+        path.write_bytes(images.tar([images.file(name, data) for name, data in parts.items()]))
+        local_images.ensure(f"docker-archive:{path}", settings)
+        if right:
+            assert base.ensure(f"docker-archive:{path}", settings).exists()
+        else:
+            with pytest.raises(UsageError, match="its diff ID is sha512:"):
+                base.ensure(f"docker-archive:{path}", settings)
 
 
 def test_a_manifest_that_is_not_what_its_sha512_says(tmp_path: Path, settings: Settings) -> None:
