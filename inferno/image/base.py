@@ -3,8 +3,7 @@
 Made by the program `inferno.image.layers`, which has no rights but the open files it is given. The base has no name
 until it is whole, so a kill at any time leaves nothing.
 """
-
-from __future__ import annotations
+# No `from __future__ import annotations`: records are read by the annotations, which as texts would be compiled first.
 
 import contextlib
 import os
@@ -133,7 +132,9 @@ def ensure(ref: str, settings: Settings, access: Access = PUBLIC, progress: Prog
     return made
 
 
-def _build(made: Path, layers: list[Blob], settings: Settings, progress: Progress, held: contextlib.ExitStack) -> None:
+def _build(
+    made: Path, layers: "list[Blob]", settings: Settings, progress: Progress, held: contextlib.ExitStack
+) -> None:
     out = held.enter_context(files.nameless(made.parent))
     spools = [held.enter_context(files.nameless(made.parent)) for _ in layers]
     mkfs = _open(held, mkfs_erofs(settings))

@@ -21,6 +21,8 @@ HEAVY = {
     "inspect",
     "getopt",
 }
+# The rows of verbs that look are what `list` is found in; all others are for help and hints.
+OTHER_VERBS = {f"inferno.console.verbs.{name}" for name in ("table", "tasks", "life", "steps", "reach", "host")}
 PROGRAM = """
 import contextlib, io, json, sys
 from inferno.cli.main import main
@@ -40,7 +42,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
 
 def test_list_loads_no_heavy_library(loaded: dict[str, str | None]) -> None:
     assert "inferno.life.status" in loaded
-    assert HEAVY & set(loaded) == set()
+    assert (HEAVY | OTHER_VERBS) & set(loaded) == set()
 
 
 def test_named_tuples_that_list_loads_compile_nothing(loaded: dict[str, str | None]) -> None:
