@@ -85,7 +85,7 @@ def _key(crate: str, checkout: Path) -> str:
 
     libc = Path(said("cc", "-print-file-name=libc.a"))
     inputs = {
-        "sources": [(os.fspath(path.relative_to(checkout)), files.sha256(path)) for path in sources(crate, checkout)],
+        "sources": [(os.path.relpath(path, checkout), files.sha256(Path(path))) for path in sources(crate, checkout)],
         "options": files.sha256(Path(__file__)),
         "settings": [files.sha256(path) for path in _settings(checkout)],
         "compiler": [said("cargo", "--version"), said("rustc", "-vV")],

@@ -22,23 +22,31 @@ from inferno.base.progress import Progress
 from inferno.settings import CHECKOUT, IS_CHECKOUT, REFUSE, Settings
 from inferno.state import guard
 
+_SEEN = "seen"
 FRAGMENT = CHECKOUT / "templates" / "kernel.config"  # without a checkout nothing is built
 
 
 class Artifact(NamedTuple):
     """`files` are those in the share folder. `made_from` names what it is made from; a part that cannot be known here
-    (no toolchain) is left out. `build` makes it."""
+    (no toolchain) is left out. `build` makes it. `seen` is what the file system says of all that `made_from` reads,
+    where that is much."""
 
     name: str
     files: tuple[str, ...]
     made_from: Callable[[Settings], dict[str, object]]
     build: Callable[[Settings, Progress], None]
+    seen: Callable[[], str | None] = lambda: None
 
     def targets(self, settings: Settings) -> list[Path]:
         return [settings.share_dir / name for name in self.files]
 
     def is_current(self, settings: Settings) -> bool:
-        return not IS_CHECKOUT or self.made_from(settings).items() <= _read(self._stamp(settings)).items()
+        if not IS_CHECKOUT:
+            return True
+        stamp, seen = _read(self._stamp(settings)), self.seen()
+        if seen is not None and stamp.get(_SEEN) == seen:  # on another host it differs, and all is read
+            return True
+        return self.made_from(settings).items() <= stamp.items()
 
     def make(self, settings: Settings, progress: Progress) -> None:
         """Raises InfernoError, without sources at hand too."""
@@ -50,9 +58,10 @@ class Artifact(NamedTuple):
         guard.check_program(settings, cache.directory())  # what lies there is known by what it was made from
         stamp = self._stamp(settings)
         stamp.unlink(missing_ok=True)
+        seen = self.seen()  # first: what changes from here on will differ
         before = self.made_from(settings)
         self.build(settings, progress)
-        files.write_json(stamp, before, 0o644)
+        files.write_json(stamp, {**before, _SEEN: seen} if seen else before, 0o644)
 
     def _stamp(self, settings: Settings) -> Path:
         return settings.share_dir / f"{self.name}.made.json"
@@ -60,7 +69,7 @@ class Artifact(NamedTuple):
 
 def _crate(name: str, folder: str) -> Artifact:
     def made_from(_: Settings) -> dict[str, object]:
-        toolchain = sorted(crates.toolchain_files())
+        toolchain = crates.toolchain_files()
         found: dict[str, object] = {"sources": crates.digest(crates.sources(folder, CHECKOUT), CHECKOUT)}
         return {**found, "toolchain": crates.digest(toolchain, CHECKOUT)} if toolchain else found
 
@@ -69,7 +78,10 @@ def _crate(name: str, folder: str) -> Artifact:
 
         cargo.build(folder, settings.share_dir / name, CHECKOUT, cache.directory(), progress)
 
-    return Artifact(name, (name,), made_from, build)
+    def seen() -> str:
+        return crates.identities([*crates.sources(folder, CHECKOUT), *crates.toolchain_files()])
+
+    return Artifact(name, (name,), made_from, build, seen)
 
 
 def _pins(settings: Settings) -> dict[str, object]:

@@ -251,7 +251,7 @@ def identity(path: Path) -> list[int]:
     return found
 
 
-def identity_if_there(path: Path) -> list[int] | None:
+def identity_if_there(path: Path | str) -> list[int] | None:
     """The same of what an earlier task makes, and may not have made yet; None then."""
     try:
         info = os.stat(path)

@@ -119,7 +119,7 @@ def test_a_compile_error_says_where_and_leaves_the_old_program(workspace: Callab
 
 def test_sources_change_with_every_input(workspace: Callable[[str, str], Path]) -> None:
     root = workspace("one", "fn main() {}\n")
-    assert {path.relative_to(root).as_posix() for path in crates.sources("kiln", root)} == {
+    assert {os.path.relpath(path, root) for path in crates.sources("kiln", root)} == {
         "Cargo.toml",
         "Cargo.lock",
         "kiln/Cargo.toml",
