@@ -16,6 +16,7 @@ from inferno.state.database import VmRow
 from inferno.state.paths import Paths, VersionDir
 from inferno.state.slot import Slot
 from inferno.version import versions
+from inferno.wire.shared import EXIT_STATUS
 
 
 class Instance(NamedTuple):
@@ -47,6 +48,10 @@ class Instance(NamedTuple):
     def started(self) -> VersionDir | None:
         """The version launched last, while it runs or has left something."""
         return self._linked(self.paths.started(self.name))
+
+    def has_run(self) -> bool:
+        """Whether it was ever launched: either what that left is there, or what was kept of its end."""
+        return self.started() is not None or (self.paths.vm(self.name) / EXIT_STATUS).exists()
 
     def versions(self) -> list[VersionDir]:
         """Every version of this VM that may run, or have left something behind, the likeliest first."""

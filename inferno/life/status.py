@@ -8,10 +8,10 @@ import contextlib
 import datetime
 import os
 import time
+from typing import TYPE_CHECKING
 
 from inferno.base import records
 from inferno.base.named_tuple import NamedTuple
-from inferno.life import exit_status
 from inferno.life.instance import Instance
 from inferno.sandbox import cgroup
 from inferno.settings import Settings
@@ -19,6 +19,9 @@ from inferno.state import names
 from inferno.state.database import VmRow, if_there
 from inferno.state.paths import VersionDir
 from inferno.version import versions
+
+if TYPE_CHECKING:
+    from inferno.life.exit_status import ExitStatus
 
 CREATED, RUNNING, STOPPED = "created", "running", "stopped"
 STATES = (CREATED, RUNNING, STOPPED)
@@ -104,7 +107,7 @@ def summary(settings: Settings, found: VmRow) -> Summary:
     vm = Instance.of(settings, found)
     asked = records.of(_Asked, found.spec or {}, f"the spec of {found.name} in the database", newer=True)
     running = vm.running()
-    last = None if running else exit_status.last(vm.paths, vm.name)
+    last = None if running else _last(vm)
     shown = Summary(
         name=found.name,
         state=RUNNING if running else STOPPED if last or vm.started() else CREATED,
@@ -116,7 +119,7 @@ def summary(settings: Settings, found: VmRow) -> Summary:
         pid=None,
         started_at=last.started_at if last else None,
         uptime_s=None,
-        exit_code=exit_status.code(last) if last else None,
+        exit_code=_code(last),
     )
     return _with_run(shown, vm, running) if running else shown
 
@@ -128,7 +131,7 @@ def status(settings: Settings, name: str) -> Status:
     found = row(settings, name)
     vm = Instance.of(settings, found)
     shown = summary(settings, found)
-    last = exit_status.last(vm.paths, name) if shown.state != RUNNING else None
+    last = _last(vm) if shown.state != RUNNING else None
     record = versions.usable(vm.paths.version(str(shown.version)))
     return Status(
         **shown._asdict(),
@@ -150,6 +153,23 @@ def status(settings: Settings, name: str) -> Status:
         log=str(vm.paths.log(name)),
         run=last.run if last else _run_id(vm),
     )
+
+
+def _last(vm: Instance) -> "ExitStatus | None":
+    """How its last run ended; None before the first, when nothing of a run is to be read."""
+    if not vm.has_run():
+        return None
+    from inferno.life import exit_status
+
+    return exit_status.last(vm.paths, vm.name)
+
+
+def _code(last: "ExitStatus | None") -> int | None:
+    if last is None:
+        return None
+    from inferno.life import exit_status
+
+    return exit_status.code(last)
 
 
 def _with_run(shown: Summary, vm: Instance, running: VersionDir) -> Summary:
