@@ -61,11 +61,11 @@ def unless_text(stock):
     return call
 for name in ("exec", "eval", "compile"):
     setattr(builtins, name, unless_text(getattr(builtins, name)))
-from inferno.spec import fields
-from inferno.version import plan, record
+from inferno.spec import create_options
+from inferno.version import plan, version_json
 from inferno.state import vm_record
 from inferno.image import base
-for kind in (fields.Spec, record.VersionRecord, vm_record.VmRecord, base.Made, base.Note):
+for kind in (create_options.Spec, version_json.VersionRecord, vm_record.VmRecord, base.Made, base.Note):
     records._reader(kind)
 """
     said = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
