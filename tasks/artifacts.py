@@ -38,8 +38,8 @@ def _warn(command: Command, task: str) -> None:
     def warn() -> None:
         from inferno.artifact import firecracker
 
-        if problem := firecracker.unsupported(command.asked.settings.share_dir):
-            errors.say(f"warning: {problem}")
+        if lapse := firecracker.lapse(command.asked.settings.share_dir):
+            errors.say(f"warning: {lapse.text}")
 
     command.after(task, warn)
 

@@ -73,14 +73,14 @@ def fetched(folder: Path) -> Vmm:
     return records.read(Vmm, folder / _RECORD, newer=True)
 
 
-def unsupported(folder: Path) -> str | None:
-    """One line that says why the release in a folder is not supported any more; None where it is, or is missing."""
+def lapse(folder: Path) -> support.Lapse | None:
+    """Why the release in a folder gets no mends any more; None where it does, or is missing."""
     try:
         found = fetched(folder)
-        problem = support.problem(found.version)
+        lapse = support.lapse(found.version)
     except (OSError, ValueError, records.BadRecordError):
         return None
-    return f"{problem} (from {found.source})" if problem else None
+    return lapse._replace(text=f"{lapse.text} (from {found.source})") if lapse else None
 
 
 def read_version(program: Path) -> tuple[int, int, int]:

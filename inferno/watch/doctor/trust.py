@@ -10,7 +10,7 @@ from inferno.sandbox import cgroup
 from inferno.settings import ENV_FILE
 from inferno.state import guard
 from inferno.state.slot import SLOTS
-from inferno.watch.doctor.rule import NEEDED, NotApplicableError, Rule
+from inferno.watch.doctor.rule import NEEDED, NotApplicableError, Rule, UnknownError
 from inferno.watch.doctor.world import World
 
 _WEAKENING = ("--no-seccomp", "--seccomp-filter")
@@ -107,8 +107,16 @@ def fenced(world: World) -> None:
 
 
 def supported(world: World) -> None:
-    if problem := firecracker.unsupported(world.settings.share_dir):
-        raise InfernoError(problem, f"infernoctl artifacts, where {pins.RELEASE.url} can be reached; then create")
+    """A release whose end is not announced does not make a host unfit by the calendar alone."""
+    lapse = firecracker.lapse(world.settings.share_dir)
+    if lapse and not lapse.is_certain:
+        raise UnknownError(
+            lapse.text, "a newer Inferno, or INFERNO_FIRECRACKER and INFERNO_JAILER with a newer release"
+        )
+    if lapse:
+        raise InfernoError(
+            lapse.text, f"infernoctl artifacts, where {pins.RELEASE.url} can be reached; then create"
+        )
 
 
 def alone(world: World) -> None:

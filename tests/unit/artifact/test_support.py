@@ -26,8 +26,18 @@ SUMMER = datetime.date(2026, 7, 1)
     ],
 )
 def test_by_the_table(version: str, today: datetime.date, said: str | None) -> None:
-    found = support.problem(version, today)
-    assert (said is None and found is None) or (said is not None and found is not None and said in found)
+    found = support.lapse(version, today)
+    assert (said is None and found is None) or (said is not None and found is not None and said in found.text)
+
+
+def test_the_calendar_alone_makes_no_release_certain_to_be_without_support() -> None:
+    far = datetime.date(2999, 1, 1)
+    for (major, minor), end in support.ENDS.items():
+        version, before = f"{major}.{minor}.0", end - datetime.timedelta(1)
+        found = support.lapse(version, far)
+        assert found is not None
+        assert found.is_certain == ((major, minor) not in support.OPEN)
+        assert (support.lapse(version, before), support.lapse(version, end)) == (None, found)
 
 
 def test_what_is_pinned_is_in_the_table() -> None:
@@ -36,11 +46,19 @@ def test_what_is_pinned_is_in_the_table() -> None:
         assert (int(major), int(minor)) in support.ENDS
 
 
+def test_what_is_fetched_first_has_no_announced_end() -> None:
+    """So that a fresh install does not fail its own doctor on a day to come."""
+    lapse = support.lapse(firecracker.RELEASE.version, datetime.date(2999, 1, 1))
+    assert lapse is None or not lapse.is_certain
+
+
 def test_a_folders_release_is_looked_up(tmp_path: Path) -> None:
-    assert firecracker.unsupported(tmp_path) is None
+    assert firecracker.lapse(tmp_path) is None
     records.write(tmp_path / "vmm.json", Vmm("1.12.1", "a test", {}))
-    assert "1.12.1 has had no support" in str(firecracker.unsupported(tmp_path))
-    assert "(from a test)" in str(firecracker.unsupported(tmp_path))
+    found = firecracker.lapse(tmp_path)
+    assert found is not None
+    assert "1.12.1 has had no support" in found.text
+    assert "(from a test)" in found.text
 
 
 def test_what_is_taken_from_the_cache_is_what_was_hashed(tmp_path: Path) -> None:

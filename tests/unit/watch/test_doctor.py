@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from inferno.artifact.firecracker import Vmm
+from inferno.base import records
 from inferno.base.errors import InfernoError
 from inferno.life.instance import Instance
 from inferno.sandbox import cgroup
@@ -236,6 +238,27 @@ def test_logs_must_fit(tmp_path: Path) -> None:
     assert found(limits.rules(world(tmp_path, {}, INFERNO_LOG_MAX_SIZE_MB="1")), "logs")[0] == "ok"
     large = world(tmp_path, {}, INFERNO_LOG_MAX_SIZE_MB="500000", INFERNO_LOG_MAX_FILES="1000")
     assert found(limits.rules(large), "logs")[0] == "fails"
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "says"),
+    [
+        ("1.12.1", "fails", "has had no support since 2025-12-17: leaks that are found in it stay open (from a test)"),
+        # Its promised time ended before this was written, and nobody announced its end.
+        ("1.15.0", "unknown", "may have no support since 2026-09-09"),
+        ("999.0.0", "ok", ""),
+    ],
+)
+def test_a_firecracker_is_unfit_once_its_end_is_announced(
+    tmp_path: Path, version: str, state: State, says: str
+) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    records.write(share / "vmm.json", Vmm(version, "a test", {}))
+    asked = world(tmp_path, {}, INFERNO_SHARE_DIR=str(share))
+    found_state, said = found(trust.rules(asked), "a Firecracker with support")
+    assert found_state == state
+    assert says in said
 
 
 def test_each_of_the_twenty_rules_is_looked_at_and_says_what_to_do(tmp_path: Path) -> None:
