@@ -52,15 +52,22 @@ def exec_(typed: Typed) -> int:
         try:
             return session.run(found, asked, stdin=stdin, tty=tty, keys=leaves)
         except detach_keys.LeftError:
-            say(f"left {args[0]} in {name}: it goes on, and what it writes is thrown away")
-            return 0
+            return _say_left(args[0], name)
 
 
 def shell(typed: Typed) -> int:
     """`shell NAME [-u USER] [-w DIR] [-e K=V]`: with a terminal when standard input is one."""
     asked = _command(typed, ["sh"])
     with opened(typed.name) as found:
-        return session.shell(found, asked, tty=os.isatty(0))
+        try:
+            return session.shell(found, asked, tty=os.isatty(0))
+        except detach_keys.LeftError:
+            return _say_left("the shell", typed.name)
+
+
+def _say_left(what: str, name: str) -> int:
+    say(f"left {what} in {name}: it goes on, and what it writes is thrown away")
+    return 0
 
 
 def _command(typed: Typed, args: list[str]) -> Command:

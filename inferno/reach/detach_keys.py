@@ -18,10 +18,12 @@ class LeftError(InfernoError):
 
 class LeavingKeys:
     """`left` once all were typed, one after the other. The first of them alone are held back for a moment (`holding`,
-    `release`); when the others come later, that is leaving all the same."""
+    `release`); when the others come later, that is leaving all the same. With `holds` False nothing is held back: the
+    guest gets the first of them at once, also where the others follow."""
 
-    def __init__(self, keys: bytes = DEFAULT) -> None:
+    def __init__(self, keys: bytes = DEFAULT, *, holds: bool = True) -> None:
         self.left = False
+        self._holds = holds
         self._keys = keys
         self._begun = b""  # the front of them, typed last
         self._passed = 0  # so much of that is the guest's already
@@ -39,7 +41,7 @@ class LeavingKeys:
         known = len(text) - begun
         out = text[self._passed : known]
         self._begun, self._passed = text[known:], max(self._passed - known, 0)
-        return out
+        return out if self._holds else out + self.release()
 
     @property
     def holding(self) -> bool:

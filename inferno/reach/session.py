@@ -25,14 +25,16 @@ Joined = tuple[socket.socket, bytes]
 def run(guest: Guest, asked: Command, *, stdin: bool, tty: bool, keys: bytes | None = None) -> int:
     """Run it; return its exit status, 128+n for a death by signal n. With `tty`, it gets a terminal of our size.
 
-    Raises LeftError when `keys` were typed at a terminal: the command goes on, and keeps its own; NotStartedError when
-    it cannot be executed; InfernoError when the guest is gone or sends garbage.
+    Raises LeftError when `keys`, or else Ctrl-P Ctrl-Q, were typed at a terminal: the command goes on, and keeps its
+    own; NotStartedError when it cannot be executed; InfernoError when the guest is gone or sends garbage.
     """
     size = functools.partial(terminal.size, _STDIN, _STDOUT, _STDERR)
     asked = dataclasses.replace(asked, stdin=stdin, size=size() if tty else None)
     stream, received = command.start(guest.root, asked)
     with stream, terminal.raw(_STDIN) if stdin and tty else contextlib.nullcontext():
-        leaving = LeavingKeys(keys) if keys and stdin and tty else None
+        # Ctrl-P is a shell's key for the line before: unless it was asked for, it is not kept back for a moment. It
+        # does no harm in front of Ctrl-Q, since nobody comes back to a command that was left.
+        leaving = LeavingKeys(keys or detach_keys.DEFAULT, holds=bool(keys)) if stdin and tty else None
         source, size_of = _STDIN if stdin else None, size if tty else None
         ends = Relay(stream, stdin=source, stdout=_STDOUT, stderr=_STDERR, size=size_of, keys=leaving)
         return ends.run(received).status

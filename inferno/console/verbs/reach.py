@@ -33,7 +33,9 @@ VERBS = (
             Option("interactive", "pass standard input to the command", bool, short="i"),
             Option("tty", "give the command a terminal", bool, short="t"),
             Option("detach", "return as soon as the command runs; its output is discarded", bool, short="d"),
-            _KEYS._replace(help="keys that leave the terminal, while the command goes on: as of attach (none)"),
+            _KEYS._replace(
+                help="keys that leave the terminal, while the command goes on: as of attach (ctrl-p,ctrl-q)"
+            ),
             *_WHO_AND_WHERE,
         ),
         "exec_shell.exec_",

@@ -58,6 +58,20 @@ def test_everything_else_arrives_in_order_however_it_is_cut(keys: bytes) -> None
                     assert word.startswith(got)
 
 
+@pytest.mark.parametrize("pieces", [(b"a\x10", b"b"), (b"\x10", b"\x10", b"\x1b[A"), (b"\x11\x10", b"\r\x11")])
+def test_keys_that_are_not_held_back_are_the_guests_at_once(pieces: tuple[bytes, ...]) -> None:
+    leaving = LeavingKeys(holds=False)
+    for piece in pieces:
+        assert (leaving.pass_on(piece), leaving.holding, leaving.left) == (piece, False, False)
+
+
+@pytest.mark.parametrize("pieces", [(b"a\x10", b"\x11b"), (b"a", b"\x10\x10", b"\x11")])
+def test_keys_that_are_not_held_back_leave_too(pieces: tuple[bytes, ...]) -> None:
+    leaving = LeavingKeys(holds=False)
+    assert typed(leaving, *pieces) == b"".join(pieces).partition(b"\x11")[0]
+    assert leaving.left
+
+
 def test_nothing_is_held_but_the_front_of_the_keys() -> None:
     leaving = LeavingKeys()
     assert (leaving.pass_on(b"ab\x10"), leaving.holding) == (b"ab", True)

@@ -276,6 +276,22 @@ def test_a_command_that_is_left_by_the_keys_goes_on_and_never_waits_for_a_reader
     assert (tmp_path / "done").read_text() == "typed before\n"
 
 
+def test_a_shells_own_key_arrives_in_a_command_at_once_and_dockers_keys_leave_it(
+    guest: GuestLab, terminal: Open
+) -> None:
+    """A key that was held back would not come at all before the next, which the command asks for."""
+    script = "stty raw -echo; echo up; head -c 1 | od -An -to1; head -c 1 | od -An -to1; exec sleep 1000"
+    screen = terminal(guest.argv("sh", "-c", script, stdin=True, tty=True), 30, 100)
+    screen.heard_before(b"up")
+    for _ in range(2):
+        screen.child.send(b"\x10")
+        screen.heard_before(b"020")
+    screen.child.send(b"\x11")
+    assert screen.ended_with() == 1
+    assert b"left by the keys" in screen.child.before
+    assert screen.modes() == modes_of_a_new_terminal()
+
+
 def test_the_terminal_of_the_images_process_is_attached_to_left_and_found_again(tmp_path: Path, terminal: Open) -> None:
     script = "tty; printf 'name? '; read line; stty size; echo got $line; exit 5"
     lab = GuestLab(tmp_path / "root", supervise(), script, reads="tty")
