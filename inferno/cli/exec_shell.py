@@ -71,10 +71,17 @@ def _say_left(what: str, name: str) -> int:
 
 
 def _command(typed: Typed, args: list[str]) -> Command:
-    env = [_env(word) for word in typed.texts("env")]
+    env: list[str | None] = [word for path in typed.texts("env_file") for word in _of_file(path)]
+    env += [_env(word) for word in typed.texts("env")]
     asked = Command(tuple(args), tuple(word for word in env if word), typed.text("workdir"), typed.text("user"))
     asked.body()  # refuses what cannot be said
     return asked
+
+
+def _of_file(path: str) -> list[str]:
+    from inferno.spec import environment  # only who has such a file pays for it
+
+    return environment.taken(environment.file_words(path), f"--env-file {path}")
 
 
 def _env(word: str) -> str | None:

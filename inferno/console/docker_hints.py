@@ -7,34 +7,50 @@ typed. It is looked at only for words that are not verbs, and options that a ver
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from inferno.base.errors import UsageError
+
+Refused = Callable[[Sequence[str]], UsageError | None]
 
 _NO_VOLUMES = "there are no volumes: what a VM writes is gone after its stop; copy it out before: infernoctl cp"
 _OWN_NETWORK = "each VM has a network of its own, made by its start: infernoctl list tells addresses"
 _NO_EDIT = "images are built by docker; then: infernoctl create NAME --image docker-daemon:REF"
 _NO_PUSH = "Inferno only fetches images: docker or skopeo push them"
+_NO_PLUGINS = "Inferno has no plugins"
+_NO_SCAN = "Inferno does not look for leaks in images: docker scout, or another program that does"
 _NO_SWARM = "one host is all that Inferno knows: there is no swarm"
 _START = "infernoctl create NAME --image REF, then infernoctl start NAME"
 _PRUNE = "infernoctl images prune removes the images that no VM uses"
+_NO_PODS = "each VM is alone: there are no pods, and Inferno reads no files of Kubernetes"
+_NO_MOUNT = "a VM's files are its own: infernoctl cp NAME:/ - | tar -x takes them out"
+_HOSTS = "each host has its own VMs: ssh HOST infernoctl list"
 _REDO = "infernoctl create NAME, with the options that are to change, then infernoctl restart NAME"
 
 # One word, or a noun and its verb. A noun alone stands for all its verbs that have no line.
 WORDS: dict[str, str] = {
+    "auto-update": "infernoctl create NAME --pull always takes what the tag names now; then infernoctl restart NAME",
     "build": "docker build, then infernoctl create NAME --image docker-daemon:REF",
     "buildx": _NO_EDIT,
     "builder": _NO_EDIT,
+    "checkpoint": "a VM's memory is never kept: infernoctl stop NAME, and infernoctl start NAME begins anew",
     "commit": "what a VM writes is not made an image: infernoctl cp NAME:/ - | docker import - REF",
     "compose": "Inferno reads no compose files: docs/pipelines.md declares VMs in a dodo.py",
     "config": "configs are of swarms; infernoctl env shows the settings; the step: infernoctl task config NAME",
     "container": "infernoctl list",
+    "container create": _START,
     "container inspect": "infernoctl status NAME --json",
     "container prune": "infernoctl destroy NAME, of each VM that is not wanted",
-    "context": "each host has its own VMs: ssh HOST infernoctl list",
+    "context": _HOSTS,
+    "desktop": _NO_PLUGINS,
     "df": "infernoctl images list, and infernoctl logs status, tell sizes",
     "diff": "infernoctl exec NAME -- find / -xdev -newer /etc/hostname shows what was written since the start",
     "down": "infernoctl destroy NAME, of each VM",
     "events": "infernoctl runs NAME tells when a VM began and ended",
     "export": "infernoctl cp NAME:/ - > FILE",
+    "extension": _NO_PLUGINS,
+    "generate": "a unit of systemd's runs infernoctl start NAME, and infernoctl stop NAME at its end",
+    "healthcheck": "the image's HEALTHCHECK is not run: infernoctl exec NAME -- CMD runs it",
     "history": "infernoctl images show REF",
     "image history": "infernoctl images show REF",
     "image build": _NO_EDIT,
@@ -48,15 +64,23 @@ WORDS: dict[str, str] = {
     "info": "infernoctl doctor, or infernoctl env",
     "inspect": "infernoctl status NAME --json",
     "load": "infernoctl create NAME --image docker-archive:FILE, or oci-archive:FILE",
+    "kube": _NO_PODS,
     "login": "docker login: its logins are used here too; without docker: skopeo login",
     "logout": "docker logout, or skopeo logout",
+    "machine": "Inferno runs on a Linux host with /dev/kvm, and makes none: infernoctl doctor looks at this one",
     "manifest": "skopeo inspect --raw docker://REF",
+    "mcp": _NO_PLUGINS,
+    "model": _NO_PLUGINS,
+    "mount": _NO_MOUNT,
     "network": f"{_OWN_NETWORK}; the step: infernoctl task network NAME",
     "network ls": _OWN_NETWORK,
     "network inspect": "infernoctl status NAME --json",
     "node": _NO_SWARM,
     "pause": "a VM that runs cannot be paused: infernoctl stop NAME ends it",
-    "plugin": "Inferno has no plugins",
+    "offload": _NO_PLUGINS,
+    "play": _NO_PODS,
+    "plugin": _NO_PLUGINS,
+    "pod": _NO_PODS,
     "port": "infernoctl status NAME tells the VM's address; all its ports are open there, to this host",
     "ps": "infernoctl list",
     "pull": "infernoctl images pull REF",
@@ -66,6 +90,8 @@ WORDS: dict[str, str] = {
     "rmi": _PRUNE,
     "run": _START,
     "save": "docker save, or skopeo copy: Inferno keeps no layers",
+    "sbom": _NO_SCAN,
+    "scout": _NO_SCAN,
     "search": "docker search, or the registry's own pages",
     "secret": f"{_NO_SWARM}; infernoctl create NAME --secret NAME=FILE hands a file of this host over",
     "service": _NO_SWARM,
@@ -77,6 +103,8 @@ WORDS: dict[str, str] = {
     "system prune": _PRUNE,
     "tag": "an image has the names that its registry or engine gives it: docker tag",
     "trust": "Inferno does not check signatures: an image named by its digest is the one you mean, REF@sha256:…",
+    "umount": _NO_MOUNT,
+    "unmount": _NO_MOUNT,
     "unpause": "a VM that runs cannot be paused: infernoctl start NAME starts one that was stopped",
     "up": "Inferno reads no compose files: docs/pipelines.md declares VMs in a dodo.py",
     "update": _REDO,
@@ -87,6 +115,8 @@ WORDS: dict[str, str] = {
     "reconcile": "every command puts in order what it finds of a VM: infernoctl doctor tells of traces",
     "route": "a VM's ports are at its address, for this host alone: infernoctl list",
 }
+# Programs that are typed before a verb of theirs, by habit.
+_PROGRAMS = ("docker", "podman", "nerdctl")
 # What follows a noun of Docker's, and is not a name.
 _VERBS_OF_NOUNS = ("ls", "list", "create", "rm", "remove", "inspect", "prune", "connect", "disconnect")
 # The names of OPTIONS, by their other names: the table of verbs reads options, and so this, and cannot be asked.
@@ -94,11 +124,41 @@ ALIASES = {"ls": "list", "image": "images"}
 # Of a verb and an option, or of any verb and that option: `*`.
 _CAPS = "the process is root of its own machine, and the jail around that has no options: docs/trust-boundaries.md"
 _SHARES_NOTHING = "a VM shares no namespace with the host or another VM"
+_HEALTH = "the image's HEALTHCHECK is not run: infernoctl exec NAME -- CMD runs it"
+_FORMAT = "--json prints all of it, for jq"
 _CGROUP = "a VM has as many processors and as much memory as --vcpus and --memory say; --cpu-weight and --io-max share"
 OPTIONS: dict[str, str] = {
     "* --name": "the name is the first word: infernoctl create NAME --image REF",
     "* --rm": "a VM stays until infernoctl destroy NAME; what it wrote is gone after its stop",
     "create --detach": "infernoctl start NAME --detach, after create",
+    "create -d": "infernoctl start NAME --detach, after create",
+    "create --detach-keys": "infernoctl start -i NAME --detach-keys KEYS",
+    "create --sig-proxy": "infernoctl start NAME stops the VM at Ctrl-C; infernoctl kill -s SIGNAL NAME sends a signal",
+    "create --group-add": "the groups of a user are those of the image's /etc/group; --user USER:GROUP names one",
+    "create --network-alias": "--add-host NAME:IP gives a VM names of others; they are not looked up anywhere else",
+    "create --ip6": _OWN_NETWORK,
+    "create --volume-driver": _NO_VOLUMES,
+    "create --annotation": "VMs have names and no labels",
+    "create --label-file": "VMs have names and no labels",
+    "create --cpu-period": "--vcpus N, whole processors; --cpu-weight shares them",
+    "create --cpu-quota": "--vcpus N, whole processors; --cpu-weight shares them",
+    "create --cpu-rt-runtime": _CGROUP,
+    "create --cpu-rt-period": _CGROUP,
+    "create --cpuset-mems": _CGROUP,
+    "create --memory-swappiness": "a VM's memory is never swapped by the host",
+    "create --kernel-memory": "--memory N is the guest's own, of which its kernel takes what it needs",
+    "create --device-read-iops": "--io-max riops=N",
+    "create --device-write-iops": "--io-max wiops=N",
+    "create --blkio-weight-device": "--io-max WORDS limits a VM's disks",
+    "create --device-cgroup-rule": "a VM has its own disks, network and vsock, and no device of the host",
+    "create --isolation": "there is one runtime: kiln and Firecracker in a jail",
+    "create --use-api-socket": "a VM reaches no socket of this host",
+    "create --disable-content-trust": "Inferno does not check signatures: --image REF@sha256:… is the image you mean",
+    "create --health-interval": _HEALTH,
+    "create --health-retries": _HEALTH,
+    "create --health-start-interval": _HEALTH,
+    "create --health-start-period": _HEALTH,
+    "create --health-timeout": _HEALTH,
     "create --publish": "the VM's own address has all its ports: infernoctl status NAME",
     "create -p": "the VM's own address has all its ports: infernoctl status NAME",
     "create --publish-all": "the VM's own address has all its ports: infernoctl status NAME",
@@ -146,7 +206,7 @@ OPTIONS: dict[str, str] = {
     "create --storage-opt": "ROOTFS_SIZE_MB, a setting, is the size of what a VM may write: infernoctl env",
     "create --log-driver": "logs are files that infernoctl logs reads: docs/logs.md",
     "create --log-opt": "INFERNO_LOG_MAX_SIZE_MB and INFERNO_LOG_MAX_FILES, which are settings: infernoctl env",
-    "create --health-cmd": "the image's HEALTHCHECK is not run: infernoctl exec NAME -- CMD runs it",
+    "create --health-cmd": _HEALTH,
     "create --no-healthcheck": "the image's HEALTHCHECK is not run anyway",
     "create --stop-timeout": "infernoctl stop NAME --timeout SECONDS",
     "create --attach": "infernoctl start NAME follows the output",
@@ -155,6 +215,16 @@ OPTIONS: dict[str, str] = {
     "create --domainname": "--hostname NAME",
     "start --attach": "infernoctl start NAME follows the output, unless --detach is given",
     "start -a": "infernoctl start NAME follows the output, unless --detach is given",
+    "stats --format": _FORMAT,
+    "version --format": _FORMAT,
+    "version -f": _FORMAT,
+    "images --format": _FORMAT,
+    "images --tree": "infernoctl images show REF",
+    "kill -9": "infernoctl kill -s 9 NAME",
+    "kill -1": "infernoctl kill -s N NAME",
+    "attach --no-stdin": "infernoctl attach NAME without -i passes no input on",
+    "attach --sig-proxy": "Ctrl-C ends attach and not the VM; infernoctl kill -s SIGNAL NAME sends a signal",
+    "start --sig-proxy": "infernoctl start NAME --detach, then infernoctl attach NAME: Ctrl-C ends that and not the VM",
     "restart --signal": "infernoctl stop NAME --signal SIGNAL, then infernoctl start NAME --detach",
     "restart -s": "infernoctl stop NAME --signal SIGNAL, then infernoctl start NAME --detach",
     "destroy --volumes": "a VM has no volumes: what it wrote is gone with its run",
@@ -170,7 +240,13 @@ OPTIONS: dict[str, str] = {
     "status --size": "infernoctl images list tells the sizes of images",
     "logs --details": "infernoctl logs NAME --json has all there is of a line",
     "exec --privileged": "--user 0 is root of the VM",
+    "top -e": "infernoctl exec NAME -- ps -ef asks the image's own ps",
+    "top -o": "infernoctl exec NAME -- ps -o FIELDS asks the image's own ps",
+    "cp --quiet": "cp says nothing unless something is wrong",
+    "cp -q": "cp says nothing unless something is wrong",
     "stats --no-stream": "infernoctl stats prints once",
+    "stats --no-trunc": "infernoctl stats --json has everything in full",
+    "stats -a": "infernoctl stats shows the VMs that run; infernoctl list shows all",
     "stats --all": "infernoctl stats shows the VMs that run; infernoctl list shows all",
     "images --quiet": "infernoctl images list --json",
     "images -q": "infernoctl images list --json",
@@ -188,23 +264,37 @@ OPTIONS: dict[str, str] = {
 }
 
 
-def word(word: str, rest: Sequence[str], known: Sequence[str]) -> str | None:
-    """The hint for a word that is not one of the `known` verbs, with the words after it; None if it is not Docker's."""
+def word(word: str, rest: Sequence[str], known: Sequence[str], refused: Refused) -> str | None:
+    """The hint for a word that is not one of the `known` verbs, with the words after it; None if it is not Docker's.
+
+    `refused` says what is wrong with the words of a command.
+    """
     verb = next((each for each in rest if not each.startswith("-")), "")
-    if word == "container" and verb and f"container {verb}" not in WORDS:
-        after = rest[rest.index(verb) + 1 :]
-        return " ".join(["infernoctl", verb, *after]) if verb in known else WORDS.get(verb) and _hint(verb, after)
-    if word == "rm" and any(each in ("-f", "--force") for each in rest):
+    after = list(rest[rest.index(verb) + 1 :]) if verb else []
+    if word in (*_PROGRAMS, "sudo") or (word == "container" and verb and f"container {verb}" not in WORDS):
+        return _instead([verb, *after], known, refused) if verb else None
+    if word == "docker-compose":
+        return WORDS["compose"]
+    if word == "rm" and any(each == "--force" or re.fullmatch("-[a-z]*f[a-z]*", each) for each in rest):
         return "infernoctl destroy NAME --force"
     if f"{word} {verb}" in WORDS:
-        return _hint(f"{word} {verb}", rest[rest.index(verb) + 1 :])
+        return _hint(f"{word} {verb}", after)
     return _hint(word, rest) if word in WORDS else None
+
+
+def _instead(words: list[str], known: Sequence[str], refused: Refused) -> str | None:
+    """The words as infernoctl takes them, where it does; else the hint for them."""
+    if words[0] not in known:
+        return word(words[0], words[1:], known, refused)
+    refusal = refused(words)
+    return refusal.hint if refusal else " ".join(["infernoctl", *words])
 
 
 def action(verb: str, word: str, rest: Sequence[str]) -> str | None:
     """The hint for a word that is not one of the verb's own verbs; None if it is not Docker's."""
-    key = f"{'image' if verb == 'images' else verb} {word}"
-    return _hint(key, rest) if key in WORDS else None
+    noun = "image" if verb == "images" else verb
+    key = next((each for each in (f"{noun} {word}", word) if each in WORDS), None)
+    return _hint(key, rest) if key else None
 
 
 def _hint(key: str, rest: Sequence[str]) -> str:
@@ -214,6 +304,11 @@ def _hint(key: str, rest: Sequence[str]) -> str:
     if len(holes) == 1 and len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in _VERBS_OF_NOUNS:
         return re.sub(rf"\b{holes[0]}\b", lambda _: rest[0], hint)
     return hint
+
+
+def before_verb(option: str) -> str | None:
+    """The hint for an option that stands where a verb should; None if it is not Docker's."""
+    return _HOSTS if option.partition("=")[0] in ("-H", "--host", "-c", "--context") else None
 
 
 def option(called: str, typed: str) -> str | None:

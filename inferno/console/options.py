@@ -128,7 +128,8 @@ def _take(called: str, option: Option, typed: str, text: str | None, rest: list[
 
 def _value(called: str, option: Option, text: str) -> Any:
     if option.choices and text not in option.choices:
-        raise UsageError(f"{called}: --{option.long} {text!r} is not one of {', '.join(option.choices)}")
+        hint = "--json, and jq, in the place of Go's templates" if "{{" in text else _help(called)
+        raise UsageError(f"{called}: --{option.long} {text!r} is not one of {', '.join(option.choices)}", hint)
     try:
         return option.kind(text)
     except ValueError:

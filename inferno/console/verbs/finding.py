@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 
+from inferno.base.errors import UsageError
 from inferno.base.named_tuple import NamedTuple
 from inferno.console.verbs.verb import Verb
 
@@ -35,7 +36,7 @@ def find(words: Sequence[str]) -> Found:
         from inferno.console import suggest
         from inferno.console.verbs.table import NAMES
 
-        raise suggest.verb(word, rest, NAMES)
+        raise suggest.verb(word, rest, NAMES, _refused)
     action = verb.action(rest[0]) if rest else None
     if action is not None:
         return Found(action, f"{word} {rest[0]}", rest[1:], action)
@@ -54,6 +55,18 @@ def _verb(word: str) -> Verb | None:
         for verb in verbs:
             if word == verb.name or word in verb.aliases:
                 return verb
+    return None
+
+
+def _refused(words: Sequence[str]) -> UsageError | None:
+    """What is wrong with the words of a command, as far as its verb's row says."""
+    from inferno.console.typed import read  # only a hint asks for it
+
+    try:
+        found = find(words)
+        read(found.verb, found.called, found.words)
+    except UsageError as error:
+        return error
     return None
 
 

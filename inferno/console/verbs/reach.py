@@ -15,6 +15,7 @@ _WHO_AND_WHERE = (
         "NAME[=VALUE]",
         short="e",
     ),
+    Option("env_file", "adds the variables of a file, below those of --env; may be repeated", list, "FILE"),
 )
 
 _KEYS = Option(

@@ -57,7 +57,7 @@ def test_help_for_a_guests_program_is_its_own(capfd: pytest.CaptureFixture[str])
         (["logs", "restart", "x"], "infernoctl logs restart --help"),
         (["list", "web1"], "infernoctl status web1"),
         (["images", "list", "nginx"], "infernoctl images show nginx"),
-        (["images", "nginx"], "infernoctl images --help"),
+        (["images", "nginx"], "infernoctl images show nginx"),
         (["shell", "web1", "ls"], "infernoctl shell NAME"),
         (["", "web1"], "infernoctl --help"),
     ],

@@ -60,7 +60,7 @@ def test_options_end_where_the_words_of_somebody_else_begin() -> None:
         ("-an", "verb: -n needs a value", "infernoctl verb --help"),
         ("--lines many", "verb: --lines 'many' is not a number", None),
         ("-n", "verb: -n needs a value", "infernoctl verb --help"),
-        ("--format yaml", "verb: --format 'yaml' is not one of table, json", None),
+        ("--format yaml", "verb: --format 'yaml' is not one of table, json", "infernoctl verb --help"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(line: str, text: str, hint: str | None) -> None:
