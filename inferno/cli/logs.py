@@ -164,7 +164,7 @@ def _count(typed: Typed) -> int | None:
     word, text = ("--tail", typed.text("tail")) if typed.text("lines") is None else ("-n", typed.text("lines"))
     if text is None:
         return None
-    if text == "all":
+    if text in ("all", "-1"):  # the latter is Docker's, and kubectl's
         return -1
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise UsageError(f"{word} {text!r} is not a number of lines", "all of them: all")
@@ -172,9 +172,10 @@ def _count(typed: Typed) -> int | None:
 
 
 def _follow(settings: Settings, typed: Typed, wanted: Query, printed: Printer, since: int) -> int:
-    """For ever: a VM that is stopped may be started again."""
+    """To --until, or for ever: a VM that is stopped may be started again."""
     sys.stdout.flush()
-    with vm_logs.follow(Paths(settings.root), _name(settings, typed), since) as follower:
+    paths, name = Paths(settings.root), _name(settings, typed)
+    with vm_logs.follow(paths, name, since, until=wanted.ends_at()) as follower:
         for record in _wanted(follower, wanted):
             printed(record)
             if not follower.pending():

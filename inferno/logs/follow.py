@@ -1,4 +1,4 @@
-"""Hands out the records of a log as they are written, across rotations, until a VM has ended or for ever.
+"""Hands out the records of a log as they are written, across rotations: until a VM has ended, to a moment, or for ever.
 
 Nothing is looked at on a timer: inotify says that the file grew or that another has its name, and a descriptor that
 the caller gives says that the VM may have ended.
@@ -10,6 +10,7 @@ import collections
 import contextlib
 import os
 import select
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from inferno.base import inotify
-from inferno.logs import collector_client, rotation
+from inferno.logs import collector_client, read, rotation
 from inferno.logs.log_record import Record, parse
 from inferno.logs.read import opened
 from inferno.state.paths import Paths
 
 _BLOCK_BYTES = 256 * 1024
+_LONGEST_S = 86_400  # poll(2) counts milliseconds in an int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,13 @@ class End:
 class Follower:
     """An iterator of records, and a context manager. It is made by `vm_logs.follow`."""
 
-    def __init__(self, paths: Paths, log: Path, since: int, end: End | None) -> None:
+    def __init__(self, paths: Paths, log: Path, since: int, end: End | None, until: float | None = None) -> None:
         self._paths = paths
         self._log = log
         self._end = end
+        self._until = until
         self._over = False
+        self._last: int | None = None  # the position that `until` ended at, once it did
         self._lines: collections.deque[bytes] = collections.deque()
         self._file: BinaryIO | None = None
         self._number = self._offset = 0
@@ -63,9 +67,11 @@ class Follower:
 
     def __next__(self) -> Record:
         while not self._lines:
+            if self._is_past_until():
+                raise StopIteration
             if self._read():
                 continue
-            if self._over:
+            if self._over or self._last is not None:
                 raise StopIteration
             if self._end is not None and self._end.over():
                 collector_client.flush(self._paths)
@@ -73,6 +79,13 @@ class Follower:
             else:
                 self._wait()
         return parse(self._lines.popleft())
+
+    def _is_past_until(self) -> bool:
+        """Whether the moment has come, and all was handed out that was written by then: more may come without end."""
+        if self._until is not None and self._last is None and time.time() >= self._until:
+            collector_client.flush(self._paths)
+            self._last = read.end(self._log)
+        return self._last is not None and rotation.join(self._number, self._offset) >= self._last
 
     def __enter__(self) -> Self:
         return self
@@ -148,5 +161,5 @@ class Follower:
         poll.register(self._changes, select.POLLIN)
         if self._end is not None:
             poll.register(self._end.descriptor, self._end.events)
-        poll.poll()
+        poll.poll(None if self._until is None else min(max(self._until - time.time(), 0), _LONGEST_S) * 1000 + 1)
         inotify.drain(self._changes)

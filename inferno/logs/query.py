@@ -44,7 +44,11 @@ class Query:
 
     def newer_than(self) -> float:
         """`since` in seconds since 1970."""
-        return datetime.datetime.fromisoformat(self.since).timestamp() if self.since else 0
+        return _seconds(self.since) if self.since else 0
+
+    def ends_at(self) -> float | None:
+        """`until` in seconds since 1970, where there is one."""
+        return _seconds(self.until) if self.until else None
 
 
 def query(given: dict[str, str], *, of_process: bool = False) -> Query:
@@ -58,13 +62,14 @@ def query(given: dict[str, str], *, of_process: bool = False) -> Query:
     level = given.get("level", LEVELS[0])
     if level not in LEVELS:
         raise UsageError(f"--level {level!r} is none of {', '.join(LEVELS)}")
+    since, until = _time("--since", given.get("since")), _time("--until", given.get("until"))
+    if until and since > until:
+        raise UsageError("--since is later than --until, and no line is between them", f"they mean {since} and {until}")
     try:
         grep = re.compile(given["grep"]) if "grep" in given else None
     except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"--grep {given['grep']!r}: {error}", "it is a regular expression, as Python's re") from None
-    return Query(
-        sources, of_process, level, _time("--since", given.get("since")), _time("--until", given.get("until")), grep
-    )
+    return Query(sources, of_process, level, since, until, grep)
 
 
 def _sources(text: str) -> frozenset[str]:
@@ -73,6 +78,10 @@ def _sources(text: str) -> frozenset[str]:
         known = ", ".join((*SOURCES, _ALL))
         raise UsageError(f"--source {unknown[0]!r} is none of {known}", "several are joined by commas")
     return frozenset(SOURCES) if _ALL in chosen else chosen
+
+
+def _seconds(at: str) -> float:
+    return datetime.datetime.fromisoformat(at).timestamp()
 
 
 def _time(option: str, text: str | None) -> str:

@@ -27,12 +27,15 @@ def tail(paths: Paths, name: str, n: int, since: int = 0) -> list[str]:
     return [f"{record.source}: {record.text()}" for record in reversed(records)]
 
 
-def follow(paths: Paths, name: str | None, since: int | None = None, end: End | None = None) -> Follower:
+def follow(
+    paths: Paths, name: str | None, since: int | None = None, end: End | None = None, *, until: float | None = None
+) -> Follower:
     """The records of a VM's log, or of all VMs', after `since` as they are written; without `since` from now on.
 
-    With `end` the iteration stops once that says that the VM ended, and all that the VM sent was handed out. A signal
+    With `until`, in seconds since 1970, the iteration stops at that time; records of later ones may be among the last.
+    With `end` it stops once that says that the VM ended, and all that the VM sent was handed out. A signal
     handler that does not raise may run at any time; one that raises (KeyboardInterrupt) ends the wait, and iterating
     may go on with the same object.
     """
     log = of(paths, name)
-    return Follower(paths, log, read.end(log) if since is None else since, end)
+    return Follower(paths, log, read.end(log) if since is None else since, end, until)

@@ -10,7 +10,7 @@ _JSON_ARRAY = JSON._replace(help="one JSON array, with all numbers, for programs
 _READ_LOGS = (
     Option("lines", "the last N lines, or all (tail: 20, or all from --since on)", metavar="N|all", short="n"),
     Option("tail", "the same as --lines, as Docker has it", metavar="N|all"),
-    Option("follow", "go on with new lines, until Ctrl-C", bool, short="f"),
+    Option("follow", "go on with new lines, until Ctrl-C or --until", bool, short="f"),
     Option("vm", "the same as NAME; for a VM that has the name of one of these verbs", metavar="NAME"),
     Option(
         "source", "any of stdout, stderr, init, kernel, kiln, firecracker, collector, by comma; or all", metavar="LIST"

@@ -228,6 +228,7 @@ def test_queries_choose(paths: Paths) -> None:
     assert chosen(grep="line [02]$") == [0, 2]
     assert chosen(since="1s") == []
     assert chosen(since="1h30m", until="-500ms") == []
+    assert chosen(since="2026-11-24T14:17:02Z", until="2026-11-24T14:17:02Z") == []
     assert chosen(since="1795529821", until="1795529822.5") == [1, 2]
     assert chosen(until="2026-11-24T14:17:02Z") == [0, 1]
 
@@ -242,6 +243,8 @@ QUERIED = [(0, "stdout", "info"), (1, "stderr", "warn"), (2, "kiln", "debug"), (
         {"level": "loud"},
         {"since": "yesterday"},
         {"until": "3 weeks"},
+        {"since": "1h", "until": "2h"},
+        {"since": "-2h", "until": "2026-11-24T14:17:02Z"},
         {"grep": "("},
         {"grep": "a{99999999999999999999}"},
         {"grep": "(" * 5000},
@@ -284,6 +287,9 @@ def test_a_vm_is_named_as_docker_has_it(writer: Writer, capsys: pytest.CaptureFi
     assert (
         len(shown("web", "--tail", "all")) == len(shown("web", "-n", "all")) == len(shown("web", "--since", "0")) == 50
     )
+    assert len(shown("web", "--tail", "-1")) == len(shown("web", "--tail=-1")) == len(shown("web", "-n", "-1")) == 50
+    assert shown("web", "--tail", "0") == shown("web", "-n0") == []
+    assert len(shown("web", "-f", "--until", "2026-11-24T14:17:03Z", "--tail", "all")) == 3, "it does not wait"
     assert len(shown("web", "--tail", "7")) == len(shown("web", "--tail", "7", "--since", "0")) == 7
     assert shown("web", "-t", "-n1")[0].startswith("2026-11-24T14:17:49.000000Z ")
     assert len(shown("show", "web")) == 50
