@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from inferno.console import errors
 from inferno.console.answer import print_json
 from inferno.image.stamp import key
 from inferno.life import create as creating
+from inferno.spec.create_options import Spec
 from inferno.version import configs, inputs, versions
 from inferno.version import initrd as initrds
 
@@ -43,6 +45,14 @@ def config(command: Command, name: str) -> Iterable[InfernoTask]:
     )
 
 
+def _warn(name: str, spec: Spec) -> None:
+    """Create opens no secret, and takes a file that is yet to come; a start refuses one that is not there."""
+    from inferno.life import secrets
+
+    if missing := secrets.missing(spec):
+        errors.say(f"warning: {name} cannot start before these files are there: {', '.join(missing)}")
+
+
 def create(command: Command, name: str) -> Iterable[InfernoTask]:
     asked, output = command.asked, command.output
     plan, state = asked.plan(name), asked.state
@@ -58,7 +68,12 @@ def create(command: Command, name: str) -> Iterable[InfernoTask]:
             for note in plan.image().notes:
                 output.say(f"   the image's {note}")
 
-    command.after(f"create:{name}", lambda: print_json(creating.describe(plan.settings, asked.row(name))))
+    def answer() -> None:
+        if plan.spec.secret or plan.spec.at_start:
+            _warn(name, plan.spec)
+        print_json(creating.describe(plan.settings, asked.row(name)))
+
+    command.after(f"create:{name}", answer)
     yield InfernoTask(
         f"create:{name}",
         action,

@@ -47,6 +47,13 @@ def of_start(spec: Spec, fixed: Collection[str], settings: Settings) -> bytes | 
     return secrets.text(held, list(env.values()))
 
 
+def missing(spec: Spec) -> list[str]:
+    """The files that each start reads and that are not there now, each with its option: for create to tell of."""
+    asked = [(one.path, f"--secret {one.name}") for one in map(at_start.secret, spec.secret)]
+    asked += [(path, "--env-file --at-start") for path in spec.at_start]
+    return [f"{path} ({option})" for path, option in asked if not os.path.exists(path)]
+
+
 def _read(path: str, option: str, most: int, settings: Settings) -> bytes:
     uids = guard.uids(settings) | {os.geteuid()}
     try:

@@ -114,9 +114,7 @@ def supported(world: World) -> None:
             lapse.text, "a newer Inferno, or INFERNO_FIRECRACKER and INFERNO_JAILER with a newer release"
         )
     if lapse:
-        raise InfernoError(
-            lapse.text, f"infernoctl artifacts, where {pins.RELEASE.url} can be reached; then create"
-        )
+        raise InfernoError(lapse.text, f"infernoctl artifacts, where {pins.RELEASE.url} can be reached; then create")
 
 
 def alone(world: World) -> None:

@@ -48,6 +48,18 @@ def test_files_and_variables_are_as_they_are_now(settings: Settings, tmp_path: P
     assert brought(settings, secret=asked[:1]) == {"files": [{"name": "key", "content": "bmV3"}], "env": []}
 
 
+def test_what_is_not_there_yet_is_told_with_its_option(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    spec = Spec("box", secret=[f"key={tmp_path}/key", "db", f"l={tmp_path}/link"], at_start=[f"{tmp_path}/env"])
+    assert secrets.missing(spec) == [
+        "/etc/inferno/secrets/db (--secret db)",
+        f"{tmp_path}/link (--secret l)",
+        f"{tmp_path}/env (--env-file --at-start)",
+    ]
+    assert secrets.missing(Spec("box")) == []
+
+
 class Odd(NamedTuple):
     """What lies where a secret is to be, made by a shell script in its folder; and what is said of it."""
 

@@ -122,7 +122,11 @@ def test_what_each_start_reads_is_in_no_file_of_inferno(place: Path) -> None:
     first = json.loads(told[0].stdout)["version"]
     (files / "db").write_text(f"another {SECRET}")
     changed = ("--secret", "other", "--env-file", str(files / "db"), "--at-start")
-    assert json.loads(typed(root, "create", "web1", *changed).stdout)["version"] == first, "it makes no version"
+    later = typed(root, "create", "web1", *changed)
+    assert json.loads(later.stdout)["version"] == first, "it makes no version"
+    missing = "/etc/inferno/secrets/other (--secret other)"
+    assert f"warning: web1 cannot start before these files are there: {missing}\n" in later.stderr
+    assert "warning" not in told[0].stderr
     typed(root, "create", "web1", *asked)
     assert not [done for done in told if SECRET in done.stdout + done.stderr]
     held = [path for path in (*root.rglob("*"), place / "bundle") if path.is_file()]
