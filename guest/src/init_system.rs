@@ -15,12 +15,23 @@ use crate::shell::{self, Known};
 use crate::sys;
 
 /// What insists on being PID 1, or counts on it: systemd, the init of OpenRC, sysvinit, upstart and s6-overlay, runit,
-/// s6, dinit, finit, that of phusion/baseimage.
-const INIT_SYSTEMS: [&str; 9] =
-    ["init", "systemd", "openrc-init", "runit", "runit-init", "s6-svscan", "dinit", "finit", "my_init"];
+/// s6, dinit, finit, sinit, that of phusion/baseimage.
+const INIT_SYSTEMS: [&str; 11] = [
+    "init",
+    "systemd",
+    "openrc-init",
+    "runit",
+    "runit-init",
+    "s6-svscan",
+    "s6-linux-init",
+    "dinit",
+    "finit",
+    "sinit",
+    "my_init",
+];
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "ksh", "zsh"];
 /// Programs that execute their arguments, with how many words come before those.
-const WRAPPERS: [(&str, usize); 12] = [
+const WRAPPERS: [(&str, usize); 18] = [
     ("busybox", 0),
     ("env", 0),
     ("nohup", 0),
@@ -29,6 +40,12 @@ const WRAPPERS: [(&str, usize); 12] = [
     ("stdbuf", 0),
     ("setpriv", 0),
     ("setarch", 0),
+    ("linux32", 0),
+    ("linux64", 0),
+    ("unshare", 0),
+    ("prlimit", 0),
+    ("chrt", 1),
+    ("switch_root", 1),
     ("gosu", 1),
     ("su-exec", 1),
     ("taskset", 1),
@@ -123,6 +140,10 @@ impl Search<'_> {
         if interpreter.split_whitespace().any(|word| SHELLS.contains(&base(word))) {
             return self.text_leads_to_one(text, args, false);
         }
+        // Each command of such a script executes the next.
+        if interpreter.split_whitespace().next().is_some_and(|word| base(word) == "execlineb") {
+            return text.lines().skip(1).flat_map(str::split_whitespace).any(is_one);
+        }
         // Another language: a call that executes, and the init system or the arguments in it.
         let mut calls = text.lines().skip(1).filter(|line| line.contains("exec"));
         calls.any(|line| {
@@ -131,6 +152,16 @@ impl Search<'_> {
             line.split(is_path).any(|word| word.starts_with('/') && is_one(word))
                 || (line.to_ascii_lowercase().contains("argv") && self.leads_to_one(&args[1..]))
         })
+    }
+
+    /// Another script that the shell reads in its own place, with the parameters that it has.
+    fn sourced_leads_to_one(&mut self, file: &str, args: &[String]) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        let file = self.cwd.join(file);
+        head(&file).is_ok_and(|text| self.text_leads_to_one(&text, args, false))
     }
 
     /// Whether a shell's text executes one; `args[0]` is the script's name. With `-c` the last command needs no `exec`:
@@ -144,6 +175,12 @@ impl Search<'_> {
             let Some((name, rest)) = words[assigned..].split_first() else { continue };
             let program = match name.as_str() {
                 "exec" => executed(rest),
+                "." | "source" => {
+                    if rest.first().is_some_and(|file| self.sourced_leads_to_one(file, args)) {
+                        return true;
+                    }
+                    continue;
+                }
                 "set" => {
                     known.set(rest);
                     continue;
@@ -224,6 +261,11 @@ mod tests {
             (&["again"], true),
             (&["/usr/bin/env", "-i", "container=docker", "/sbin/init"], true),
             (&["gosu", "root", "boot"], true),
+            (&["unshare", "-m", "--", "boot"], true),
+            (&["chrt", "-r", "5", "/sbin/init"], true),
+            (&["prlimit", "--nofile=1024", "real"], false),
+            (&["/usr/bin/tini", "--", "/sbin/init"], false),
+            (&["dumb-init", "/sbin/init"], false),
             (&["real"], false),
             (&["none"], false),
             (&["real", "/sbin/init"], false),
@@ -265,6 +307,12 @@ mod tests {
         ("#!/bin/sh\nexec $1\n", &["/sbin/init"], true),
         ("#!/bin/sh\ncase $1 in init) exec /sbin/init;; *) exec \"$@\";; esac\n", &["sh"], true),
         ("#!/bin/sh\nexec su-exec root \\\n  /sbin/init\n", &[], true),
+        ("#!/usr/bin/env -S bash -e\nmain() {\n  exec /sbin/init\n}\nmain \"$@\"\n", &[], true),
+        ("#!/bin/sh\n. ./sourced\n", &["/sbin/init"], true),
+        ("#!/bin/bash\nsource sourced extra\n", &["nginx"], false),
+        ("#!/bin/sh\n. ./entrypoint\n. ./none\n", &["/sbin/init"], false),
+        ("#!/bin/execlineb -P\nforeground { echo a }\ns6-svscan /etc/s6\n", &[], true),
+        ("#!/command/execlineb -S0\ncd /srv\nnginx\n", &[], false),
         ("#!/usr/bin/python3\nimport os\nos.execv('/sbin/init', ['init'])\n", &[], true),
         ("#!/usr/bin/python3\nimport os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n", &["/sbin/init"], true),
         ("#!/usr/bin/python3\nprint('/sbin/init')\n", &["/sbin/init"], false),
@@ -274,12 +322,13 @@ mod tests {
 
     #[test]
     fn scripts_are_read_for_what_they_execute() {
-        let top = folder("scripts", &[]);
+        let top = folder("scripts", &[("sourced", "exec \"$@\"\n")]);
         for &(text, args, is) in SCRIPTS {
             fs::write(top.join("entrypoint"), text).unwrap();
             fs::set_permissions(top.join("entrypoint"), fs::Permissions::from_mode(0o755)).unwrap();
             for before in [&["./entrypoint"][..], &["/bin/sh", "-eu", "-o", "pipefail", "entrypoint"]] {
-                let has_no_shell = !text.starts_with("#!") || text.contains("python");
+                let has_no_shell =
+                    !text.starts_with("#!") || text.contains("python") || text.contains("execlineb");
                 if before.len() == 1 || !has_no_shell {
                     assert_eq!(is_run(&top, &[before, args].concat()), is, "{before:?} {text:?} {args:?}");
                 }
