@@ -26,9 +26,10 @@ def cp(typed: Typed) -> int:
         return _out(name, path, there, how, bounds)
     with opened(to_name or "") as guest:
         if here == "-":
+            if os.isatty(0):
+                raise UsageError("an archive is not read from a terminal", f"tar -c FILES | infernoctl cp - {there}")
             return copy.archive_into(guest, to_path)
-        copy.into(guest, here, to_path, how, bounds)
-        return 0
+        return _told(copy.into(guest, here, to_path, how, bounds))
 
 
 def _out(name: str, path: str, there: str, how: How, bounds: Bounds) -> int:
@@ -38,9 +39,13 @@ def _out(name: str, path: str, there: str, how: How, bounds: Bounds) -> int:
         if there == "-":
             copy.archive_out(guest, path, follow=how.follow, bounds=bounds)
             return 0
-        skipped = copy.out(guest, path, there, how, bounds)
+        return _told(copy.out(guest, path, there, how, bounds))
+
+
+def _told(skipped: list[str]) -> int:
+    """The exit status."""
     for entry in skipped[:_SHOWN]:
-        say(f"not copied, because it is a device or a pipe: {entry}")
+        say(f"not copied, because it is a device, a pipe or a socket: {entry}")
     if skipped[_SHOWN:]:
         say(f"not copied: {len(skipped) - _SHOWN} more")
     return 1 if skipped else 0
@@ -48,6 +53,8 @@ def _out(name: str, path: str, there: str, how: How, bounds: Bounds) -> int:
 
 def _side(word: str) -> tuple[str, str | None, str]:
     """The word; and the VM's name and its path, when it is of one. A path with a colon is written ./so:and:so."""
+    if not word:
+        raise UsageError("cp: an empty word names no file", "NAME:PATH, a path of this host, or -")
     name, colon, path = word.partition(":")
     if not colon or word.startswith(("/", ".")):
         return word, None, ""

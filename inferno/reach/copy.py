@@ -56,7 +56,7 @@ class Source:
 
 
 def out(guest: Guest, path: str, to: str, how: How, bounds: Bounds = STANDARD) -> list[str]:
-    """From the guest to this host; return the names of what is not copied: devices and pipes.
+    """From the guest to this host; return the names of what is not copied: devices, pipes and sockets.
 
     Raises InfernoError, UsageError.
     """
@@ -79,7 +79,9 @@ def out(guest: Guest, path: str, to: str, how: How, bounds: Bounds = STANDARD) -
             if isinstance(place, IntoWhatIsThere):
                 pour(read, top, descriptor, bounds)
                 return []
-            return unpack(read, Place(descriptor, top, place.name), how, bounds)
+            skipped = unpack(read, Place(descriptor, top, place.name), how, bounds)
+            # Of a socket the guest sends nothing.
+            return skipped or ([printable(source.path)] if found["kind"] == "other" else [])
     finally:
         os.close(descriptor)
 
@@ -91,8 +93,11 @@ def _check_bytes(place: Destination, kind: str, what: str) -> None:
         raise InfernoError(f"{what} is not a file, and only a file goes into {place.path}", hint)
 
 
-def into(guest: Guest, text: str, path: str, how: How, bounds: Bounds = STANDARD) -> None:
-    """From this host to the guest; `how.owners`: as here, else root. Raises InfernoError, UsageError."""
+def into(guest: Guest, text: str, path: str, how: How, bounds: Bounds = STANDARD) -> list[str]:
+    """From this host to the guest; `how.owners`: as here, else root. Returns the names of what is not copied: sockets.
+
+    Raises InfernoError, UsageError.
+    """
     source = Source.of(text)
     ours = destination.own_descriptor(source.path) is not None
     here = os.path.realpath(source.path) if (how.follow and not ours) or source.folder else source.path
@@ -106,8 +111,9 @@ def into(guest: Guest, text: str, path: str, how: How, bounds: Bounds = STANDARD
         stream, received = command.stream(guest.root, "PUT", _FILES, {"path": folder})
         with stream:
             channel = Channel(stream, received, bounds.idle_s)
-            pack(channel, here, name, keep=how.owners, content=open_file)
+            skipped = pack(channel, here, name, keep=how.owners, content=open_file)
             channel.finish()
+            return skipped
 
 
 def archive_out(guest: Guest, path: str, *, follow: bool, bounds: Bounds = STANDARD) -> None:

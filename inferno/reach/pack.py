@@ -59,31 +59,34 @@ def open_source(path: str) -> Iterator[tuple[BinaryIO | None, bool]]:
         raise InfernoError(f"{path}: {error.strerror or error}") from None
 
 
-def pack(sink: Sink, source: str, name: str | None, *, keep: bool, content: BinaryIO | None = None) -> None:
+def pack(sink: Sink, source: str, name: str | None, *, keep: bool, content: BinaryIO | None = None) -> list[str]:
     """`source`, called `name`, with all below it; `name` None: what is in that folder. Links are sent as such.
 
-    With `keep`, owners are the files' own, else root. `content` is sent as one file instead. Raises InfernoError for
-    what cannot be read.
+    With `keep`, owners are the files' own, else root. `content` is sent as one file instead. Returns the paths of
+    sockets, which no archive holds. Raises InfernoError for what cannot be read.
     """
     import tarfile  # 20 ms
 
+    sockets: list[str] = []
     try:
         with tarfile.open(fileobj=_Tap(sink), mode="w|", bufsize=1 << 16, format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]  # it only writes
             if content is not None:
                 entry = archive.gettarinfo(arcname=name, fileobj=content)
                 archive.addfile(_dressed(entry, keep=keep), content)
-                return
+                return []
             waiting = [(source, name)] if name is not None else _children(source, "")
             while waiting:
                 path, called = waiting.pop()
                 entry = archive.gettarinfo(path, called)
                 if entry is None:  # a socket
+                    sockets.append(path)
                     continue
                 _add(archive, path, _dressed(entry, keep=keep))
                 if entry.isdir():
                     waiting += _children(path, f"{called}/")
     except OSError as error:
         raise InfernoError(f"{error.filename or source}: {error.strerror or error}") from None
+    return sockets
 
 
 def _dressed(entry: TarInfo, *, keep: bool) -> TarInfo:

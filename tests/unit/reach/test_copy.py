@@ -191,6 +191,19 @@ def test_devices_of_the_guests_are_told_of(guest: Guest, there: Path, here: Path
     assert [path.name for path in (here / "dev").iterdir()] == ["file"]
 
 
+def test_sockets_are_told_of_and_all_else_is_copied(guest: Guest, there: Path, here: Path) -> None:
+    for side, other, cp in ((there, here, copy.out), (here, there, copy.into)):
+        shell(side, "mkdir with; echo text > with/file")
+        for name in ("alone", "with/one"):
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(f"{side}/{name}")
+        assert cp(guest, f"{side}/alone", f"{other}/new", How()) == [f"{side}/alone"]
+        assert not (other / "new").exists()
+        if side == here:
+            assert cp(guest, f"{side}/with", f"{other}/new", How()) == [f"{side}/with/one"]
+            assert [path.name for path in (other / "new").iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_devices_and_pipes_are_written_into(guest: Guest, there: Path, here: Path, linked: bool) -> None:
     for side, other, cp in ((there, here, out), (here, there, into)):
