@@ -74,6 +74,9 @@ fn live(outbox: &mut Outbox, born: Instant, durations: Durations) -> Result<Exit
     // Behind those, in one of which it may be.
     launcher.make_cwd()?;
     if !secrets.files.is_empty() {
+        if launcher.is_for_init_system() {
+            mounts::make_run_a_mount()?;
+        }
         secrets.make(&launcher.user()?)?;
         steps.tell(outbox, "secrets are there");
     }

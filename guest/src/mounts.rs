@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use crate::failure::{Doing, Failure};
@@ -130,6 +130,17 @@ fn flags(asked: &[TmpfsFlag]) -> u64 {
     })
 }
 
+/// Makes /run a mount of its own where it is a folder of the root's. An init system mounts an empty file system over one
+/// that is not, and hides what was mounted below; what the image has there stays.
+pub fn make_run_a_mount() -> Result<(), Failure> {
+    let what = "make /run a mount of its own";
+    make_directory(Path::new("/run"), 0o755)?;
+    if fs::metadata("/run").doing(what)?.dev() != fs::metadata("/").doing(what)?.dev() {
+        return Ok(());
+    }
+    sys::mount(c"/run", c"/run", c"", sys::MS_BIND | sys::MS_REC, c"").doing(what)
+}
+
 /// Makes the root one for reading alone; what is mounted on it stays as it is, its own folders that are volumes too:
 /// the mount is made so, not the file system behind it.
 pub fn make_read_only() -> Result<(), Failure> {
@@ -196,7 +207,6 @@ pub fn make_directory_for(path: &Path, uid: u32, gid: u32) -> Result<(), Failure
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn what_is_made_for_a_user_is_the_users_and_what_was_there_is_not() {

@@ -142,6 +142,11 @@ impl Launcher {
         }
     }
 
+    /// Whether the image's process is to be PID 1 of a namespace of its own: known before it is started.
+    pub fn is_for_init_system(&self) -> bool {
+        self.is_to_be_pid_1(&directory(&self.image.cwd))
+    }
+
     /// Whether the image's process is PID 1 of a namespace of its own.
     pub fn runs_init_system(&self) -> bool {
         self.is_init_system

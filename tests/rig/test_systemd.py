@@ -24,12 +24,16 @@ def rig(built: None) -> Iterator[Rig]:
 
 
 def test_it_starts_its_units_and_powers_off(host: Host) -> None:
-    host.create("sd", "echo a script; exec /sbin/init", image=systemd.ref(), options="--memory 256")
+    host.sh("echo hunter2 > /root/key && chmod 600 /root/key")
+    # In a full /run that is not a file system of its own, over which systemd mounts one.
+    script = "echo a script; exec /sbin/init"
+    host.create("sd", script, image=systemd.ref(), options="--memory 256 --secret key=/root/key")
     host.type("start sd --detach")
     host.sh(UP)
     asked = (
         "cat /proc/1/comm; systemctl is-system-running --wait; systemctl is-active hello.service;"
-        " systemctl show -p ControlGroup --value systemd-journald; cat /proc/self/cgroup; systemd-detect-virt -c"
+        " systemctl show -p ControlGroup --value systemd-journald; cat /proc/self/cgroup; systemd-detect-virt -c;"
+        " cat /run/secrets/key; stat -c %a /run/secrets/key"
     )
     said = host.type(f"exec sd -- sh -c '{asked}'").stdout.split()
     assert said == [
@@ -39,6 +43,8 @@ def test_it_starts_its_units_and_powers_off(host: Host) -> None:
         "/system.slice/systemd-journald.service",
         "0::/exec",
         "container-other",
+        "hunter2",
+        "400",
     ]
     assert "hello from a unit" in host.type("logs show --vm sd --source kernel").stdout
     host.type("stop sd --timeout 60")
