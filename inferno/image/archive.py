@@ -7,6 +7,7 @@ compressed as a whole is first decompressed beside the images, into a file witho
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,16 +112,21 @@ def _entries(archive: Archive) -> tuple[list[dict[str, Any]], _Read]:
     _expect(archive, "manifest.json", "index.json", reference.OCI_ARCHIVE)
     if "manifest.json" not in archive.parts:
         old = V1Archive(archive)
-        if not (found := old.entries()):
+        if not (ids := old.images()):
             hint = "is it a file of `docker save`? That of `docker export` has no image's configuration"
             raise UsageError(f"{archive.ref.name} holds no image: manifest.json is missing", hint)
-        return found, old.read
+        return [{"Config": name, "RepoTags": tags} for name, tags in ids.items()], functools.partial(_read_old, old)
     try:
         value = oci_config.read_json(archive.read("manifest.json"))
         found = [entry for entry in value if _is_entry(entry)]
     except (ValueError, TypeError, RecursionError):
         found = []
     return found, lambda entry: (entry, archive.read(entry["Config"]))
+
+
+def _read_old(old: V1Archive, entry: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    layers, text = old.read(entry["Config"])
+    return {**entry, "Layers": layers}, text
 
 
 def _named(found: list[dict[str, Any]], ref: Reference) -> list[dict[str, Any]]:

@@ -29,8 +29,8 @@ class V1Archive:
         self._archive = archive
         self._digests: dict[int, str] = {}
 
-    def entries(self) -> list[dict[str, Any]]:
-        """As manifest.json has images: Config and RepoTags of each, and none for what is not an archive of this kind.
+    def images(self) -> dict[str, list[str]]:
+        """The ids of images, each with its tags; none of what is not an archive of this kind.
 
         Without a tag it is what is not another's parent. Raises UsageError for a damaged archive.
         """
@@ -40,17 +40,17 @@ class V1Archive:
             for tag, identity in found.items() if isinstance(found, dict) else ():
                 if _is_id(identity):
                     tags.setdefault(identity, []).append(f"{name}:{tag}")
-        return [{"Config": f"{identity}/json", "RepoTags": tags.get(identity)} for identity in tags or self._tips()]
+        return tags or {identity: [] for identity in self._tips()}
 
-    def read(self, entry: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """The entry with its layers, from the lowest up, and the configuration as Docker 1.10 made it.
+    def read(self, image: str) -> tuple[list[str], bytes]:
+        """The names of an image's layers, from the lowest up, and its configuration as Docker 1.10 made it.
 
         Raises UsageError when a part of the image is missing.
         """
         chain: list[str] = []
         described: list[dict[str, Any]] = []
         left = _MAX_JSON_BYTES
-        identity = entry["Config"].removesuffix("/json")
+        identity: object = image
         while _is_id(identity):
             left -= self._archive.part(f"{identity}/json").size
             if len(chain) == manifest.MAX_LAYERS or left < 0:
@@ -61,7 +61,7 @@ class V1Archive:
         layers = chain[::-1]
         config = {key: value for key, value in described[0].items() if key not in _NOT_OF_CONFIG}
         config["rootfs"] = {"type": "layers", "diff_ids": [self._digest(layer) for layer in layers]}
-        return {**entry, "Layers": layers}, layout.dump(config)
+        return layers, layout.dump(config)
 
     def _tips(self) -> list[str]:
         """The ids of images that are not the parents of others."""
