@@ -146,6 +146,8 @@ def _log_lines(data: bytes) -> None:
         for start in range(0, len(data), step):
             piece = data[start : start + step]
             piece = piece if hello.over else hello.feed(piece)
+            if hello.stranger is not None:  # its connection is ended
+                break
             out += sieve.feed(piece) if piece else b""
             assert sieve.held <= MAX_LOG_LINE_BYTES
         return out

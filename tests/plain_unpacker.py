@@ -26,8 +26,8 @@ class Laid(NamedTuple):
     `kept` are those that have a place, in their order. Of these `links` are notes of opaque folders where there is a
     link instead, and `missing` whiteouts in no folder. `whiteouts` are all, so that none hides what is on the way of a
     later one; None where there is no such order. `room` are folders (path, mode, group) that were made in the place of
-    something of the layers below, for the member. `replaced` are folders whose path leads to something else when the
-    layer has been unpacked.
+    something of the layers below, for the member. When the layer is unpacked, `replaced` are folders that are gone, and
+    whose path does not lead to another; `astray` are those that are there, whose path leads to a file.
     """
 
     kept: list[int]
@@ -36,13 +36,14 @@ class Laid(NamedTuple):
     whiteouts: list[int] | None
     room: list[tuple[int, str, int, int]]
     replaced: list[int]
+    astray: list[int]
 
 
 class Placed(NamedTuple):
     """A stack without what cannot be placed, and the same as those need it who act on each member as they come to it.
 
-    `others` is None where there is no such stack; `for_docker` has no whiteouts in no folder, and no folders
-    that their own layer replaces.
+    `others` is None where there is no such stack; `for_docker` has no whiteouts in no folder, and no folders that their
+    own layer replaces. It is None as well where a file would get the time of a folder.
     """
 
     stack: list[list[Member]]
@@ -71,6 +72,8 @@ def unpack(root: Path, stack: Sequence[Sequence[Member]]) -> Placed:
         return Placed(kept, None, None)
     others = [_for_others(layer, known, set(known.links)) for layer, known in pairs]
     unfit = [{*known.links, *known.missing, *known.replaced} for known in laid]
+    if any(known.astray for known in laid):
+        return Placed(kept, others, None)
     return Placed(kept, others, [_for_others(*pair, without) for pair, without in zip(pairs, unfit, strict=True)])
 
 
@@ -112,16 +115,25 @@ def _unpack_layer(layer: Sequence[Member]) -> Laid:
                 _remove(path)
     kept, room = [*whiteouts], []
     fresh: set[str] = set()
+    folders = {}
     for number, member in enumerate(layer):
         if number not in whiteouts:
             with contextlib.suppress(OSError):
-                room += [(number, *each) for each in _place(member, fresh)]
+                at, made = _place(member, fresh)
+                room += [(number, *each) for each in made]
                 kept.append(number)
+                if member.kind == tarfile.DIRTYPE:
+                    folders[number] = at
     with _times_of("/"):
         shutil.rmtree(_BEFORE)
-    folders = [number for number in kept if layer[number].kind == tarfile.DIRTYPE]
-    replaced = [number for number in folders if not os.path.isdir(_path(layer[number]))]
-    return Laid(sorted(kept), links, missing, _in_order(whiteouts), room, replaced)
+    left = [number for number in folders if not os.path.isdir(_path(layer[number]))]
+    replaced = [number for number in left if not _is_folder(folders[number])]
+    astray = [number for number in left if _is_folder(folders[number]) and os.path.exists(_path(layer[number]))]
+    return Laid(sorted(kept), links, missing, _in_order(whiteouts), room, replaced, astray)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _in_order(whiteouts: dict[int, tuple[list[str], list[str]]]) -> list[int] | None:
@@ -192,15 +204,16 @@ def _times_of(folder: str) -> Iterator[None]:
         os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def _place(member: Member, fresh: set[str]) -> list[tuple[str, int, int]]:
-    """Return the folders for which something made room. `fresh` are the real paths of what the layer has placed.
+def _place(member: Member, fresh: set[str]) -> tuple[str, list[tuple[str, int, int]]]:
+    """Return its real path, and the folders for which something made room. `fresh` are the real paths of what the layer
+    has placed.
 
     Raises OSError, before anything is changed, for what has no place.
     """
     path = _path(member)
     if path == "/":
         _describe(member, path)
-        return []
+        return path, []
     target = _target(member) if member.kind == tarfile.LNKTYPE else ""
     with _held(target):
         return _place_at(path, member, target, fresh)
@@ -223,10 +236,10 @@ def _held(target: str) -> Iterator[None]:
                 os.unlink(_HELD)
 
 
-def _place_at(path: str, member: Member, target: str, fresh: set[str]) -> list[tuple[str, int, int]]:
+def _place_at(path: str, member: Member, target: str, fresh: set[str]) -> tuple[str, list[tuple[str, int, int]]]:
     parent, room = _folder(os.path.dirname(path), fresh)
     path = os.path.join(parent, os.path.basename(path))
-    is_kept = member.kind == tarfile.DIRTYPE and os.path.isdir(path) and not os.path.islink(path)
+    is_kept = member.kind == tarfile.DIRTYPE and _is_folder(path)
     if target and (f"{target}/".startswith(f"{path}/") or _is_same(path)):
         raise FileExistsError  # a link to itself, or over the folder that it is in: some refuse it
     with _times_of(parent):
@@ -236,7 +249,7 @@ def _place_at(path: str, member: Member, target: str, fresh: set[str]) -> list[t
             _make(member, path)
     fresh.add(path)
     _describe(member, path)
-    return room
+    return path, room
 
 
 def _is_same(path: str) -> bool:

@@ -93,7 +93,7 @@ EXCEPTIONS = {
     "folders' times": "both leave folders with the time of their unpacking; by the specification they are unchanged",
     "replaced folders": "Docker gives what is at the path of a folder when a layer ends, through links, the time that "
     "the layer has for the folder: also a file that came in the place of the folder, by another path to it. It gets "
-    "none of these folders",
+    "none of these folders; where the folder is there still, and its path leads to a file, Docker does not judge",
     "implied folders": "Docker gives folders that no layer describes the mode 0600; umoci and we 0755",
     "before 1970": "Docker gives files of before 1970 the time 0, but not symlinks",
     "export": "docker export adds what a container needs, has whole seconds, and no xattrs but capabilities",
@@ -131,7 +131,7 @@ def docker(folder: Path, placed: Placed) -> Listed | str:
     Its storage driver is to be vfs: others unpack each layer by itself, so that none finds what is below it.
     """
     if placed.for_docker is None:
-        return "order"
+        return "order" if placed.others is None else "replaced folders"
     if any(_repeats(layer) for layer in placed.for_docker):
         return "repeats"
     layout = images.build(folder / "for-docker", placed.for_docker, Cmd=["/x"])

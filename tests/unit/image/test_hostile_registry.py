@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from inferno.base.errors import UsageError
-from inferno.image import local_images, skopeo
+from inferno.image import digests, local_images, skopeo
 from inferno.image.manifest import digest_of
 from inferno.image.source import NotThereError
 from inferno.settings import Settings, load_settings
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {}})
 LAYER = b"no archive, but whole"
+LONG = digests.of(LAYER, "sha512")
 ENDLESS_BYTES = 400 << 20  # more than is ever taken; a test that fails should not fill a disk
 PIECE = bytes(1 << 16)
 CUT = 0
@@ -126,10 +127,11 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
         (served(layer=LAYER + b"more"), "cannot be had"),
         (served(manifest=manifest(size=1 << 49)), "are allowed"),
         (served(manifest=manifest(size=len(LAYER) + 1)), "lies about the size"),
+        ({**served(manifest=manifest(digest=LONG)), LONG: None}, "sends more of blob sha512:.* than the manifest says"),
     ],
     indirect=["hostile"],
     ids=["endless-manifest", "deep-manifest", "endless-config", "50-MiB-config", "other-config", "endless-layer",
-         "other-layer", "longer-layer", "huge-size", "wrong-size"],
+         "other-layer", "longer-layer", "huge-size", "wrong-size", "endless-sha512-layer"],
 )  # fmt: skip
 def test_lies_of_a_registry_are_one_error(hostile: Hostile, says: str, settings: Settings) -> None:
     with pytest.raises(UsageError, match=says) as caught:
