@@ -82,7 +82,7 @@ class Settings(NamedTuple):
         Setting(
             "LOG_LEVEL",
             Counts.VERSION,
-            "[what commands say](#how-much-is-said): `debug`, `info`, `warning` or `error`",
+            "[how much commands print](#how-much-is-said): `debug`, `info`, `warning` or `error`",
             INFO,
             choices=(DEBUG, INFO, WARNING, ERROR),
         ),
@@ -92,7 +92,7 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_TRUST_UID",
             Counts.PLACE,
-            "the one user beside root whose folders root trusts: [weaker](trust-boundaries.md); in the file alone",
+            "a user whose folders root trusts like its own: [weaker](trust-boundaries.md); read from the file alone",
             None,
             1,
             2**31,
@@ -111,7 +111,7 @@ class Settings(NamedTuple):
     ]
     vg_name: Annotated[
         str,
-        Setting("VG_NAME", Counts.START, "the volume group of `lvm`, the only one of Inferno's", "inferno_rootfs_vg"),
+        Setting("VG_NAME", Counts.START, "with `lvm`, the only volume group that Inferno uses", "inferno_rootfs_vg"),
     ]
     # A pool that runs full stops every guest that writes: dm-thin holds their I/O for a minute, then fails it.
     pool_max_percent: Annotated[
@@ -128,7 +128,7 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_SCRATCH_BYTES_PER_INODE",
             Counts.VERSION,
-            "a scratch disk has room for [one file](storage.md#how-many-files) in each so many bytes",
+            "a scratch disk has room for [one file](storage.md#how-many-files) per this many bytes",
             8192,
             1024,
             64 << 20,
@@ -143,7 +143,7 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_OVERCOMMIT",
             Counts.START,
-            "more memory than there is: `refuse`, `allow`",
+            "whether VMs may start that need more memory than the host has: `refuse` or `allow`",
             REFUSE,
             choices=(REFUSE, ALLOW),
         ),
@@ -175,20 +175,18 @@ class Settings(NamedTuple):
             2**31,
         ),
     ]
-    jail_gid: Annotated[int | None, Setting("INFERNO_JAIL_GID", Counts.START, "the same, of the gid", None, 1, 2**31)]
+    jail_gid: Annotated[int | None, Setting("INFERNO_JAIL_GID", Counts.START, "the same, for the gid", None, 1, 2**31)]
     firecracker: Annotated[
         Path | None,
-        Setting(
-            "INFERNO_FIRECRACKER", Counts.ARTIFACT, "a binary to use instead of the one that is fetched, 1.12 or newer"
-        ),
+        Setting("INFERNO_FIRECRACKER", Counts.ARTIFACT, "a binary to use instead of the fetched one, 1.12 or newer"),
     ]
-    jailer: Annotated[Path | None, Setting("INFERNO_JAILER", Counts.ARTIFACT, "the same, of the jailer")]
+    jailer: Annotated[Path | None, Setting("INFERNO_JAILER", Counts.ARTIFACT, "the same, for the jailer")]
     unsupported_firecracker: Annotated[
         str,
         Setting(
             "INFERNO_UNSUPPORTED_FIRECRACKER",
             Counts.ARTIFACT,
-            "where the pinned release cannot be fetched, take one without support: `allow` or `refuse`",
+            "whether to use an unsupported release if the pinned one cannot be fetched: `allow` or `refuse`",
             ALLOW,
             choices=(ALLOW, REFUSE),
         ),
@@ -198,7 +196,7 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_SSH_KEYS",
             Counts.VERSION,
-            "public keys, or files of them, by comma, that let people into VMs [given none](reaching-in.md#ssh)",
+            "public keys, or files of them, comma-separated, for VMs [without keys](reaching-in.md#ssh) of their own",
             (),
         ),
     ]
@@ -208,13 +206,13 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_DNS",
             Counts.START,
-            "name servers of guests, by comma, [where this host has none that they reach](create-options.md#names)",
+            "name servers of guests, comma-separated, [if they reach none of this host's](create-options.md#names)",
             default=(),
             each=_is_ipv4,
         ),
     ]
     start_timeout_s: Annotated[
-        int, Setting("INFERNO_START_TIMEOUT", Counts.START, "seconds until a VM's process must run", 60, 1, 3600)
+        int, Setting("INFERNO_START_TIMEOUT", Counts.START, "seconds within which a VM's process must run", 60, 1, 3600)
     ]
     image_max_age_s: Annotated[
         int | None,
@@ -247,7 +245,7 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_IMAGE_MAX_MB",
             Counts.IMAGE,
-            "what an image [may cost](images.md#what-is-refused): MiB unpacked",
+            "how much an image [may take](images.md#what-is-refused): MiB unpacked",
             65_536,
             1,
             16 << 20,
@@ -264,14 +262,14 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_LOG_MAX_SIZE_MB",
             Counts.LOGS,
-            "[how much of a log](logs.md#the-files) is kept: the size of one file, in MiB",
+            "[size limit](logs.md#the-files) of one log file, in MiB",
             100,
             1,
             1 << 19,
         ),
     ]
     log_max_files: Annotated[
-        int, Setting("INFERNO_LOG_MAX_FILES", Counts.LOGS, "how many files of a log are kept", 5, 2, 1000)
+        int, Setting("INFERNO_LOG_MAX_FILES", Counts.LOGS, "how many files of each log are kept", 5, 2, 1000)
     ]
     # journald takes 10,000 lines in 30 s of a service (RateLimitBurst=); a VM may be many services, and the collector
     # takes 500,000 a second with one processor.
@@ -280,7 +278,7 @@ class Settings(NamedTuple):
         Setting(
             "INFERNO_LOG_MAX_RATE",
             Counts.LOGS,
-            "[lines a second](logs.md#a-vm-that-floods) that a VM may log; 0: any number",
+            "[lines a second](logs.md#a-vm-that-floods) that a VM may log; 0 for no limit",
             10_000,
             0,
             1 << 30,
@@ -315,8 +313,8 @@ GONE: dict[str, str] = {
 # What else is read from the environment, and from nowhere else.
 BESIDE: dict[str, str] = {
     "INFERNO_REGISTRY_PASSWORD": "the password of `--creds`",
-    "INFERNO_DEBUG": "`1` shows a traceback where there is a bug",
-    "XDG_CACHE_HOME": "else `~/.cache`",
+    "INFERNO_DEBUG": "`1` shows a traceback for a bug",
+    "XDG_CACHE_HOME": "default `~/.cache`",
 }
 
 

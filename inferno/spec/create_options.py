@@ -98,7 +98,7 @@ class Spec(NamedTuple):
         example="nginx:latest",
     ).field()
     platform: str | None = Row(
-        "OS/ARCH[/VARIANT], when the image is made for several",
+        "OS/ARCH[/VARIANT], if the image has several",
         (Place.BASE,),
         metavar="PLATFORM",
         absent="this host's",
@@ -109,7 +109,7 @@ class Spec(NamedTuple):
         "virtual CPUs", (Place.FIRECRACKER, Place.CGROUP), int, metavar="N", default=DEFAULT_VCPUS, example="2"
     ).field()
     memory: int = Row(
-        "guest memory in MiB, or as 512m, 2g",
+        "guest memory in MiB, or with a suffix: 512m, 2g",
         (Place.FIRECRACKER, Place.CGROUP),
         grammar.mebibytes,
         metavar="MIB",
@@ -126,14 +126,14 @@ class Spec(NamedTuple):
         example="/docker-entrypoint.sh",
     ).field()
     cmd: list[str] | None = Row(
-        "the image's command is replaced by the words after --",
+        "the arguments after -- replace the image's command",
         (Place.RUN,),
         None,
         check=_words,
         example="nginx -g 'daemon off;'",
     ).field()
     env: list[str] = Row(
-        "after the image's own; NAME alone takes the value it has here, if any",
+        "adds to the image's variables; NAME alone takes the caller's value, if any",
         (Place.RUN,),
         list,
         metavar="NAME[=VALUE]",
@@ -147,7 +147,7 @@ class Spec(NamedTuple):
         example="GREETING=grüß dich=1",
     ).field()
     at_start: list[str] = Row(
-        "only the names of the files of --env-file are kept; each start reads them",
+        "keep only the names of the files of --env-file; each start reads them",
         (Place.START,),
         bool,
         default=[],
@@ -157,7 +157,7 @@ class Spec(NamedTuple):
         example="/etc/inferno/web1.env",
     ).field()
     secret: list[str] = Row(
-        "a file that each start reads (/etc/inferno/secrets/NAME) and the guest has as /run/secrets/NAME",
+        "a file (/etc/inferno/secrets/NAME) that each start reads, and that the guest has as /run/secrets/NAME",
         (Place.START,),
         list,
         metavar="NAME[=FILE]",
@@ -167,7 +167,7 @@ class Spec(NamedTuple):
         example="db_password=/root/db_password",
     ).field()
     workdir: str | None = Row(
-        "where the process starts, an absolute path",
+        "the working directory of the process, an absolute path",
         (Place.RUN,),
         metavar="DIR",
         short="w",
@@ -175,7 +175,7 @@ class Spec(NamedTuple):
         example="/srv",
     ).field()
     user: str | None = Row(
-        "NAME|UID[:GROUP|GID] the process runs as",
+        "the user of the process, as NAME|UID[:GROUP|GID]",
         (Place.RUN,),
         metavar="USER",
         short="u",
@@ -183,7 +183,7 @@ class Spec(NamedTuple):
         example="nginx:adm",
     ).field()
     tty: bool = Row(
-        "a terminal for the process: start -i, attach -i",
+        "give the process a terminal, for start -i and attach -i",
         (Place.RUN,),
         bool,
         short="t",
@@ -191,7 +191,7 @@ class Spec(NamedTuple):
         opposite="no-tty",
     ).field()
     interactive: bool = Row(
-        "standard input for the process, from a pipe too: start -i, attach -i",
+        "give the process standard input, also from a pipe, for start -i and attach -i",
         (Place.RUN,),
         bool,
         short="i",
@@ -216,7 +216,7 @@ class Spec(NamedTuple):
         example="USR1",
     ).field()
     ssh_key: list[str] = Row(
-        "a public key, or a file of them, that lets people in",
+        "a public key, or a file of them, that may log in",
         (Place.RUN,),
         list,
         metavar="FILE|KEY",
@@ -234,7 +234,7 @@ class Spec(NamedTuple):
         example="web1",
     ).field()
     dns: list[str] = Row(
-        "a name server for the guest; '' takes all back",
+        "a name server for the guest; '' removes all",
         (Place.START,),
         list,
         metavar="IP",
@@ -245,7 +245,7 @@ class Spec(NamedTuple):
         example="9.9.9.9",
     ).field()
     dns_search: list[str] = Row(
-        "a domain in which the guest looks for names; . for none",
+        "a search domain for the guest; . for none",
         (Place.START,),
         list,
         metavar="DOMAIN",
@@ -267,7 +267,7 @@ class Spec(NamedTuple):
         example="ndots:1",
     ).field()
     add_host: list[str] = Row(
-        "a line of the guest's /etc/hosts; also NAME=IP",
+        "a line for the guest's /etc/hosts; also NAME=IP",
         (Place.START,),
         list,
         metavar="NAME:IP",
@@ -277,7 +277,7 @@ class Spec(NamedTuple):
         example="db:192.0.2.7",
     ).field()
     read_only: bool = Row(
-        "the guest cannot write to its root file system",
+        "make the guest's root file system read-only",
         (Place.RUN,),
         bool,
         default=False,
@@ -293,7 +293,7 @@ class Spec(NamedTuple):
         example="/cache:size=50%,uid=1000,mode=750,exec",
     ).field()
     ulimit: list[str] = Row(
-        "a limit of the process's",
+        "a resource limit of the process",
         (Place.RUN,),
         list,
         metavar="NAME=SOFT[:HARD]",
@@ -302,7 +302,7 @@ class Spec(NamedTuple):
         example="nofile=1024:unlimited",
     ).field()
     cpu_weight: int | None = Row(
-        "share of busy processors, 1 to 10000",
+        "the VM's share of busy processors, 1 to 10000",
         (Place.CGROUP,),
         int,
         metavar="N",
@@ -311,7 +311,7 @@ class Spec(NamedTuple):
         example="200",
     ).field()
     io_max: str | None = Row(
-        "limits of disk I/O a second: rbps=10m,wbps=10m,riops=N,wiops=N",
+        "limits on disk I/O per second: rbps=10m,wbps=10m,riops=N,wiops=N",
         (Place.CGROUP,),
         metavar="LIMITS",
         check=grammar.io_max,

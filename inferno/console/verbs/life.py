@@ -28,7 +28,7 @@ _TIMEOUT = Option(
     short="t",
 )
 
-_OVERCOMMIT = Option("overcommit", "start it also where the host's memory does not suffice for all its VMs", bool)
+_OVERCOMMIT = Option("overcommit", "start it even if the host has too little memory for all its VMs", bool)
 
 VERBS = (
     Verb(
@@ -66,14 +66,14 @@ infernoctl create job1 --image oci:./layout:v1 --env MODE=fast -- /bin/worker --
             ),
             Option(
                 "detach_keys",
-                "with -i, the keys that leave the terminal: characters, ctrl-X or DEL, by comma (ctrl-p,ctrl-q)",
+                "with -i, the keys that leave the terminal: characters, ctrl-X or DEL, with commas (ctrl-p,ctrl-q)",
                 metavar="KEYS",
             ),
             _OVERCOMMIT,
         ),
         is_task=True,
         examples="""\
-infernoctl start web1            follows its output; Ctrl-C stops it; ends with its status
+infernoctl start web1            follows its output; Ctrl-C stops it; exits with its status
 infernoctl start web1 --detach   returns when the image's process runs""",
     ),
     Verb(
@@ -89,7 +89,7 @@ infernoctl start web1 --detach   returns when the image's process runs""",
                 metavar="NAME|N",
                 short="s",
             ),
-            Option("kill", "kill the VM at once; with --timeout or --signal, after it was asked to end", bool),
+            Option("kill", "kill the VM at once; with --timeout or --signal, ask it to end first", bool),
         ),
         is_task=True,
         examples="""\
@@ -103,7 +103,7 @@ infernoctl stop web1 --kill --timeout 5   the VM's stop signal, then the whole V
         "NAME...",
         (_TIMEOUT, _OVERCOMMIT),
         is_task=True,
-        examples="infernoctl create web1 --memory 1024 && infernoctl restart web1    takes up the new version",
+        examples="infernoctl create web1 --memory 1024 && infernoctl restart web1    switches to the new version",
     ),
     Verb(
         "destroy",
@@ -116,7 +116,7 @@ infernoctl stop web1 --kill --timeout 5   the VM's stop signal, then the whole V
             Option("keep_logs", "keep its log", bool),
         ),
         is_task=True,
-        more="A VM that runs is refused without --force.",
+        more="Without --force, destroy refuses a VM that runs.",
         examples="infernoctl destroy web1 --yes    its versions, its log, its address; images stay: images prune",
     ),
 )

@@ -8,25 +8,27 @@ from inferno.console.verbs.verb import JSON, LOOK, Verb
 _JSON_ARRAY = JSON._replace(help="one JSON array, with all numbers, for programs")
 
 _READ_LOGS = (
-    Option("lines", "the last N lines, or all (tail: 20, or all from --since on)", metavar="N|all", short="n"),
-    Option("tail", "the same as --lines, as Docker has it", metavar="N|all"),
-    Option("follow", "go on with new lines, until Ctrl-C or --until", bool, short="f"),
-    Option("vm", "the same as NAME; for a VM that has the name of one of these verbs", metavar="NAME"),
+    Option("lines", "the last N lines, or all (tail: 20, or all with --since)", metavar="N|all", short="n"),
+    Option("tail", "the same as --lines, as in Docker", metavar="N|all"),
+    Option("follow", "print new lines as they arrive, until Ctrl-C or --until", bool, short="f"),
+    Option("vm", "the same as NAME; for a VM that is named like one of these verbs", metavar="NAME"),
     Option(
-        "source", "any of stdout, stderr, init, kernel, kiln, firecracker, collector, by comma; or all", metavar="LIST"
+        "source",
+        "any of stdout, stderr, init, kernel, kiln, firecracker, collector, with commas; or all",
+        metavar="LIST",
     ),
-    Option("level", "lines of this level and of worse ones", choices=("debug", "info", "warn", "error")),
+    Option("level", "lines of this level and above", choices=("debug", "info", "warn", "error")),
     Option(
         "since",
         "lines from this time on: 1h30m or 500ms ago, seconds since 1970, or 2026-11-24T14:17:02Z",
         metavar="TIME",
     ),
-    Option("until", "lines before this time, written likewise", metavar="TIME"),
+    Option("until", "lines before this time, in the same form", metavar="TIME"),
     Option("grep", "lines whose message matches this regular expression", metavar="RE"),
     Option("timestamps", "the time of each line to the microsecond; with --raw, before each line", bool, short="t"),
     Option(
         "raw",
-        "what the process wrote, byte for byte, each stream on its own; a terminal acts on what a guest wrote",
+        "what the process wrote, byte for byte, each stream on its own; nothing is escaped for a terminal",
         bool,
     ),
     JSON._replace(help="one JSON object per line, for programs"),
@@ -42,9 +44,9 @@ _LOGS = Verb(
     "the logs of VMs; -f follows them",
     "[NAME]",
     more="""\
-What the processes of VMs print, and what Inferno tells of lines that are missing: the last lines, of one VM
-or of all. tail and show have the lines of every source: those of init, the guest's kernel, kiln and
-Firecracker, too. So has --level.""",
+Prints the last lines that the processes of one VM, or of all, wrote, and Inferno's messages about missing
+lines. tail and show also print the lines of init, the guest's kernel, kiln and Firecracker. So does logs
+with --level.""",
     default="tail",
     actions=(
         Verb(
@@ -118,7 +120,7 @@ VERBS = (
         ),
         "list_status.list_vms",
         aliases=("ls",),
-        more="The kernel is asked whether a VM runs; it is not remembered.",
+        more="The kernel says whether a VM runs, not the database.",
         examples="infernoctl list --json | jq -r '.[] | select(.state == \"running\") | .name'",
         instead="status",
     ),
@@ -138,18 +140,18 @@ VERBS = (
     Verb(
         "debug",
         LOOK,
-        "what is known of a VM and its last run, in one file to hand on",
+        "collect what is known of a VM and its last run in one file, to pass on",
         "NAME",
         (
             Option(
                 "output",
-                "a tar archive, a folder that is there or ends with /, or - (NAME-debug.tar)",
+                "a tar archive, an existing folder or a name that ends with /, or - (NAME-debug.tar)",
                 metavar="FILE",
                 short="o",
             ),
         ),
         "debug.debug",
-        more="No values of variables, keys or commands are in it, and nothing that the process printed.",
+        more="It holds no values of variables, no keys or commands, and nothing that the process printed.",
         examples="infernoctl debug web1 -o web1.tar",
     ),
     Verb(
@@ -159,7 +161,7 @@ VERBS = (
         "NAME",
         (JSON._replace(help="one JSON array, for programs; the keys are always the same"),),
         "runs.list_runs",
-        more="The newest first, at most a hundred. They are forgotten with the VM.",
+        more="The newest first, at most a hundred. destroy deletes them with the VM.",
         examples="infernoctl runs web1 --json | jq '.[0].exit_code'",
     ),
     Verb(
@@ -179,7 +181,7 @@ VERBS = (
         "NAME",
         (JSON._replace(help="one JSON object, with all numbers, for programs"),),
         "stats.top",
-        more="The ps of the image lists the processes.",
+        more="The image's own ps lists the processes.",
         examples="infernoctl top web1",
     ),
     Verb(
@@ -214,7 +216,7 @@ VERBS = (
     Verb(
         "wait",
         LOOK,
-        "wait until a VM ends, and end as its process did",
+        "wait until a VM ends, and exit with its process's status",
         "NAME",
         run="wait_attach.wait",
         more="The exit status is that of its process, 128+N for signal N.",
@@ -227,6 +229,6 @@ VERBS = (
         "NAME",
         (JSON,),
         "why.why",
-        examples="infernoctl why web1    (and of one step: doit info create:web1)",
+        examples="infernoctl why web1    (for one step: doit info create:web1)",
     ),
 )

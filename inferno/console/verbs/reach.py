@@ -15,12 +15,12 @@ _WHO_AND_WHERE = (
         "NAME[=VALUE]",
         short="e",
     ),
-    Option("env_file", "adds the variables of a file, below those of --env; may be repeated", list, "FILE"),
+    Option("env_file", "adds the variables of a file; --env overrides them; may be repeated", list, "FILE"),
 )
 
 _KEYS = Option(
     "detach_keys",
-    "the keys that leave the terminal: characters, ctrl-X or DEL, by comma (ctrl-p,ctrl-q)",
+    "the keys that leave the terminal: characters, ctrl-X or DEL, with commas (ctrl-p,ctrl-q)",
     metavar="KEYS",
 )
 
@@ -35,12 +35,12 @@ VERBS = (
             Option("tty", "give the command a terminal", bool, short="t"),
             Option("detach", "return as soon as the command runs; its output is discarded", bool, short="d"),
             _KEYS._replace(
-                help="keys that leave the terminal, while the command goes on: as of attach (ctrl-p,ctrl-q)"
+                help="keys that leave the terminal while the command goes on, as for attach (ctrl-p,ctrl-q)"
             ),
             *_WHO_AND_WHERE,
         ),
         "exec_shell.exec_",
-        more="Standard streams, signals and the exit status are passed through.",
+        more="exec passes standard streams, signals and the exit status through.",
         examples="""\
 infernoctl exec web1 -- nginx -t
 infernoctl exec -it web1 sh
@@ -51,7 +51,7 @@ tar -c site | infernoctl exec -i web1 -- tar -x -C /srv""",
     Verb(
         "shell",
         REACH,
-        "the best shell that the VM has: bash, zsh, ash or sh",
+        "open the best shell that the VM has: bash, zsh, ash or sh",
         "NAME",
         _WHO_AND_WHERE,
         "exec_shell.shell",
@@ -67,12 +67,12 @@ tar -c site | infernoctl exec -i web1 -- tar -x -C /srv""",
             Option("follow_link", "follow a symbolic link given as the source", bool, short="L"),
             Option(
                 "set_ids",
-                "keep the bits that make a program run as its owner or group: only from a guest that you trust",
+                "keep set-uid and set-gid bits: only from a guest that you trust",
                 bool,
             ),
             Option(
                 "no_limits",
-                "take more from a guest than 64 GiB or 2,000,000 files, and wait for it longer than 60 s",
+                "copy more than 64 GiB or 2,000,000 files from a guest, and wait for it longer than 60 s",
                 bool,
             ),
         ),
@@ -110,7 +110,7 @@ infernoctl cp web1:/var/log - | tar -t""",
             _KEYS,
         ),
         "wait_attach.attach",
-        more="It ends with the VM; Ctrl-C ends it earlier, and leaves the VM running.",
+        more="attach ends with the VM; Ctrl-C ends it earlier, and leaves the VM running.",
         examples="infernoctl attach -i box",
     ),
     Verb(
@@ -120,7 +120,7 @@ infernoctl cp web1:/var/log - | tar -t""",
         "[NAME...]",
         (Option("user", "the user to log in as (that of the image's process, or root)", metavar="USER"),),
         "ssh_config.ssh_config",
-        more="Of all VMs, or of those named. The connection goes over vsock and needs no network.",
+        more="For all VMs, or for those named. The connection goes over vsock and needs no network.",
         examples="infernoctl ssh-config web1 >> ~/.ssh/config; ssh web1",
     ),
 )

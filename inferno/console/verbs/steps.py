@@ -31,14 +31,14 @@ VERBS = (
         "render run.json and pack the VM's initrd",
         "NAME...",
         is_task=True,
-        examples="infernoctl initrd web1    of a VM that was created before",
+        examples="infernoctl initrd web1    for a VM that was created before",
     ),
     Verb("disk", STEPS, "make the VM's scratch disk", "NAME...", is_task=True, examples="infernoctl disk web1"),
-    Verb("jail", STEPS, "lay the VM's jail out anew", "NAME...", is_task=True, examples="infernoctl jail web1"),
+    Verb("jail", STEPS, "lay out the VM's jail anew", "NAME...", is_task=True, examples="infernoctl jail web1"),
     Verb(
         "launch",
         STEPS,
-        "launch the jailer; done when the image's process runs",
+        "launch the jailer, and wait until the image's process runs",
         "NAME...",
         is_task=True,
         examples="infernoctl launch web1    after network, disk and jail; start does all four",
@@ -57,8 +57,8 @@ VERBS = (
         words=0,
         more="""\
 list says what tasks there are, and list --all names those of every VM. info says what a task needs and
-makes, and why it would run; it ends with 1 when it would. clean removes what a task made. What you forget
-runs again.""",
+makes, and why it would run; it exits with 1 if it would. clean removes what a task made. After forget, a
+task runs again.""",
         examples="""\
 infernoctl task create:web1 --image nginx:latest start:web1 --detach
 infernoctl task info create:web1""",
@@ -84,7 +84,7 @@ BY_TASK = (
         "render kiln.json and firecracker.json",
         "NAME...",
         is_task=True,
-        examples="infernoctl task config web1    of a VM that was created before",
+        examples="infernoctl task config web1    for a VM that was created before",
     ),
     Verb(
         "network",
