@@ -231,6 +231,7 @@ def test_queries_choose(paths: Paths) -> None:
     assert chosen(since="2026-11-24T14:17:02Z", until="2026-11-24T14:17:02Z") == []
     assert chosen(since="1795529821", until="1795529822.5") == [1, 2]
     assert chosen(until="2026-11-24T14:17:02Z") == [0, 1]
+    assert chosen(since="2026-11-24T14:17:02Z", until="2026-11-24T14:17:01Z") == chosen(since="1h", until="2h") == []
 
 
 QUERIED = [(0, "stdout", "info"), (1, "stderr", "warn"), (2, "kiln", "debug"), (3, "kernel", "error")]
@@ -243,8 +244,6 @@ QUERIED = [(0, "stdout", "info"), (1, "stderr", "warn"), (2, "kiln", "debug"), (
         {"level": "loud"},
         {"since": "yesterday"},
         {"until": "3 weeks"},
-        {"since": "1h", "until": "2h"},
-        {"since": "-2h", "until": "2026-11-24T14:17:02Z"},
         {"grep": "("},
         {"grep": "a{99999999999999999999}"},
         {"grep": "(" * 5000},
