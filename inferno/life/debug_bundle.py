@@ -58,7 +58,7 @@ def gather(vm: Instance, version: VersionDir | None, status: ExitStatus | None) 
     redaction = Redaction(variables)
     found = {
         "about.txt": _about(vm, version, status),
-        "log.txt": "".join(f"{_line(record)}\n" for record in _lines(vm)),
+        "log.txt": "".join(f"{_line(record, redaction)}\n" for record in _lines(vm)),
         "settings.txt": "".join(f"{setting(each)}\n" for each in explain_settings()),
         "host.txt": _host(vm),
         "rules.txt": _rules(),
@@ -121,8 +121,9 @@ def _lines(vm: Instance) -> list[Record]:
     return last[::-1]
 
 
-def _line(record: Record) -> str:
-    return f"{record.timestamp} {record.source} {record.level} {record.text()[:_LINE_CHARS]}"
+def _line(record: Record, redaction: Redaction) -> str:
+    """Cut once no secret is in it: the first part of one that the cut went through would not be found."""
+    return f"{record.timestamp} {record.source} {record.level} {redaction.text(record.text())[:_LINE_CHARS]}"
 
 
 def _version(version: VersionDir, variables: list[str]) -> str:

@@ -6,13 +6,19 @@ import json
 import re
 from collections.abc import Iterable
 
+from inferno.base.text import visible
 from inferno.settings import Explained
 from inferno.state.paths import VersionDir
 
 # Shorter values are words like "1" and "yes", which would be taken out of everything.
 _LEAST_CHARS = 4
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSW|AUTH|CREDENTIAL|LOGIN")
-_USER_OF_URL = re.compile(r"(://)[^/@\s]+@")
+# To the last @ before the host's end: a password may have one, too.
+_USER_OF_URL = re.compile(r"(://)[^/?#\s\"]+@")
+# What is signed or opened by a word in the query: ?token=…, &X-Amz-Signature=…
+_WORD_OF_URL = re.compile(
+    r"([?&][^=&\s]*(?:key|secret|token|passw|auth|credential|login|signature|sig)[^=&\s]*=)[^&#\s\"]+", re.IGNORECASE
+)
 
 
 class Redaction:
@@ -24,16 +30,16 @@ class Redaction:
             name, _, value = variable.partition("=")
             for part in (value, *value.splitlines()):
                 if len(part) >= _LEAST_CHARS and name != "PATH":
-                    found[part] = found[json.dumps(part)[1:-1]] = name
+                    found[part] = found[json.dumps(part)[1:-1]] = found[visible(part)] = name
         self._names = found
         longest_first = sorted(found, key=len, reverse=True)
         self._any = re.compile("|".join(map(re.escape, longest_first))) if found else None
 
     def text(self, text: str) -> str:
-        """The text without them, and without logins in URLs."""
+        """The text without them, and without logins and tokens in URLs."""
         if self._any is not None:
             text = self._any.sub(lambda value: f"[value of {self._names[value[0]]}]", text)
-        return _USER_OF_URL.sub(r"\1[login]@", text)
+        return _WORD_OF_URL.sub(r"\1[not shown]", _USER_OF_URL.sub(r"\1[login]@", text))
 
 
 def variables_of(version: VersionDir) -> list[str]:

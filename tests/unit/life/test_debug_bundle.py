@@ -164,3 +164,29 @@ def test_values_are_taken_out_the_longest_first() -> None:
         "[value of A] [value of B] [value of C] abc https://[login]@host/x"
     )
     assert Redaction([]).text("anything") == "anything"
+    assert Redaction(["K=tw\x1bo"]).text("tw\\x1bo") == "[value of K]", "as a log's line is shown"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:p@ss@host/x@y", "https://[login]@host/x@y"),
+        ("https://token@host", "https://[login]@host"),
+        ("https://host/x?user=me&token=abc#end", "https://host/x?user=me&token=[not shown]#end"),
+        ("https://host/x?X-Amz-Signature=abc&y=1", "https://host/x?X-Amz-Signature=[not shown]&y=1"),
+        ('"https://host/x?apikey=abc"', '"https://host/x?apikey=[not shown]"'),
+        ("https://host/x?page=2 and me@host", "https://host/x?page=2 and me@host"),
+    ],
+)
+def test_what_opens_a_url_is_taken_out(url: str, shown: str) -> None:
+    assert Redaction([]).text(url) == shown
+
+
+def test_a_secret_across_the_end_of_a_cut_line_is_taken_out_whole(vm: Instance) -> None:
+    said = {"timestamp": "2026-11-30T12:00:00.000000Z", "level": "info", "source": "kernel"}
+    lines = [json.dumps({**said, "message": "x" * length + ENV}) for length in (1990, 1995, 1999)]
+    vm.paths.log("web1").write_text("".join(f"{line}\n" for line in lines))
+    log = debug_bundle.gather(vm, vm.paths.version(ULID), None)["log.txt"]
+    assert len(log.splitlines()) == 3
+    assert "x" * 1990 in log
+    assert "PLANT" not in log
