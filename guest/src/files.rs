@@ -1,7 +1,8 @@
 //! Files in and out as a tar stream: init's second life, as a process of its own between a stream's pipes.
 //!
 //! init starts itself anew for it (`Launcher::files`), so that a large copy waits for disks without anybody else
-//! waiting, and ends with its caller like any command. Status 0, or 1 and one line on standard error.
+//! waiting, and ends with its caller like any command. Status 0, or 1 and one line on standard error. With 0, standard
+//! error has the paths of the sockets that were not sent, each before a NUL.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const READ_FIRST_BYTES: u64 = 64 * 1024;
 /// The most that a file that says to have nothing may have: its bytes are in memory until all are read.
 const MOST_UNSAID_BYTES: u64 = 16 << 20;
+/// So many sockets are told of: the host shows some of them, and keeps 64 KiB.
+const MOST_SOCKETS: usize = 1000;
 /// Zeroes of at least so many bytes become a hole: what ext4 has as a block.
 const HOLE_BYTES: u16 = 4096;
 
@@ -39,10 +42,8 @@ pub fn run_if_asked() -> Option<i32> {
     let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
     let words = args.strip_prefix(&[OsStr::new(NAME)])?;
     let done = match words {
-        [verb, path] if *verb == SEND => send(Path::new(path), false, io::stdout().lock()),
-        [verb, path, follow] if *verb == SEND && *follow == FOLLOW => {
-            send(Path::new(path), true, io::stdout().lock())
-        }
+        [verb, path] if *verb == SEND => send_and_tell(path, false),
+        [verb, path, follow] if *verb == SEND && *follow == FOLLOW => send_and_tell(path, true),
         [verb, path] if *verb == RECEIVE => receive(Path::new(path), io::stdin().lock()),
         _ => Err(Failure::new("not a way to be started")),
     };
@@ -55,8 +56,20 @@ pub fn run_if_asked() -> Option<i32> {
     }
 }
 
-/// Writes a file or a whole directory as an archive in which it is named as its path ends.
-pub fn send(path: &Path, follow: bool, out: impl Write) -> Result<(), Failure> {
+fn send_and_tell(path: &OsStr, follow: bool) -> Result<(), Failure> {
+    let mut told = Vec::new();
+    for socket in send(Path::new(path), follow, io::stdout().lock())? {
+        told.extend(socket.into_os_string().into_vec());
+        told.push(0);
+    }
+    // All was sent, whoever reads this.
+    let _ = io::stderr().write_all(&told);
+    Ok(())
+}
+
+/// Writes a file or a whole directory as an archive in which it is named as its path ends. Returns the paths of
+/// sockets, which no archive holds.
+pub fn send(path: &Path, follow: bool, out: impl Write) -> Result<Vec<PathBuf>, Failure> {
     let name = path.file_name().map_or_else(|| b".".to_vec(), |name| name.as_bytes().to_vec());
     let status = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
     let status = status.doing(path.display())?;
@@ -64,9 +77,11 @@ pub fn send(path: &Path, follow: bool, out: impl Write) -> Result<(), Failure> {
         out: BufWriter::with_capacity(BUFFER_BYTES, out),
         linked: HashMap::new(),
         device: status.dev(),
+        sockets: Vec::new(),
     };
     sender.send(path, name, &status)?;
-    tar::write_end(&mut sender.out).and_then(|()| sender.out.flush()).doing("write the archive")
+    tar::write_end(&mut sender.out).and_then(|()| sender.out.flush()).doing("write the archive")?;
+    Ok(sender.sockets)
 }
 
 struct Sender<W: Write> {
@@ -75,11 +90,16 @@ struct Sender<W: Write> {
     linked: HashMap<(u64, u64), Vec<u8>>,
     /// Of what the copy began with.
     device: u64,
+    /// What was not sent; the first `MOST_SOCKETS` of them.
+    sockets: Vec<PathBuf>,
 }
 
 impl<W: Write> Sender<W> {
     fn send(&mut self, path: &Path, name: Vec<u8>, status: &Metadata) -> Result<(), Failure> {
         let Some(mut entry) = describe(path, name, status).doing(path.display())? else {
+            if self.sockets.len() < MOST_SOCKETS {
+                self.sockets.push(path.to_owned());
+            }
             return Ok(());
         };
         if entry.kind != Kind::Directory && status.nlink() > 1 {

@@ -37,8 +37,8 @@ def _out(name: str, path: str, there: str, how: How, bounds: Bounds) -> int:
         raise UsageError("an archive is not written to a terminal", f"infernoctl cp {name}:{path} - | tar -t")
     with opened(name) as guest:
         if there == "-":
-            copy.archive_out(guest, path, follow=how.follow, bounds=bounds)
-            return 0
+            _told(copy.archive_out(guest, path, follow=how.follow, bounds=bounds))
+            return 0  # the archive has all that one can have: so do tar(1) and Docker
         return _told(copy.out(guest, path, there, how, bounds))
 
 

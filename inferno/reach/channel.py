@@ -17,7 +17,9 @@ from inferno.reach.bounds import LEAST_BYTES, STANDARD
 from inferno.reach.stream import Stream
 from inferno.wire.shared import MAX_FRAME_PAYLOAD_BYTES
 
-_MAX_WORDS_BYTES = 4096
+# Of what went wrong, and of all that the process says beside its bytes.
+_MAX_ERROR_BYTES = 4096
+_MAX_WORDS_BYTES = 64 * 1024
 _MAX_UNREAD_BYTES = 1 << 20
 
 
@@ -66,11 +68,15 @@ class Channel:
             self._turn()
         self._check_end()
 
+    def left_out(self) -> list[str]:
+        """After the end: the paths of the guest's sockets, which it could not send, as one may show them."""
+        return [printable(path.decode(errors="backslashreplace")) for path in self._words.split(b"\0")[:-1]]
+
     def _check_end(self) -> None:
         assert self._stream.exit is not None
         status = self._stream.exit.status
         if status != 0:
-            said = printable(self._words.decode(errors="replace"))
+            said = printable(self._words[:_MAX_ERROR_BYTES].decode(errors="replace"))
             raise InfernoError(f"in the guest: {said or f'the copy ended with {status}'}")
 
     def _turn(self) -> None:

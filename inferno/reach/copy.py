@@ -74,14 +74,13 @@ def out(guest: Guest, path: str, to: str, how: How, bounds: Bounds = STANDARD) -
     try:
         stream, received = command.stream(guest.root, "GET", _FILES, {"path": source.path, "follow": follow})
         with stream:
-            read = bounds.metered(Channel(stream, received, bounds.idle_s).read)
+            channel = Channel(stream, received, bounds.idle_s)
+            read = bounds.metered(channel.read)
             top = source.name.encode() or None
             if isinstance(place, IntoWhatIsThere):
                 pour(read, top, descriptor, bounds)
                 return []
-            skipped = unpack(read, Place(descriptor, top, place.name), how, bounds)
-            # Of a socket the guest sends nothing.
-            return skipped or ([printable(source.path)] if found["kind"] == "other" else [])
+            return unpack(read, Place(descriptor, top, place.name), how, bounds) + channel.left_out()
     finally:
         os.close(descriptor)
 
@@ -116,15 +115,20 @@ def into(guest: Guest, text: str, path: str, how: How, bounds: Bounds = STANDARD
             return skipped
 
 
-def archive_out(guest: Guest, path: str, *, follow: bool, bounds: Bounds = STANDARD) -> None:
-    """The archive itself, on standard output. Raises InfernoError, BrokenPipeError."""
+def archive_out(guest: Guest, path: str, *, follow: bool, bounds: Bounds = STANDARD) -> list[str]:
+    """The archive itself, on standard output; return the names of the sockets that it lacks.
+
+    Raises InfernoError, BrokenPipeError.
+    """
     source = Source.of(_absolute(path))
     body = {"path": source.path, "follow": follow or source.folder}
     stream, received = command.stream(guest.root, "GET", _FILES, body)
     with stream:
-        read = bounds.metered(Channel(stream, received, bounds.idle_s).read)
+        channel = Channel(stream, received, bounds.idle_s)
+        read = bounds.metered(channel.read)
         while data := read(_READ_BYTES):
             files.write_all(1, data)
+        return channel.left_out()
 
 
 def archive_into(guest: Guest, path: str) -> int:

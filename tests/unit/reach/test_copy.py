@@ -199,9 +199,37 @@ def test_sockets_are_told_of_and_all_else_is_copied(guest: Guest, there: Path, h
                 bound.bind(f"{side}/{name}")
         assert cp(guest, f"{side}/alone", f"{other}/new", How()) == [f"{side}/alone"]
         assert not (other / "new").exists()
-        if side == here:
-            assert cp(guest, f"{side}/with", f"{other}/new", How()) == [f"{side}/with/one"]
-            assert [path.name for path in (other / "new").iterdir()] == ["file"]
+        assert cp(guest, f"{side}/with", f"{other}/new", How()) == [f"{side}/with/one"]
+        assert [path.name for path in (other / "new").iterdir()] == ["file"]
+
+
+def test_an_archive_on_standard_output_is_whole_but_for_sockets_which_are_told_of(
+    guest: Guest, there: Path, here: Path
+) -> None:
+    shell(there, "mkdir with; echo text > with/file; mkfifo with/pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(f"{there}/with/o\x1bne")
+    kept = os.dup(1)
+    with (here / "got.tar").open("wb") as got:
+        try:
+            os.dup2(got.fileno(), 1)
+            assert copy.archive_out(guest, f"{there}/with", follow=False) == [f"{there}/with/o ne"]
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+    assert shell(here, "tar -tf got.tar") == "with/\nwith/file\nwith/pipe\n"
+
+
+def test_many_sockets_do_not_hold_up_a_copy(guest: Guest, there: Path, here: Path) -> None:
+    (there / "with").mkdir()
+    for number in range(1200):
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(f"{there}/with/{number}")
+    (there / "with/z").write_text("text")
+    told = copy.out(guest, f"{there}/with", str(here), PLAIN)
+    assert len(told) > 500
+    assert all(path.startswith(f"{there}/with/") and path[-1].isdigit() for path in told)
+    assert (here / "with/z").read_text() == "text"
 
 
 @pytest.mark.parametrize("linked", [False, True])
