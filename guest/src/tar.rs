@@ -200,6 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn files_in_parts_are_refused_in_each_of_their_forms() {
+        let old = [&header(&entry("parts"), b'S')[..], &[0; 2 * BLOCK_BYTES]].concat();
+        // Formats 0.0 and 0.1 begin with the first, 1.0 with the second.
+        let announced = ["25 GNU.sparse.size=40960\n", "22 GNU.sparse.major=1\n"].map(|record| {
+            let said = header(&Entry { size: record.len() as u64, ..entry("pax") }, b'x');
+            let padding = padding(record.len() as u64);
+            [&said[..], record.as_bytes(), padding, &archive(&[(entry("GNUSparseFile.1/x"), b"1")])].concat()
+        });
+        for bytes in [&old, &announced[0], &announced[1]] {
+            assert!(read(bytes).unwrap_err().to_string().contains("--sparse"));
+        }
+    }
+
+    #[test]
     fn gnus_ways_are_read() {
         let mut long = header(&Entry { size: 5, ..entry("././@LongLink") }, b'L').to_vec();
         long.extend_from_slice(b"long\0");

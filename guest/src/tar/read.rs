@@ -13,6 +13,10 @@ const MAX_EXTENDED_BYTES: u64 = 64 * 1024;
 /// The largest file that a kernel has: MAX_LFS_FILESIZE, linux/include/linux/fs.h.
 const MAX_CONTENT_BYTES: u64 = i64::MAX as u64;
 
+/// What GNU tar makes of files with holes is a list of their parts before the parts, under another name: taken as it
+/// is, it would be a wrong file.
+const SPARSE: &str = "a file in parts, without its holes, cannot be taken; make the archive without --sparse (-S)";
+
 /// Reads an archive.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -70,6 +74,7 @@ impl<R: Read> Reader<R> {
             b'4' => Kind::BlockDevice,
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
+            b'S' => return Err(bad(SPARSE)),
             other => return Err(bad(&format!("an entry of type {:?} cannot be taken", char::from(other)))),
         };
         let small = |field_| {
@@ -183,6 +188,7 @@ impl Extended {
                 b"mtime" => {
                     self.mtime = Some(parse(value.split(|byte| *byte == b'.').next().unwrap_or_default())?);
                 }
+                _ if key.starts_with(b"GNU.sparse.") => return Err(bad(SPARSE)),
                 _ => {}
             }
             records = &records[len..];
