@@ -62,7 +62,7 @@ fn send_and_tell(path: &OsStr, follow: bool) -> Result<(), Failure> {
         told.extend(socket.into_os_string().into_vec());
         told.push(0);
     }
-    // All was sent, whoever reads this.
+    // All was sent, also where the host reads this no more.
     let _ = io::stderr().write_all(&told);
     Ok(())
 }
