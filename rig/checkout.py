@@ -75,13 +75,16 @@ def _make(disk: Path, names: list[str], system: Path) -> None:
 
 
 def _place(source: Path, target: Path) -> None:
-    """A hard link where it can be one: the stage is read, packed, and removed."""
+    """A hard link where it can be one: the stage is read, packed, and removed. Another user's file becomes a copy of
+    root's, since root in the rig uses nothing that somebody else may change."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError:
-            shutil.copy2(source, target, follow_symlinks=False)
+        if source.lstat().st_uid == 0:
+            with contextlib.suppress(OSError):
+                os.link(source, target, follow_symlinks=False)
+                return
+        shutil.copy2(source, target, follow_symlinks=False)
+        os.chown(target, 0, 0, follow_symlinks=False)
 
 
 def _compile(tree: Path) -> None:

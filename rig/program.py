@@ -8,17 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-
 
 class RigError(Exception):
     """The rig cannot do what was asked; the text is for people."""
-
-
-def search_sbin() -> None:
-    """Look for programs where root's are as well: Debian leaves these folders out of an ordinary user's PATH."""
-    own = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*own, *(folder for folder in _SBIN if folder not in own)])
 
 
 def say(text: str) -> None:

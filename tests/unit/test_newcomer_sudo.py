@@ -16,8 +16,9 @@ import pytest
 from tests.conftest import CHECKOUT
 
 USER = 61236
-# Debian's own, which another user may run, wherever the tests' Python is.
-PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
+# Debian's own of an ordinary user, without root's programs; wherever the tests' Python is, another user may run these.
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+ROOTS = "/usr/local/sbin:/usr/sbin:/sbin"
 # As sudo would it keeps of the environment only what it is told of, and says what a command of root's then had.
 SUDO = """#!/usr/bin/python3
 import json, os, sys
@@ -121,7 +122,7 @@ def test_sudo_is_told_where_the_users_things_are_and_no_more(place: Place) -> No
     had, command = json.loads(done.stdout)
     assert command == ["/usr/bin/python3", str(place.tool), "some", "words"]
     assert had == {
-        "PATH": place.env["PATH"],
+        "PATH": f"{place.env['PATH']}:{ROOTS}",
         "HOME": "/root",
         "XDG_CACHE_HOME": f"{place.home}/.cache",
         "CARGO_HOME": f"{place.home}/.cargo",
