@@ -15,7 +15,8 @@ const MAX_CONTENT_BYTES: u64 = i64::MAX as u64;
 
 /// What GNU tar makes of files with holes is a list of their parts before the parts, under another name: taken as it
 /// is, it would be a wrong file.
-const SPARSE: &str = "a file in parts, without its holes, cannot be taken; make the archive without --sparse (-S)";
+const SPARSE: &str =
+    "a file in parts, without its holes, cannot be taken; make the archive without --sparse (-S)";
 
 /// Reads an archive.
 #[derive(Debug)]
